@@ -1,0 +1,94 @@
+import { constants } from "node:fs";
+
+// include/uapi/asm-generic/fcntl.h; those that differ between architectures come from the runtime.
+export const O = {
+  RDONLY: constants.O_RDONLY,
+  WRONLY: constants.O_WRONLY,
+  RDWR: constants.O_RDWR,
+  CREAT: constants.O_CREAT,
+  EXCL: constants.O_EXCL,
+  TRUNC: constants.O_TRUNC,
+  DIRECTORY: constants.O_DIRECTORY,
+  NOFOLLOW: constants.O_NOFOLLOW,
+  NONBLOCK: constants.O_NONBLOCK,
+  NOATIME: 0o1000000,
+  CLOEXEC: 0o2000000,
+  PATH: 0o10000000,
+} as const;
+
+// include/uapi/linux/fcntl.h
+export const AT = {
+  FDCWD: -100,
+  SYMLINK_NOFOLLOW: 0x100,
+  REMOVEDIR: 0x200,
+  SYMLINK_FOLLOW: 0x400,
+  EMPTY_PATH: 0x1000,
+  RECURSIVE: 0x8000,
+} as const;
+
+// include/uapi/linux/openat2.h
+export const RESOLVE = {
+  NO_XDEV: 0x01,
+  NO_MAGICLINKS: 0x02,
+  NO_SYMLINKS: 0x04,
+  BENEATH: 0x08,
+  IN_ROOT: 0x10,
+} as const;
+
+// include/uapi/linux/stat.h
+export const STATX_BASIC_STATS = 0x7ff;
+export const STATX_BTIME = 0x800;
+export const STATX_MNT_ID = 0x1000;
+export const STATX_MNT_ID_UNIQUE = 0x4000;
+export const STATX_ATTR_MOUNT_ROOT = 0x2000;
+export const STATX_SIZE = 256;
+
+export const S = {
+  IFMT: 0o170000,
+  IFSOCK: 0o140000,
+  IFLNK: 0o120000,
+  IFREG: 0o100000,
+  IFBLK: 0o060000,
+  IFDIR: 0o040000,
+  IFCHR: 0o020000,
+  IFIFO: 0o010000,
+} as const;
+
+// include/uapi/linux/fs.h
+export const RENAME_NOREPLACE = 1;
+export const RENAME_EXCHANGE = 2;
+export const FS_IOC_GETFLAGS = 0x80086601;
+export const FS_IOC_SETFLAGS = 0x40086602;
+export const FS_IMMUTABLE_FL = 0x10;
+export const FS_APPEND_FL = 0x20;
+
+// include/uapi/linux/magic.h: what statfs(2) says of a file system's type
+export const fileSystemNames: ReadonlyMap<number, string> = new Map([
+  [0x794c7630, "overlay"],
+  [0xef53, "ext4"],
+  [0x58465342, "xfs"],
+  [0x9123683e, "btrfs"],
+  [0x01021994, "tmpfs"],
+  [0x6969, "nfs"],
+  [0x4d44, "vfat"],
+  [0x2011bab0, "exfat"],
+  [0x65735546, "fuse"],
+  [0x73717368, "squashfs"],
+  [0xe0f5e1e2, "erofs"],
+  [0xff534d42, "cifs"],
+  [0xfe534d42, "smb3"],
+  [0x9fa0, "proc"],
+  [0x62656572, "sysfs"],
+  [0x63677270, "cgroup2"],
+  [0x27e0eb, "cgroup"],
+  [0x2fc12fc1, "zfs"],
+  [0xf2f52010, "f2fs"],
+  [0x01021997, "9p"],
+  [0x9660, "iso9660"],
+  [0x15013346, "udf"],
+  [0x5346544e, "ntfs"],
+  [0x858458f6, "ramfs"],
+  [0x1373, "devfs"],
+  [0x1cd1, "devpts"],
+  [0x00c36400, "ceph"],
+]);

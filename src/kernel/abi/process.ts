@@ -1,0 +1,40 @@
+// include/uapi/linux/sched.h
+export const CLONE = {
+  FS: 0x00000200,
+  NEWNS: 0x00020000,
+  NEWUTS: 0x04000000,
+  NEWIPC: 0x08000000,
+  NEWPID: 0x20000000,
+  NEWNET: 0x40000000,
+} as const;
+
+// System calls that glibc makes for the whole process; here one thread is meant. Numbers differ by architecture.
+const threadCalls: Readonly<Record<string, { setresuid: number; setresgid: number; setgroups: number }>> = {
+  x64: { setresuid: 117, setresgid: 119, setgroups: 116 },
+  arm64: { setresuid: 147, setresgid: 149, setgroups: 159 },
+  riscv64: { setresuid: 147, setresgid: 149, setgroups: 159 },
+};
+
+export function threadCallNumbers(): { setresuid: number; setresgid: number; setgroups: number } {
+  const numbers = threadCalls[process.arch];
+  if (numbers === undefined) throw new Error(`the system call numbers of ${process.arch} are not known`);
+  return numbers;
+}
+
+// bits/spawn.h
+export const POSIX_SPAWN_SETSIGDEF = 0x04;
+export const POSIX_SPAWN_SETSIGMASK = 0x08;
+
+// bits/waitflags.h
+export const P_PID = 1;
+export const P_ALL = 0;
+export const WEXITED = 4;
+export const WSTOPPED = 2;
+
+export const CLD = { EXITED: 1, KILLED: 2, DUMPED: 3, TRAPPED: 4, STOPPED: 5 } as const;
+
+export const CLOSE_RANGE_CLOEXEC = 4;
+export const SYS_close_range = 436;
+export const RLIMIT_NOFILE = 7;
+export const SIG_DFL = 0;
+export const SIGNALS = 64;

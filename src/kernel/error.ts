@@ -1,0 +1,97 @@
+import { constants } from "node:os";
+import { lastErrno, type Path, pathText } from "./libc.ts";
+
+/** errno by its name, as in errno(3). Names that a platform lacks are shown as numbers. */
+export type ErrnoName = string;
+
+const names = new Map<number, ErrnoName>();
+for (const [name, number] of Object.entries(constants.errno)) if (!names.has(number)) names.set(number, name);
+// Those that Linux has and Node's table lacks.
+for (const [number, name] of [
+  [61, "ENODATA"],
+  [95, "EOPNOTSUPP"],
+  [116, "ESTALE"],
+  [117, "EUCLEAN"],
+  [122, "EDQUOT"],
+] as const) names.set(number, name);
+
+export function errnoName(number: number): ErrnoName {
+  return names.get(number) ?? `errno ${number}`;
+}
+
+/** What strerror(3) says in the C locale, for those errors that a user of ours meets. */
+const texts: Readonly<Record<string, string>> = {
+  EACCES: "permission denied",
+  EBADF: "bad file descriptor",
+  EBUSY: "device or resource busy",
+  EDQUOT: "disk quota exceeded",
+  EEXIST: "file exists",
+  EFBIG: "file too large",
+  EINTR: "interrupted",
+  EINVAL: "invalid argument",
+  EIO: "input/output error",
+  EISDIR: "is a directory",
+  ELOOP: "too many symbolic links",
+  EMFILE: "too many open files",
+  EMLINK: "too many links",
+  ENAMETOOLONG: "file name too long",
+  ENODATA: "no such attribute",
+  ENODEV: "no such device",
+  ENOENT: "no such file or directory",
+  ENOEXEC: "not in an executable format",
+  ENOMEM: "out of memory",
+  ENOSPC: "no space left on device",
+  ENOSYS: "not in this kernel",
+  ENOTDIR: "not a directory",
+  ENOTEMPTY: "directory not empty",
+  EOPNOTSUPP: "not supported",
+  EPERM: "operation not permitted",
+  EROFS: "read-only file system",
+  ESRCH: "no such process",
+  ESTALE: "stale file handle",
+  ETXTBSY: "text file busy",
+  EXDEV: "crosses file systems",
+};
+
+/** A system call that the kernel refused: fields for programs, the message for people. */
+export class KernelError extends Error {
+  readonly syscall: string;
+  readonly path: string;
+  readonly errno: ErrnoName;
+  readonly hint: string | undefined;
+
+  constructor(fields: { syscall: string; path: Path; errno: ErrnoName; hint?: string | undefined }) {
+    const path = pathText(fields.path);
+    const text = texts[fields.errno];
+    const reason = text === undefined ? fields.errno : `${text} (${fields.errno})`;
+    super(`${fields.syscall}${path === "" ? "" : ` ${path}`}: ${reason}`);
+    this.name = "KernelError";
+    this.syscall = fields.syscall;
+    this.path = path;
+    this.errno = fields.errno;
+    this.hint = fields.hint;
+  }
+}
+
+/** Passes a call's result on; −1 becomes the error that errno names. */
+export function check(syscall: string, path: Path, result: number): number {
+  if (result === -1) throw new KernelError({ syscall, path, errno: errnoName(lastErrno()) });
+  return result;
+}
+
+/** Whether an error is one of these errnos, from our own calls or from node:fs. */
+export function isErrno(error: unknown, ...expected: readonly ErrnoName[]): boolean {
+  if (error instanceof KernelError) return expected.includes(error.errno);
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  return typeof code === "string" && expected.includes(code);
+}
+
+/** Runs `call`; an error that is one of `expected` becomes `undefined`, every other is thrown. */
+export function unless<T>(expected: readonly ErrnoName[], call: () => T): T | undefined {
+  try {
+    return call();
+  } catch (error) {
+    if (isErrno(error, ...expected)) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,93 @@
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import type koffi from "koffi";
+
+type Koffi = typeof koffi;
+
+/** What a C function takes here: a number, a 64-bit one, a buffer's address, or NULL. */
+export type Argument = number | bigint | Uint8Array | null;
+export type NativeFunction = (...args: Argument[]) => number;
+
+let loaded: { koffi: Koffi; libc: ReturnType<Koffi["load"]> } | undefined;
+
+/**
+ * koffi and the C library, loaded at the first call that needs them (2 ms).
+ * The compiled executable takes `koffi.node` from beside itself: embedded, Bun would unpack it into
+ * /tmp at each start, where others can write.
+ */
+function load(): { koffi: Koffi; libc: ReturnType<Koffi["load"]> } {
+  if (loaded !== undefined) return loaded;
+  const require = createRequire(import.meta.url);
+  const from = isCompiled ? join(dirname(process.execPath), "koffi.node") : "koffi";
+  const found = require(from) as Koffi & { default?: Koffi };
+  const koffi = found.default ?? found;
+  loaded = { koffi, libc: koffi.load("libc.so.6") };
+  return loaded;
+}
+
+/** True in the executable that `bun build --compile` makes, whose modules live in a virtual file system. */
+export const isCompiled: boolean = import.meta.url.includes("/$bunfs/");
+
+/**
+ * Declares a function of the C library; it is looked up at its first call (each look-up costs 25 µs, and
+ * a verb needs few of them). Pointers are declared `void *` and passed as buffers.
+ */
+export function native(symbol: string, result: string, parameters: readonly string[]): NativeFunction {
+  let bound: NativeFunction | undefined;
+  return (...args) => {
+    bound ??= load().libc.func(symbol, result, [...parameters]) as NativeFunction;
+    return bound(...args);
+  };
+}
+
+/**
+ * As native(), but the call is made by a thread of the pool, for calls that block; signals go on being handled.
+ * errno stays with that thread: the call must tell its outcome in what it fills in.
+ */
+export function nativeAsync(symbol: string, result: string, parameters: readonly string[]): (...args: Argument[]) => Promise<number> {
+  let bound: AsyncFunction | undefined;
+  return (...args) => {
+    bound ??= (load().libc.func(symbol, result, [...parameters]) as unknown as { async: AsyncFunction }).async;
+    const call = bound;
+    return new Promise((resolve, reject) => {
+      call(...args, (error, value) => (error === null || error === undefined ? resolve(value) : reject(error)));
+    });
+  };
+}
+
+type AsyncFunction = (...args: [...Argument[], (error: Error | null | undefined, value: number) => void]) => void;
+
+/** The calling thread's errno after a call that returned −1. */
+export function lastErrno(): number {
+  return load().koffi.errno();
+}
+
+/** A pointer to `data` as bytes to be placed inside another structure; `data` must outlive its use. */
+export function addressOf(data: Uint8Array): bigint {
+  return load().koffi.address(data);
+}
+
+/** A path or name as the kernel takes it: bytes with a terminating NUL. */
+export type Path = string | Uint8Array;
+
+export function cString(path: Path): Uint8Array {
+  const bytes = typeof path === "string" ? Buffer.from(`${path}\0`) : Buffer.concat([path, nul]);
+  if (bytes.indexOf(0) !== bytes.length - 1) throw new TypeError(`a NUL byte inside ${JSON.stringify(pathText(path))}`);
+  return bytes;
+}
+
+const nul = Buffer.alloc(1);
+
+/** A path for messages: bytes that aren't UTF-8 are shown as \xNN, control characters likewise. */
+export function pathText(path: Path): string {
+  const text = typeof path === "string" ? path : Buffer.from(path).toString("utf8");
+  if (typeof path !== "string" && text.includes("\uFFFD")) {
+    return Array.from(path, (byte) => (byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : hex(byte))).join("");
+  }
+  // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
+  return text.replace(/[\u0000-\u001f\u007f]/g, (char) => hex(char.charCodeAt(0)));
+}
+
+function hex(byte: number): string {
+  return `\\x${byte.toString(16).padStart(2, "0")}`;
+}

@@ -1,0 +1,253 @@
+import { CLOSE_RANGE_CLOEXEC, CLONE, POSIX_SPAWN_SETSIGDEF, POSIX_SPAWN_SETSIGMASK, RLIMIT_NOFILE, SIGNALS, SYS_close_range, threadCallNumbers } from "./abi/process.ts";
+import { AT, O } from "./abi/file.ts";
+import { check, errnoName, isErrno, KernelError } from "./error.ts";
+import { Fd } from "./fd.ts";
+import { openAt } from "./file.ts";
+import { addressOf, cString, lastErrno, native, type Path } from "./libc.ts";
+
+const syscall3 = native("syscall", "long", ["long", "long", "long", "long"]);
+const setgroups_ = native("syscall", "long", ["long", "long", "void *"]);
+const unshare_ = native("unshare", "int", ["int"]);
+const setns_ = native("setns", "int", ["int", "int"]);
+const fchdir_ = native("fchdir", "int", ["int"]);
+const chdir_ = native("chdir", "int", ["void *"]);
+const chroot_ = native("chroot", "int", ["void *"]);
+const execve_ = native("execve", "int", ["void *", "void *", "void *"]);
+const faccessat_ = native("faccessat", "int", ["int", "void *", "int", "int"]);
+const sigaction_ = native("sigaction", "int", ["int", "void *", "void *"]);
+const sigprocmask_ = native("pthread_sigmask", "int", ["int", "void *", "void *"]);
+const prlimit_ = native("prlimit", "int", ["int", "int", "void *", "void *"]);
+const sethostname_ = native("sethostname", "int", ["void *", "size_t"]);
+const posixSpawn_ = native("posix_spawn", "int", ["void *", "void *", "void *", "void *", "void *", "void *"]);
+const attrInit_ = native("posix_spawnattr_init", "int", ["void *"]);
+const attrFlags_ = native("posix_spawnattr_setflags", "int", ["void *", "short"]);
+const attrDefault_ = native("posix_spawnattr_setsigdefault", "int", ["void *", "void *"]);
+const attrMask_ = native("posix_spawnattr_setsigmask", "int", ["void *", "void *"]);
+const socket_ = native("socket", "int", ["int", "int", "int"]);
+const ioctl_ = native("ioctl", "int", ["int", "unsigned long", "void *"]);
+
+export interface Credentials {
+  readonly uid: number;
+  readonly gid: number;
+  /** The supplementary groups. */
+  readonly groups: readonly number[];
+}
+
+/** Where and as whom a program starts. */
+export interface Surroundings {
+  readonly root: Fd;
+  readonly credentials: Credentials;
+  /** Tried in this order, inside the root and as the user; the first that can be entered is taken. */
+  readonly directories: readonly string[];
+  readonly network: "host" | "none";
+  readonly hostname?: string | undefined;
+}
+
+export interface Program {
+  /** Its name as typed: searched in `env`'s PATH unless it has a slash. */
+  readonly file: string;
+  readonly argv: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/**
+ * Replaces this process by `program`: signals, job control and exit status are then the program's own.
+ * Every signal's disposition and the mask are reset (Bun leaves SIGPIPE and SIGXFSZ ignored), the limit of open
+ * files is the caller's again (Bun raises it), and no descriptor but 0–2 stays open.
+ * @throws {KernelError} the process has then changed its root and user, and can do no more than say so and exit
+ */
+export function become(where: Surroundings, program: Program): never {
+  isolate(where);
+  resetSignals();
+  enter(where);
+  const file = findExecutable(program);
+  const [argv, env] = [pointers(program.argv), pointers(environmentLines(program.env))];
+  restoreFileLimit();
+  closeOnExec();
+  execve_(cString(file), argv.array, env.array);
+  if (errnoName(lastErrno()) === "ENOEXEC") {
+    const shell = pointers(["/bin/sh", file, ...program.argv.slice(1)]);
+    execve_(cString("/bin/sh"), shell.array, env.array);
+  }
+  throw new KernelError({ syscall: "run", path: file, errno: errnoName(lastErrno()) });
+}
+
+/**
+ * Starts `program` as a child and returns its process id. Root, working directory, user and name spaces are the
+ * calling thread's for the moment of the start, as posix_spawn(3)'s child inherits them from that thread; other threads
+ * never see them, and the thread gets its own back whatever happens.
+ */
+export function spawn(where: Surroundings, program: Program): number {
+  using own = openAt(null, "/", O.PATH | O.DIRECTORY);
+  using cwd = openAt(null, ".", O.PATH | O.DIRECTORY);
+  using spaces = rememberNameSpaces(where);
+  const groups = process.getgroups?.() ?? [];
+  check("unshare", "", unshare_(CLONE.FS));
+  closeOnExec();
+  restoreFileLimit();
+  try {
+    isolate(where);
+    enter(where, "come back");
+    return start(findExecutable(program), program);
+  } finally {
+    comeBack(own, cwd, spaces, groups);
+  }
+}
+
+function start(file: string, program: Program): number {
+  const attributes = new Uint8Array(512); // posix_spawnattr_t is 336 bytes in glibc
+  const every = new Uint8Array(128).fill(0xff);
+  attrInit_(attributes);
+  attrFlags_(attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+  attrDefault_(attributes, every);
+  attrMask_(attributes, new Uint8Array(128));
+  const env = pointers(environmentLines(program.env));
+  const pid = new Int32Array(1);
+  const pidBytes = new Uint8Array(pid.buffer);
+  const run = (path: string, argv: readonly string[]) =>
+    posixSpawn_(pidBytes, cString(path), null, attributes, pointers(argv).array, env.array);
+  let errno = run(file, program.argv);
+  if (errno !== 0 && errnoName(errno) === "ENOEXEC") errno = run("/bin/sh", ["/bin/sh", file, ...program.argv.slice(1)]);
+  if (errno !== 0) throw new KernelError({ syscall: "run", path: file, errno: errnoName(errno) });
+  return pid[0] ?? 0;
+}
+
+/** New name spaces for this thread: a network that is only the loopback, a host name of its own. */
+function isolate(where: Surroundings): void {
+  if (where.network === "none") {
+    check("unshare network", "", unshare_(CLONE.NEWNET));
+    raiseLoopback();
+  }
+  if (where.hostname !== undefined) {
+    check("unshare host name", "", unshare_(CLONE.NEWUTS));
+    const name = Buffer.from(where.hostname);
+    check("sethostname", where.hostname, sethostname_(name, name.length));
+  }
+}
+
+/** Sets IFF_UP on `lo`. @see netdevice(7) */
+function raiseLoopback(): void {
+  using socket = new Fd(check("socket", "", socket_(2, 2 | O.CLOEXEC, 0)), "socket");
+  const request = Buffer.alloc(40);
+  request.write("lo");
+  request.writeInt16LE(1, 16);
+  check("set up the interface", "lo", ioctl_(socket.number, 0x8914, request));
+}
+
+/** The user's ids are set for this thread alone, by the bare system calls; with "come back" the saved id stays 0. */
+function enter(where: Surroundings, then: "stay" | "come back" = "stay"): void {
+  const { uid, gid, groups } = where.credentials;
+  const calls = threadCallNumbers();
+  check("chdir", where.root.path, fchdir_(where.root.number));
+  check("chroot", where.root.path, chroot_(cString(".")));
+  check("chdir", "/", chdir_(cString("/")));
+  setGroups(groups);
+  check("setgid", "", syscall3(calls.setresgid, gid, gid, then === "stay" ? gid : 0));
+  check("setuid", "", syscall3(calls.setresuid, uid, uid, then === "stay" ? uid : 0));
+  changeDirectory(where.directories);
+}
+
+function setGroups(groups: readonly number[]): void {
+  const list = new Uint8Array(Uint32Array.from([...groups, 0]).buffer);
+  check("setgroups", "", setgroups_(threadCallNumbers().setgroups, groups.length, list));
+}
+
+function changeDirectory(directories: readonly string[]): void {
+  for (const [index, directory] of directories.entries()) {
+    try {
+      check("change to directory", directory, chdir_(cString(directory)));
+      return;
+    } catch (error) {
+      const isLast = index === directories.length - 1;
+      if (isLast || !isErrno(error, "ENOENT", "ENOTDIR", "EACCES", "ELOOP", "ENAMETOOLONG")) throw error;
+    }
+  }
+}
+
+interface NameSpaces extends Disposable {
+  readonly open: readonly (readonly [Fd, number])[];
+}
+
+/** This thread's own name spaces, of those that isolate() will change. */
+function rememberNameSpaces(where: Surroundings): NameSpaces {
+  const open: [Fd, number][] = [];
+  if (where.network === "none") open.push([openAt(null, "/proc/thread-self/ns/net", O.RDONLY), CLONE.NEWNET]);
+  if (where.hostname !== undefined) open.push([openAt(null, "/proc/thread-self/ns/uts", O.RDONLY), CLONE.NEWUTS]);
+  return { open, [Symbol.dispose]: () => open.forEach(([fd]) => fd.close()) };
+}
+
+/** A thread that can't get its own root or user back must do nothing more. */
+function comeBack(own: Fd, cwd: Fd, spaces: NameSpaces, groups: readonly number[]): void {
+  const calls = threadCallNumbers();
+  try {
+    check("setuid", "", syscall3(calls.setresuid, 0, 0, 0));
+    check("setgid", "", syscall3(calls.setresgid, 0, 0, 0));
+    setGroups(groups);
+    check("chdir", "/", fchdir_(own.number));
+    check("chroot", "/", chroot_(cString(".")));
+    check("chdir", cwd.path, fchdir_(cwd.number));
+    for (const [fd, kind] of spaces.open) check("setns", fd.path, setns_(fd.number, kind));
+  } catch (error) {
+    process.stderr.write(`fallthru: ${String(error)}\n`);
+    process.abort();
+  }
+}
+
+/** Where the program's file is, as execvp(3) finds it, seen from inside and as the user. */
+function findExecutable(program: Program): string {
+  if (program.file.includes("/")) return program.file;
+  let errno = "ENOENT";
+  for (const directory of (program.env["PATH"] ?? "/usr/local/bin:/usr/bin:/bin").split(":")) {
+    const path = directory === "" ? `./${program.file}` : `${directory}/${program.file}`;
+    if (faccessat_(AT.FDCWD, cString(path), 1, 0) === 0 && !isDirectoryPath(path)) return path;
+    if (errnoName(lastErrno()) === "EACCES") errno = "EACCES";
+  }
+  throw new KernelError({ syscall: "run", path: program.file, errno });
+}
+
+function isDirectoryPath(path: Path): boolean {
+  try {
+    openAt(null, path, O.PATH | O.DIRECTORY).close();
+    return true;
+  } catch (error) {
+    if (isErrno(error, "ENOTDIR", "EACCES", "ENOENT")) return false;
+    throw error;
+  }
+}
+
+function environmentLines(env: Readonly<Record<string, string>>): string[] {
+  return Object.entries(env).map(([key, value]) => `${key}=${value}`);
+}
+
+/** A NULL-terminated `char *[]`; `strings` keeps what it points to alive. */
+function pointers(strings: readonly string[]): { array: Uint8Array; strings: readonly Uint8Array[] } {
+  const kept = strings.map((text) => cString(text));
+  const addresses = BigUint64Array.from([...kept.map((bytes) => addressOf(bytes)), 0n]);
+  return { array: new Uint8Array(addresses.buffer), strings: kept };
+}
+
+function resetSignals(): void {
+  const action = new Uint8Array(152); // struct sigaction: SIG_DFL, no flags, empty mask
+  // 32 and 33 are glibc's own; SIGKILL and SIGSTOP can't be changed: EINVAL either way.
+  for (let signal = 1; signal <= SIGNALS; signal++) sigaction_(signal, action, null);
+  sigprocmask_(2, new Uint8Array(128), null);
+}
+
+/** Bun raises the soft limit of open files to the hard one; our parent's tells what it was. */
+function restoreFileLimit(): void {
+  const limit = new BigUint64Array(2);
+  const own = new BigUint64Array(2);
+  if (prlimit_(process.ppid, RLIMIT_NOFILE, null, new Uint8Array(limit.buffer)) !== 0) return;
+  if (prlimit_(0, RLIMIT_NOFILE, null, new Uint8Array(own.buffer)) !== 0) return;
+  const [soft = 0n, hard = 0n] = [limit[0], own[1]];
+  if (soft > hard) return;
+  own[0] = soft;
+  prlimit_(0, RLIMIT_NOFILE, new Uint8Array(own.buffer), null);
+}
+
+/** Marks every descriptor above 2 to be closed by the next exec: ours, and those that our caller left open. */
+function closeOnExec(): void {
+  check("close_range", "", syscallCloseRange(SYS_close_range, 3, 0xffffffff, CLOSE_RANGE_CLOEXEC));
+}
+
+const syscallCloseRange = native("syscall", "long", ["long", "unsigned int", "unsigned int", "int"]);

@@ -1,0 +1,81 @@
+import { O, RESOLVE } from "../kernel/abi/file.ts";
+import { unless } from "../kernel/error.ts";
+import type { Fd } from "../kernel/fd.ts";
+import {
+  type Attr,
+  changeModeAt,
+  changeOwnerAt,
+  isRegularFile,
+  makeDirectoryAt,
+  openAt,
+  readAll,
+  renameAt,
+  setTimesAt,
+  statAt,
+  unlinkAt,
+  writeAll,
+} from "../kernel/file.ts";
+
+/**
+ * Writing into a root whose content is hostile: every path is resolved inside it (openat2(2), RESOLVE_IN_ROOT),
+ * and a link that stands at the end is replaced, never written through.
+ */
+
+/** Opens the directory that holds `path`; with "make", missing directories are made on the way (mode 0755). */
+export function openParent(root: Fd, path: string, missing: "make" | "fail" = "fail"): Fd {
+  const parts = path.split("/").filter((part) => part !== "");
+  parts.pop();
+  const open = (depth: number) =>
+    openAt(root, `/${parts.slice(0, depth).join("/")}`, O.RDONLY | O.DIRECTORY, { resolve: RESOLVE.IN_ROOT });
+  if (missing === "fail") return open(parts.length);
+  const whole = unless(["ENOENT"], () => open(parts.length));
+  if (whole !== undefined) return whole;
+  for (const [depth, part] of parts.entries()) {
+    using parent = open(depth);
+    unless(["EEXIST"], () => makeDirectoryAt(parent, part, 0o755));
+  }
+  return open(parts.length);
+}
+
+/** The content of a regular file inside, or undefined where there is none. Links are followed inside the root. */
+export function readInside(root: Fd, path: string): Buffer | undefined {
+  const opened = unless(["ENOENT", "ENOTDIR", "ELOOP", "ENXIO"], () =>
+    openAt(root, path, O.RDONLY | O.NONBLOCK, { resolve: RESOLVE.IN_ROOT }),
+  );
+  if (opened === undefined) return undefined;
+  using file = opened;
+  return isRegularFile(statAt(file)) ? readAll(file) : undefined;
+}
+
+/**
+ * Puts a file at `path` with this content, mode, owner and modification time: written beside it and renamed,
+ * so that no reader sees half of it and nothing below is copied up. A file that is already equal stays.
+ */
+export function copyInto(root: Fd, path: string, content: Uint8Array, attr: Pick<Attr, "mode" | "uid" | "gid" | "mtimeNs">): void {
+  const name = path.slice(path.lastIndexOf("/") + 1);
+  using parent = openParent(root, path, "make");
+  const old = unless(["ENOENT"], () => statAt(parent, name));
+  if (old !== undefined && isEqual(parent, name, old, content, attr)) return;
+  const temporary = `.${name}.fallthru-new`;
+  unless(["ENOENT"], () => unlinkAt(parent, temporary));
+  try {
+    {
+      using file = openAt(parent, temporary, O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW, { mode: 0o600 });
+      writeAll(file, content);
+    }
+    changeOwnerAt(parent, temporary, attr.uid, attr.gid);
+    changeModeAt(parent, temporary, attr.mode);
+    setTimesAt(parent, temporary, attr.mtimeNs, attr.mtimeNs);
+    renameAt(parent, temporary, parent, name);
+  } catch (error) {
+    unless(["ENOENT"], () => unlinkAt(parent, temporary));
+    throw error;
+  }
+}
+
+function isEqual(parent: Fd, name: string, old: Attr, content: Uint8Array, attr: Pick<Attr, "mode" | "uid" | "gid">): boolean {
+  if (!isRegularFile(old) || old.size !== content.length || old.uid !== attr.uid || old.gid !== attr.gid) return false;
+  if ((old.mode & 0o7777) !== (attr.mode & 0o7777)) return false;
+  using file = openAt(parent, name, O.RDONLY | O.NOFOLLOW);
+  return readAll(file).equals(content);
+}

@@ -1,0 +1,120 @@
+import { closeSync } from "node:fs";
+import { O, RESOLVE } from "../kernel/abi/file.ts";
+import { isErrno, KernelError, unless } from "../kernel/error.ts";
+import { Fd } from "../kernel/fd.ts";
+import { isDirectory, makeDirectoryAt, openAt, readAll, statAt } from "../kernel/file.ts";
+import { attachMount, cloneMount, detachMount, makeMount, makePrivate, type MountOption, setMountAttributes } from "../kernel/mount.ts";
+import { copyInto, openParent } from "../layer/inside.ts";
+import { canBuildDetached, makeOverlay } from "./overlay/mount.ts";
+import { describeStep, type MountPlan, type PlanStep } from "./plan.ts";
+
+export interface Attached {
+  /** Of each union, in the plan's order: what the kernel took. */
+  readonly unionOptions: readonly (readonly string[])[];
+  /** What was left out, a line each. */
+  readonly warnings: readonly string[];
+}
+
+export interface AttachOptions {
+  /** Called with the finished tree while nobody else can see it yet; what it throws undoes the whole. */
+  readonly prepare?: (root: Fd) => void;
+  /** "detached" shows the tree in one call when it is whole (Linux ≥ 6.15), "attached" mounts one by one. */
+  readonly order?: "detached" | "attached";
+}
+
+/**
+ * Builds the plan's tree and attaches it at `mountPoint`, an existing directory. Whatever fails, nothing stays mounted.
+ * @throws {KernelError} with the step that failed
+ */
+export function attachPlan(plan: MountPlan, mountPoint: string, options: AttachOptions = {}): Attached {
+  const order = options.order ?? (canBuildDetached() ? "detached" : "attached");
+  const [first, ...others] = plan.steps;
+  if (first === undefined) throw new Error("an empty mount plan");
+  const unionOptions: (readonly string[])[] = [];
+  const warnings: string[] = [];
+  using target = openAt(null, mountPoint, O.PATH | O.DIRECTORY | O.NOFOLLOW);
+  using root = makeStep(first, unionOptions);
+  makePrivate(root);
+  try {
+    if (order === "attached") attachMount(root, target);
+    for (const step of others) executeStep(step, root, unionOptions, warnings);
+    options.prepare?.(root);
+    if (order === "detached") attachMount(root, target);
+  } catch (error) {
+    if (order === "attached") unless(["EINVAL"], () => detachMount(mountPoint));
+    throw error;
+  }
+  return { unionOptions, warnings };
+}
+
+function executeStep(step: PlanStep, root: Fd, unionOptions: (readonly string[])[], warnings: string[]): void {
+  try {
+    if (step.kind === "copy") {
+      copyFile(step, root);
+      return;
+    }
+    using mount = makeStep(step, unionOptions);
+    using target = openTarget(root, step.at, mount);
+    attachMount(mount, target);
+  } catch (error) {
+    if (!(step.kind === "bind" && step.optional === true && error instanceof KernelError)) throw error;
+    warnings.push(`${step.at} is left out: ${error.message}`);
+  }
+}
+
+function makeStep(step: PlanStep, unionOptions: (readonly string[])[]): Fd {
+  switch (step.kind) {
+    case "union": {
+      const long: Fd[] = [];
+      try {
+        const made = makeOverlay(step.union, step.attributes, (path) => {
+          const fd = openAt(null, path, O.PATH | O.DIRECTORY);
+          long.push(fd);
+          return fd;
+        });
+        unionOptions.push(made.options);
+        return made.mount;
+      } finally {
+        for (const fd of long) fd.close();
+      }
+    }
+    case "bind": {
+      const mount = cloneMount(null, step.from, step.depth);
+      try {
+        makePrivate(mount, step.depth);
+        if (step.attributes !== 0) setMountAttributes(mount, { set: step.attributes }, step.depth);
+      } catch (error) {
+        mount.close();
+        throw error;
+      }
+      return mount;
+    }
+    case "filesystem": {
+      const options = step.options.map((option): MountOption => {
+        const equals = option.indexOf("=");
+        return equals < 0 ? [option] : [option.slice(0, equals), option.slice(equals + 1)];
+      });
+      return makeMount(step.type, [["source", step.source], ...options], step.attributes);
+    }
+    case "copy":
+      throw new Error(`not a mount: ${describeStep(step)}`);
+  }
+}
+
+/** Opens the mount point inside the tree, making what is missing: a directory, or a file for a file's mount. */
+function openTarget(root: Fd, at: string, mount: Fd): Fd {
+  const open = () => openAt(root, at, O.PATH, { resolve: RESOLVE.IN_ROOT });
+  const found = unless(["ENOENT"], open);
+  if (found !== undefined) return found;
+  using parent = openParent(root, at, "make");
+  const name = at.slice(at.lastIndexOf("/") + 1);
+  if (isDirectory(statAt(mount))) unless(["EEXIST"], () => makeDirectoryAt(parent, name, 0o755));
+  else openAt(parent, name, O.WRONLY | O.CREAT | O.NOFOLLOW, { mode: 0o644 }).close();
+  return open();
+}
+
+/** A file that is mounted on a file (a container's /etc/resolv.conf): its content, in the upper. */
+function copyFile(step: PlanStep & { kind: "copy" }, root: Fd): void {
+  using source = openAt(null, step.from, O.RDONLY);
+  copyInto(root, step.at, readAll(source), statAt(source));
+}

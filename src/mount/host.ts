@@ -1,0 +1,87 @@
+import { O } from "../kernel/abi/file.ts";
+import { MOUNT_ATTR } from "../kernel/abi/mount.ts";
+import { unless } from "../kernel/error.ts";
+import { isDirectory, isRegularFile, openAt, statAt } from "../kernel/file.ts";
+import { type MountInfo, readMountInfo, splitOptions } from "./mountinfo.ts";
+import type { PlanStep, Union } from "./plan.ts";
+
+/** Kernel interfaces and what hangs below them: shown by fixed steps, or not at all. */
+const pseudo = new Set([
+  ..."autofs binfmt_misc bpf cgroup cgroup2 configfs debugfs devpts efivarfs fusectl hugetlbfs mqueue".split(" "),
+  ..."nsfs proc pstore rpc_pipefs securityfs selinuxfs sysfs tracefs".split(" "),
+]);
+
+/** Case-insensitive: overlayfs takes these neither as a lower nor as an upper. */
+const notLayers = new Set(["vfat", "exfat", "msdos", "ntfs3", "hfsplus"]);
+
+/** Mounts that get a fixed step of their own, and where nothing of the host's may be seen. */
+const own = ["/proc", "/sys", "/dev/pts", "/dev/shm", "/run/fallthru", "/var/lib/fallthru/sessions"];
+
+/** Larger files that are mounted on files are shown read-only instead of copied. */
+const copyLimit = 1 << 20;
+
+/**
+ * The steps for a view of this machine's own root: a union over the root mount and over each real file system that
+ * is mounted below it, and the kernel's interfaces as programs expect them. What can't be a layer is shown
+ * read-only: the host is never written to.
+ * @param union makes the layers' directories for one lower
+ */
+export function planHost(union: (lower: string) => Union): PlanStep[] {
+  const mounts = visibleMounts(readMountInfo());
+  const steps: PlanStep[] = [{ kind: "union", at: "/", union: union("/"), attributes: 0 }];
+  for (const mount of mounts) {
+    if (mount.mountPoint !== "/") steps.push(stepFor(mount, union));
+  }
+  return [...steps, ...kernelSteps()];
+}
+
+function stepFor(mount: MountInfo, union: (lower: string) => Union): PlanStep {
+  const at = mount.mountPoint;
+  const { attributes } = splitOptions(mount.options);
+  const isReadOnly = mount.options.includes("ro") || mount.superOptions.includes("ro");
+  const attr = statAt(null, at);
+  if (isRegularFile(attr) && attr.size <= copyLimit) return { kind: "copy", at, from: at };
+  if (!isDirectory(attr) || isReadOnly || notLayers.has(mount.type)) {
+    return { kind: "bind", at, from: at, depth: "single", attributes: attributes | MOUNT_ATTR.RDONLY, optional: true };
+  }
+  return { kind: "union", at, union: union(at), attributes };
+}
+
+/** Real file systems, each by the mount that a look-up of its path reaches: not those that a later mount covers. */
+function visibleMounts(all: readonly MountInfo[]): MountInfo[] {
+  return all
+    .filter((mount) => !pseudo.has(mount.type) && !own.some((path) => isBelow(mount.mountPoint, path)))
+    .filter((mount) => {
+      const opened = unless(["ENOENT", "EACCES", "ENOTDIR", "ENOTCONN", "ESTALE"], () => openAt(null, mount.mountPoint, O.PATH | O.NOFOLLOW));
+      if (opened === undefined) return false;
+      using found = opened;
+      return statAt(found).mountId === BigInt(mount.id);
+    })
+    .toSorted((a, b) => (a.mountPoint < b.mountPoint ? -1 : 1));
+}
+
+function isBelow(path: string, directory: string): boolean {
+  return path === directory || path.startsWith(`${directory}/`);
+}
+
+/**
+ * The kernel's interfaces. /sys and those parts of /proc through which a careless script changes the running
+ * kernel are read-only; /dev/pts is the host's, so that terminals keep their names; sessions see no other sessions.
+ */
+function kernelSteps(): PlanStep[] {
+  const { RDONLY, NOSUID, NODEV, NOEXEC } = MOUNT_ATTR;
+  const kernel = NOSUID | NODEV | NOEXEC;
+  const bind = (at: string, attributes: number): PlanStep => ({ kind: "bind", at, from: at, depth: "single", attributes, optional: true });
+  const tmpfs = (at: string, mode: string): PlanStep => {
+    return { kind: "filesystem", at, type: "tmpfs", source: "tmpfs", options: [`mode=${mode}`], attributes: NOSUID | NODEV };
+  };
+  return [
+    { kind: "bind", at: "/proc", from: "/proc", depth: "single", attributes: kernel },
+    bind("/proc/sys", kernel | RDONLY),
+    bind("/proc/sysrq-trigger", kernel | RDONLY),
+    { kind: "bind", at: "/sys", from: "/sys", depth: "single", attributes: kernel | RDONLY },
+    bind("/dev/pts", NOSUID | NOEXEC),
+    tmpfs("/dev/shm", "1777"),
+    tmpfs("/var/lib/fallthru/sessions", "0700"),
+  ];
+}

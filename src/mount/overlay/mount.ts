@@ -1,0 +1,79 @@
+import { release } from "node:os";
+import { isErrno } from "../../kernel/error.ts";
+import type { Fd } from "../../kernel/fd.ts";
+import { makeMount, MountError, type MountOption } from "../../kernel/mount.ts";
+import type { Union } from "../plan.ts";
+
+/**
+ * Mount options that make overlayfs behave, best first; what a kernel or a file system refuses is left out.
+ * `redirect_dir`: directories can be renamed; `index`: hard links don't break at copy-up; `metacopy`: chmod and
+ * chown copy no data; `xino`: inode numbers are one space. docs/overlayfs.md has the reasons.
+ */
+const wanted: readonly MountOption[] = [
+  ["redirect_dir", "on"],
+  ["index", "on"],
+  ["metacopy", "on"],
+  ["xino", "auto"],
+];
+
+/** fsconfig(2) takes strings up to 255 bytes. */
+const longest = 255;
+
+/**
+ * Makes an overlay of `union`, detached.
+ * @param openPath opens a directory whose path is too long to be given as a string; the caller closes it
+ * @returns the mount, and the options that the kernel took
+ */
+export function makeOverlay(
+  union: Union,
+  attributes: number,
+  openPath: (path: string) => Fd,
+): { mount: Fd; options: string[] } {
+  let options = [...wanted];
+  for (;;) {
+    try {
+      const mount = makeMount("overlay", [...options, ...layerOptions(union, openPath)], attributes);
+      return { mount, options: optionNames(options, union.volatile) };
+    } catch (error) {
+      const fewer = withoutRefused(options, error);
+      if (fewer === undefined) throw explain(error);
+      options = fewer;
+    }
+  }
+}
+
+function layerOptions(union: Union, openPath: (path: string) => Fd): MountOption[] {
+  const value = (path: string): string => (Buffer.byteLength(path) <= longest ? path : openPath(path).procPath);
+  return [
+    ["source", "fallthru"],
+    ...(union.volatile ? [["volatile"] as const] : []),
+    ...union.lowers.map((path) => ["lowerdir+", value(path)] as const),
+    ["upperdir", value(union.upper)],
+    ["workdir", value(union.work)],
+  ];
+}
+
+/** The options without the one that was refused, or undefined where that isn't what was wrong. */
+function withoutRefused(options: readonly MountOption[], error: unknown): MountOption[] | undefined {
+  if (!(error instanceof MountError) || error.errno !== "EINVAL") return undefined;
+  const name = error.option ?? options.map(([key]) => key).find((key) => error.log.includes(key));
+  if (name === undefined || !options.some(([key]) => key === name)) return undefined;
+  return options.filter(([key]) => key !== name);
+}
+
+function optionNames(options: readonly MountOption[], isVolatile: boolean): string[] {
+  return [...options.map(([key, value]) => `${key}=${String(value)}`), ...(isVolatile ? ["volatile"] : [])];
+}
+
+function explain(error: unknown): unknown {
+  if (isErrno(error, "ENODEV") && error instanceof MountError) {
+    return new MountError(error, undefined, "no overlay file system; load the module: modprobe overlay");
+  }
+  return error;
+}
+
+/** Whether mounts can be attached below a mount that is itself still detached (move_mount(2), Linux 6.15). */
+export function canBuildDetached(): boolean {
+  const [major = 0, minor = 0] = release().split(".").map(Number);
+  return major > 6 || (major === 6 && minor >= 15);
+}

@@ -1,0 +1,71 @@
+import { MOUNT_ATTR } from "../kernel/abi/mount.ts";
+
+/** One union of an overlay: its layers, from the top. Paths are the host's. */
+export interface Union {
+  readonly lowers: readonly string[];
+  readonly upper: string;
+  readonly work: string;
+  /** No sync at unmount, and no remount after a crash of the machine: for what is thrown away anyway. */
+  readonly volatile: boolean;
+}
+
+/** What one step puts at the path `at` of the new tree. Attributes are MOUNT_ATTR flags. */
+export type PlanStep =
+  | { readonly kind: "union"; readonly at: string; readonly union: Union; readonly attributes: number }
+  | {
+      readonly kind: "bind";
+      readonly at: string;
+      readonly from: string;
+      readonly depth: "single" | "recursive";
+      readonly attributes: number;
+      /** What can't be had is left out, with a warning: the host's own odd mounts. */
+      readonly optional?: boolean;
+    }
+  | {
+      readonly kind: "filesystem";
+      readonly at: string;
+      readonly type: string;
+      readonly source: string;
+      readonly options: readonly string[];
+      readonly attributes: number;
+    }
+  | { readonly kind: "copy"; readonly at: string; readonly from: string };
+
+/**
+ * A session's mount tree as data: the first step is its root, the others follow in order. It is written into the
+ * session's record, printed by --dry-run, and executed by attach.ts. Each step is undone by closing or detaching the
+ * root, which takes everything below along.
+ */
+export interface MountPlan {
+  readonly steps: readonly PlanStep[];
+}
+
+/** A step in words, as --dry-run and `info` print it. */
+export function describeStep(step: PlanStep): string {
+  switch (step.kind) {
+    case "union": {
+      const lowers = step.union.lowers.length > 3 ? `${step.union.lowers.length} lowers` : step.union.lowers.join(":");
+      const flags = [...attributeNames(step.attributes), ...(step.union.volatile ? ["volatile"] : [])];
+      return `mount overlay on ${step.at}: lower ${lowers}, upper ${step.union.upper}${list(flags)}`;
+    }
+    case "bind":
+      return `${step.depth === "recursive" ? "rbind" : "bind"} ${step.from} on ${step.at}${list(attributeNames(step.attributes))}`;
+    case "filesystem":
+      return `mount ${step.type} on ${step.at}${list([...attributeNames(step.attributes), ...step.options])}`;
+    case "copy":
+      return `copy ${step.from} to ${step.at}`;
+  }
+}
+
+function list(words: readonly string[]): string {
+  return words.length === 0 ? "" : ` (${words.join(", ")})`;
+}
+
+function attributeNames(attributes: number): string[] {
+  const names: string[] = [];
+  if (attributes & MOUNT_ATTR.RDONLY) names.push("ro");
+  if (attributes & MOUNT_ATTR.NOSUID) names.push("nosuid");
+  if (attributes & MOUNT_ATTR.NODEV) names.push("nodev");
+  if (attributes & MOUNT_ATTR.NOEXEC) names.push("noexec");
+  return names;
+}

@@ -1,0 +1,68 @@
+/** Where a session's changes are kept. */
+export type Upper =
+  | { readonly kind: "state" } //                               below /var/lib/fallthru, the default
+  | { readonly kind: "directory"; readonly path: string } //    below a directory of the user's
+  | { readonly kind: "tmpfs"; readonly sizeBytes?: number }; // in memory; gone with the machine
+
+/** A path of the host's that a session shows: changes made there are real. */
+export interface Bind {
+  readonly from: string;
+  readonly to: string;
+  readonly readOnly: boolean;
+}
+
+export type Network = "host" | "none";
+
+export interface Limits {
+  readonly memoryBytes?: number;
+  /** May be fractional: 1.5 is one core and a half. */
+  readonly cpus?: number;
+  readonly pids?: number;
+}
+
+/** What `begin` and an automatic `run` may be asked for. */
+export interface SessionOptions {
+  /** The session's id; without it one is made from the chroot's name. */
+  readonly name?: string;
+  readonly upper?: Upper;
+  /** Directories to lay over the root, the topmost first, below the upper. */
+  readonly lowers?: readonly string[];
+  readonly binds?: readonly Bind[];
+  readonly network?: Network;
+  readonly hostname?: string;
+  readonly limits?: Limits;
+  /** After this many seconds `gc` may end it. */
+  readonly ttlSeconds?: number;
+}
+
+/** What to run in a session, and as whom. */
+export interface CommandOptions {
+  /** The command and its arguments; empty: the user's shell. */
+  readonly command: readonly string[];
+  /** NAME or UID, with :GROUP or :GID behind it; resolved in the session's own passwd and group. */
+  readonly user?: string;
+  /** Inside; without it the caller's own where it exists, else the user's home, else `/`. */
+  readonly directory?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Without it: kept on the host's root, clean in a chroot. */
+  readonly preserveEnvironment?: boolean;
+  readonly pidNamespace?: boolean;
+}
+
+/** What a session is doing, as `list` and `info` say it. */
+export type SessionState =
+  | "open" //      mounted, to be run in
+  | "unmounted" // its record and changes are there, its mounts aren't: the machine was restarted; `recover`
+  | "held" //      a process is beginning or ending it, or it is automatic and its command runs
+  | "leftover"; // its holder was killed; the next command clears it away
+
+export interface SessionSummary {
+  readonly id: string;
+  /** The chroot's name; `host` for the host's own root. */
+  readonly chroot: string;
+  readonly state: SessionState;
+  /** Milliseconds since 1970. */
+  readonly createdMs: number;
+  readonly expiresMs?: number;
+  readonly mountPoint: string;
+}
