@@ -1,0 +1,65 @@
+#!/bin/sh
+# Builds Fallthru: `sh build.sh [install] [executable] [library]`, all of them without an argument.
+#   install     node_modules, where package-lock.json is newer
+#   executable  build/fallthru with koffi.node beside it (ARCHITECTURE.md, fact 1), manual pages, completions
+#   library     dist/, for Node >= 22
+# Everything is made under a temporary name and renamed, so a running executable isn't disturbed; two builds at
+# once wait for each other. What was there stays when a step fails.
+set -eu
+cd "$(dirname "$0")"
+bun=node_modules/.bin/bun
+
+install() {
+  if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
+    command -v npm >/dev/null || { echo "fallthru: npm is missing: apt-get install npm" >&2; exit 1; }
+    npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2
+    touch node_modules/.package-lock.json
+  fi
+  # Bun's own package holds a stand-in until its install script has run, which newer versions of npm don't do.
+  if "$bun" --version >/dev/null 2>&1; then return; fi
+  for binary in node_modules/@oven/bun-linux-*/bin/bun; do
+    if "$binary" --version >/dev/null 2>&1; then ln -f "$binary" node_modules/bun/bin/bun.exe; fi
+  done
+  "$bun" --version >/dev/null || { echo "fallthru: no Bun for this machine ($(uname -m))" >&2; exit 1; }
+}
+
+executable() {
+  : >"$temporary/started"
+  "$bun" build --compile --minify --bytecode --format=esm --no-compile-autoload-dotenv --no-compile-autoload-bunfig \
+    --outfile "$temporary/fallthru" src/cli/main.ts >"$temporary/log" 2>&1 || { cat "$temporary/log" >&2; exit 1; }
+  for koffi in node_modules/@koromix/koffi-linux-*/linux_*/koffi.node; do
+    cp "$koffi" "$temporary/koffi.node"
+  done
+  if [ -e src/cli/man.ts ]; then
+    mkdir "$temporary/share"
+    "$bun" src/cli/man.ts "$temporary/share" >&2
+    rm -rf build/share
+    mv "$temporary/share" build/share
+  fi
+  # A source that changes during the build is newer than what was built.
+  touch -r "$temporary/started" "$temporary/fallthru"
+  mv "$temporary/koffi.node" build/koffi.node
+  mv "$temporary/fallthru" build/fallthru
+}
+
+library() {
+  node_modules/.bin/tsc --project tsconfig.build.json --outDir "$temporary/dist" >&2
+  if [ -e dist ]; then mv dist "$temporary/old"; fi
+  mv "$temporary/dist" dist
+}
+
+mkdir -p build
+exec 9>build/.lock
+flock 9
+rm -rf build/.new-* # of a build that was killed
+temporary=$(mktemp -d build/.new-XXXXXX)
+trap 'rm -rf "$temporary"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+if [ $# = 0 ]; then set -- install executable library; fi
+for step; do
+  case $step in
+    install | executable | library) "$step" 9>&- ;;
+    *) echo "fallthru: build.sh: no step $step" >&2; exit 2 ;;
+  esac
+done
