@@ -1,0 +1,90 @@
+// `./check`: see there for its arguments. Each stage prints one line; what a failing one printed is shown whole.
+// The last line counts the tests, and each stage as one more of them.
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { relative, resolve } from "node:path";
+import { type Counts, findTestFiles, runTestFiles } from "./run.ts";
+
+const top = resolve(import.meta.dirname, "..");
+const quickFiles = ["test/boundaries.test.ts"];
+
+interface Stage {
+  readonly name: string;
+  readonly command: readonly string[];
+}
+
+const bin = (name: string): string => `node_modules/.bin/${name}`;
+const types: Stage = { name: "types", command: [bin("tsc"), "--noEmit", "--project", "."] };
+const lint: Stage = { name: "lint", command: [bin("oxlint")] };
+const format: Stage = { name: "format", command: [bin("oxfmt"), "--check"] };
+const deadCode: Stage = { name: "dead code", command: [bin("knip"), "--no-progress"] };
+const executable: Stage = { name: "build the executable", command: ["sh", "build.sh", "executable"] };
+const library: Stage = { name: "build the library", command: ["sh", "build.sh", "library"] };
+
+/** The test files that were named, from the top of the repository, or all of them. */
+function chooseFiles(args: readonly string[]): string[] {
+  if (args.includes("--quick")) return [...quickFiles, ...findTestFiles(["src"])];
+  if (args.length > 0) return args.map((file) => relative(top, resolve(file)));
+  return findTestFiles(["src", "test"]);
+}
+
+function chooseStages(args: readonly string[]): Stage[] {
+  const always = [executable, ...nodeFromNpm(), ...debianPackages()];
+  if (args.includes("--quick")) return [types, lint, format, executable];
+  if (args.length > 0) return always;
+  return [types, lint, format, deadCode, library, ...always];
+}
+
+/** Where npm ran no install scripts, the package `node` holds no Node yet: this runs its script. */
+function nodeFromNpm(): Stage[] {
+  if (spawnSync(bin("node"), ["--version"], { cwd: top }).status === 0) return [];
+  return [{ name: "Node from npm", command: ["npm", "run", "--prefix", "node_modules/node", "preinstall"] }];
+}
+
+/** What test/packages lists and this machine lacks. */
+function debianPackages(): Stage[] {
+  const listed = readFileSync(resolve(top, "test/packages"), "utf8")
+    .split("\n")
+    .filter((line) => line !== "" && !line.startsWith("#"));
+  const query = spawnSync("dpkg-query", ["--show", "--showformat=${db:Status-Status} ${Package}\\n", ...listed]);
+  const installed = new Set(query.stdout.toString().split("\n"));
+  const missing = listed.filter((name) => !installed.has(`installed ${name}`));
+  if (missing.length === 0) return [];
+  const install = "apt-get install -q -y --no-install-recommends -o DPkg::Lock::Timeout=300";
+  const command = `export DEBIAN_FRONTEND=noninteractive; apt-get update -q && ${install} ${missing.join(" ")}`;
+  return [{ name: "Debian packages", command: ["sh", "-c", command] }];
+}
+
+/** True where the stage succeeded. */
+function runStage({ name, command: [program = "", ...args] }: Stage): boolean {
+  const start = performance.now();
+  const { status, stdout, stderr, error } = spawnSync(program, args, { cwd: top, maxBuffer: Infinity });
+  const word = status === 0 ? "ok" : "FAILED";
+  const seconds = ((performance.now() - start) / 1000).toFixed(3);
+  console.log(`${word.padEnd(7)}${name.padEnd(56)} ${seconds.padStart(9)} s`);
+  if (status !== 0) console.log(error === undefined ? `${stdout.toString()}${stderr.toString()}` : String(error));
+  return status === 0;
+}
+
+async function check(args: readonly string[]): Promise<Counts> {
+  const stages = chooseStages(args);
+  const failed = stages.filter((stage) => !runStage(stage));
+  const counts = { passed: stages.length - failed.length, failed: failed.length, skipped: 0 };
+  // Tests of an older executable would mislead.
+  if (failed.includes(executable)) return counts;
+  const tests = await runTestFiles(chooseFiles(args));
+  return {
+    passed: counts.passed + tests.passed,
+    failed: counts.failed + tests.failed,
+    skipped: counts.skipped + tests.skipped,
+  };
+}
+
+if (process.getuid?.() !== 0) {
+  console.error("check: the tests need root");
+  process.exitCode = 1;
+} else {
+  const { passed, failed, skipped } = await check(process.argv.slice(2));
+  console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`);
+  process.exitCode = failed > 0 ? 1 : 0;
+}
