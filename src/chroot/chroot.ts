@@ -1,0 +1,106 @@
+import { KeyReader } from "./keys.ts";
+import { isPermittedName, nameHint, nameProblem } from "./names.ts";
+import type { Stanza } from "./parse.ts";
+import type { Problem } from "./problem.ts";
+import { findType, typeProblem } from "./types/index.ts";
+import type { Chroot, ChrootBase, SetupFiles } from "./types.ts";
+import {
+  BadValue,
+  parseAbsolutePaths,
+  parseAliases,
+  parseBoolean,
+  parseConfigPath,
+  parseExpression,
+  parseList,
+  parseNames,
+  parseOneOf,
+  type ParseValue,
+  parseText,
+  unlessEmpty,
+} from "./values.ts";
+
+/** A stanza's meaning: the chroot, or what is wrong with it. */
+export type ChrootReading =
+  | { readonly kind: "chroot"; readonly chroot: Chroot }
+  | { readonly kind: "spoilt"; readonly problems: readonly Problem[] };
+
+/** Makes a chroot of a stanza. */
+export function readStanza(stanza: Stanza): ChrootReading {
+  if (stanza.name === "") return { kind: "spoilt", problems: stanza.problems.slice(0, 1) };
+  const keys = new KeyReader(stanza);
+  const wrongName = nameProblem(stanza.name);
+  if (wrongName !== undefined) keys.problem(wrongName, { hint: isPermittedName(stanza.name) ? undefined : nameHint });
+  const typeName = keys.take("type", parseText, "plain");
+  const type = findType(typeName);
+  if (type === undefined) {
+    // The keys that belong to it aren't known, so none can be called unknown.
+    const { message, hint } = typeProblem(typeName);
+    keys.problem(message, { key: "type", hint });
+    return { kind: "spoilt", problems: keys.problems() };
+  }
+  const chroot = type.parse(takeCommon(stanza, keys), keys);
+  const custom = keys.takeCustom();
+  const problems = keys.problems();
+  if (problems.length > 0) return { kind: "spoilt", problems };
+  return { kind: "chroot", chroot: { ...chroot, custom } };
+}
+
+function takeCommon(stanza: Stanza, keys: KeyReader): Omit<ChrootBase, "type"> {
+  // Permitted by schroot 1.6, without effect.
+  keys.ignore("priority", "active", "run-setup-scripts", "run-session-scripts", "run-exec-scripts");
+  const setup = takeSetup(keys);
+  return {
+    name: stanza.name,
+    file: stanza.file,
+    line: stanza.line,
+    aliases: keys.take("aliases", parseAliases, []).filter((alias) => alias !== stanza.name),
+    description: keys.take("description", parseText, ""),
+    users: keys.take("users", parseNames, []),
+    groups: keys.take("groups", parseNames, []),
+    rootUsers: keys.take("root-users", parseNames, []),
+    rootGroups: keys.take("root-groups", parseNames, []),
+    profile: takeProfile(keys, setup),
+    setup,
+    messageVerbosity: keys.take("message-verbosity", parseOneOf(["quiet", "normal", "verbose"]), "normal"),
+    commandPrefix: keys.take("command-prefix", parseList, []),
+    personality: keys.take("personality", parsePersonality, "undefined"),
+    preserveEnvironment: keys.take("preserve-environment", parseBoolean, false),
+    shell: keys.takeOptional("shell", unlessEmpty(parseText)),
+    environmentFilter: keys.takeOptional("environment-filter", unlessEmpty(parseExpression)),
+    userModifiableKeys: keys.take("user-modifiable-keys", parseNames, []),
+    rootModifiableKeys: keys.take("root-modifiable-keys", parseNames, []),
+    lowers: keys.take("fallthru.lower", parseAbsolutePaths, []),
+    custom: new Map(),
+  };
+}
+
+function takeSetup(keys: KeyReader): SetupFiles {
+  return {
+    fstab: keys.takeOptional("setup.fstab", parseConfigPath),
+    copyfiles: keys.takeOptional("setup.copyfiles", parseConfigPath),
+    nssdatabases: keys.takeOptional("setup.nssdatabases", parseConfigPath),
+    config: keys.takeOptional("setup.config", parseConfigPath),
+    scriptConfig: keys.takeOptional("script-config", parseConfigPath),
+    services: keys.take("setup.services", parseList, []),
+  };
+}
+
+/** `script-config=X/config` is how `profile=X` was written once; where both stand, schroot takes the old one. */
+function takeProfile(keys: KeyReader, setup: SetupFiles): string {
+  const profile = keys.take("profile", parseProfile, "default");
+  if (setup.scriptConfig === undefined) return profile;
+  return setup.scriptConfig.split("/").slice(0, -1).join("/");
+}
+
+const parseProfile: ParseValue<string> = (text) => {
+  if (text === "") throw new BadValue("the profile's name is empty");
+  return parseConfigPath(text);
+};
+
+/** Those of personality(2) that schroot knows on Linux. */
+const parsePersonality: ParseValue<string> = (text) => {
+  const known =
+    "undefined linux linux32 linux_32bit bsd hpux irix32 irix64 irixn32 iscr4 osf4 osr5 riscos scorvr3 solaris sunos " +
+    "svr4 uw7 wysev386 xenix";
+  return parseOneOf(known.split(" "))(text);
+};

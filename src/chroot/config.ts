@@ -1,0 +1,109 @@
+import { UserError } from "../error.ts";
+import { readStanza } from "./chroot.ts";
+import { configDirectory, readConfigFiles } from "./files.ts";
+import { nearNames } from "./names.ts";
+import { parseConfig, type Stanza } from "./parse.ts";
+import { joinHints, type Problem, problemError, problemText } from "./problem.ts";
+import type { Chroot } from "./types.ts";
+import { parseList } from "./values.ts";
+
+/** Everything that is described, and everything that is wrong with the descriptions. */
+export interface Configuration {
+  /** By name. Those with a problem aren't among them. */
+  readonly chroots: readonly Chroot[];
+  readonly problems: readonly Problem[];
+}
+
+/** Reads all chroots that are described below `directory`; one bad stanza or file spoils no other. */
+export function readChroots(directory: string = configDirectory): Configuration {
+  const { stanzas, problems: fileProblems } = readStanzas(directory);
+  const problems = [...fileProblems];
+  const chroots: Chroot[] = [];
+  for (const [name, sameName] of Map.groupBy(stanzas, (stanza) => stanza.name)) {
+    if (name !== "") problems.push(...repetitions(sameName));
+    for (const stanza of sameName) {
+      const reading = readStanza(stanza);
+      if (reading.kind === "spoilt") problems.push(...reading.problems);
+      else if (sameName.length === 1) chroots.push(reading.chroot);
+    }
+  }
+  problems.push(...aliasProblems(stanzas));
+  chroots.sort((a, b) => (a.name < b.name ? -1 : 1));
+  return { chroots, problems };
+}
+
+/**
+ * The chroot of this name or, where none has it, of this alias. Only files that contain the name are parsed.
+ * @throws {UserError} not-found; config with file and line where the description is wrong
+ */
+export function findChroot(name: string, directory: string = configDirectory): Chroot {
+  const { stanzas, problems } = readStanzas(directory, name);
+  const named = stanzas.filter((stanza) => stanza.name === name && name !== "");
+  const found = named.length > 0 ? named : stanzas.filter((stanza) => aliasesOf(stanza).includes(name));
+  const [first] = found;
+  if (first === undefined) throw notFound(name, directory, problems);
+  const [ambiguous] = named.length > 0 ? repetitions(found) : aliasProblems(found);
+  if (ambiguous !== undefined) throw problemError(ambiguous);
+  const reading = readStanza(first);
+  if (reading.kind === "chroot") return reading.chroot;
+  const [problem, ...others] = reading.problems;
+  if (problem === undefined) throw new TypeError(`the stanza ${first.name} is spoilt by nothing`);
+  throw problemError(problem, others.length);
+}
+
+/** @param mentioning leaves out files that don't contain this text */
+export function readStanzas(directory: string, mentioning = ""): { stanzas: Stanza[]; problems: Problem[] } {
+  const { files, problems: fileProblems } = readConfigFiles(directory);
+  const problems = [...fileProblems];
+  const stanzas: Stanza[] = [];
+  for (const { file, content } of files) {
+    if (!content.includes(mentioning)) continue;
+    const parsed = parseConfig(content, file);
+    stanzas.push(...parsed.stanzas);
+    problems.push(...parsed.problems);
+  }
+  return { stanzas, problems };
+}
+
+/** Stanzas of one name: nobody can say which was meant, so none of them is used. */
+function repetitions(sameName: readonly Stanza[]): Problem[] {
+  const [first, ...others] = sameName;
+  return others.map(({ file, line, name }) => ({
+    file,
+    line,
+    message: `[${name}] is described twice; first at ${first?.file}:${first?.line}`,
+  }));
+}
+
+/** Aliases that lead elsewhere: a chroot's own name wins, and two chroots can't share one. */
+function aliasProblems(stanzas: readonly Stanza[]): Problem[] {
+  const owners = new Map<string, Stanza>();
+  for (const stanza of stanzas) owners.set(stanza.name, stanza);
+  const problems: Problem[] = [];
+  for (const stanza of stanzas) {
+    for (const alias of aliasesOf(stanza)) {
+      const owner = owners.get(alias);
+      if (owner === undefined) owners.set(alias, stanza);
+      if (owner === undefined || owner.name === stanza.name) continue;
+      const message = `[${stanza.name}] the alias "${alias}" belongs to [${owner.name}] at ${owner.file}:${owner.line}`;
+      problems.push({ file: stanza.file, line: stanza.keys.get("aliases")?.line ?? stanza.line, message });
+    }
+  }
+  return problems;
+}
+
+function aliasesOf(stanza: Stanza): readonly string[] {
+  return parseList(stanza.keys.get("aliases")?.value ?? "");
+}
+
+function notFound(name: string, directory: string, problems: readonly Problem[]): UserError {
+  const { stanzas } = readStanzas(directory);
+  const known = stanzas.flatMap((stanza) => [stanza.name, ...aliasesOf(stanza)]).filter((other) => other !== "");
+  const near = nearNames(name, known);
+  const [unread] = problems.filter((problem) => problem.line === 0);
+  const hints: string[] = [];
+  if (near.length > 0) hints.push(`did you mean ${near.join(" or ")}?`);
+  if (unread !== undefined) hints.push(problemText(unread));
+  hints.push(known.length === 0 ? "`fallthru chroot create` makes one" : "`fallthru chroot list` shows all");
+  return new UserError("not-found", `no chroot ${JSON.stringify(name)} in ${directory}`, { hint: joinHints(hints) });
+}
