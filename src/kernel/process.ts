@@ -23,6 +23,7 @@ const attrInit_ = native("posix_spawnattr_init", "int", ["void *"]);
 const attrFlags_ = native("posix_spawnattr_setflags", "int", ["void *", "short"]);
 const attrDefault_ = native("posix_spawnattr_setsigdefault", "int", ["void *", "void *"]);
 const attrMask_ = native("posix_spawnattr_setsigmask", "int", ["void *", "void *"]);
+const personality_ = native("personality", "int", ["unsigned long"]);
 const socket_ = native("socket", "int", ["int", "int", "int"]);
 const ioctl_ = native("ioctl", "int", ["int", "unsigned long", "void *"]);
 
@@ -41,6 +42,10 @@ export interface Surroundings {
   readonly directories: readonly string[];
   readonly network: "host" | "none";
   readonly hostname?: string | undefined;
+  /** For personality(2). */
+  readonly personality?: number | undefined;
+  /** Further name spaces for the child: CLONE flags. */
+  readonly newSpaces?: number;
 }
 
 export interface Program {
@@ -118,11 +123,17 @@ function isolate(where: Surroundings): void {
     check("unshare network", "", unshare_(CLONE.NEWNET));
     raiseLoopback();
   }
+  if (where.newSpaces !== undefined) unshareThread(where.newSpaces);
   if (where.hostname !== undefined) {
     check("unshare host name", "", unshare_(CLONE.NEWUTS));
     const name = Buffer.from(where.hostname);
     check("sethostname", where.hostname, sethostname_(name, name.length));
   }
+}
+
+/** Gives this thread, and what it starts from now on, name spaces of its own. @see unshare(2) */
+export function unshareThread(spaces: number): void {
+  check("unshare", "", unshare_(spaces));
 }
 
 /** Sets IFF_UP on `lo`. @see netdevice(7) */
@@ -144,6 +155,7 @@ function enter(where: Surroundings, then: "stay" | "come back" = "stay"): void {
   setGroups(groups);
   check("setgid", "", syscall3(calls.setresgid, gid, gid, then === "stay" ? gid : 0));
   check("setuid", "", syscall3(calls.setresuid, uid, uid, then === "stay" ? uid : 0));
+  if (where.personality !== undefined) check("set personality", "", personality_(where.personality));
   changeDirectory(where.directories);
 }
 
@@ -173,6 +185,7 @@ function rememberNameSpaces(where: Surroundings): NameSpaces {
   const open: [Fd, number][] = [];
   if (where.network === "none") open.push([openAt(null, "/proc/thread-self/ns/net", O.RDONLY), CLONE.NEWNET]);
   if (where.hostname !== undefined) open.push([openAt(null, "/proc/thread-self/ns/uts", O.RDONLY), CLONE.NEWUTS]);
+  if (((where.newSpaces ?? 0) & CLONE.NEWPID) !== 0) open.push([openAt(null, "/proc/thread-self/ns/pid", O.RDONLY), CLONE.NEWPID]);
   return { open, [Symbol.dispose]: () => open.forEach(([fd]) => fd.close()) };
 }
 
@@ -186,6 +199,7 @@ function comeBack(own: Fd, cwd: Fd, spaces: NameSpaces, groups: readonly number[
     check("chdir", "/", fchdir_(own.number));
     check("chroot", "/", chroot_(cString(".")));
     check("chdir", cwd.path, fchdir_(cwd.number));
+    check("set personality", "", personality_(0));
     for (const [fd, kind] of spaces.open) check("setns", fd.path, setns_(fd.number, kind));
   } catch (error) {
     process.stderr.write(`fallthru: ${String(error)}\n`);

@@ -1,0 +1,117 @@
+import { mkdirSync } from "node:fs";
+import { UserError } from "../error.ts";
+import { isErrno } from "../kernel/error.ts";
+import { openDirectory } from "../kernel/file.ts";
+import { attachPlan } from "../mount/attach.ts";
+import { makeControlGroups } from "./cgroup.ts";
+import { defaultFilter } from "./environment.ts";
+import { heldIds, type Hold, takeHold } from "./hold.ts";
+import { checkSessionId, makeSessionId } from "./id.ts";
+import { chooseUpper, makeLayers, makeUnion } from "./layers.ts";
+import { mountPointOf, sessionDir } from "./paths.ts";
+import { makePlan } from "./plan.ts";
+import { type CommandDefaults, type RecordKind, type SessionRecord, writeRecord } from "./record.ts";
+import { clearLeftovers, removeRemains } from "./remains.ts";
+import { writeRootFiles } from "./rootfiles.ts";
+import { findSource, type Source } from "./source.ts";
+import { explainFull, prepareState } from "./state.ts";
+import type { SessionOptions } from "./types.ts";
+
+/** A session that was just begun. */
+export interface Begun {
+  readonly record: Omit<SessionRecord, "version">;
+  readonly mountPoint: string;
+  /** What had to be left out, a line each. */
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Begins a session on a chroot, or on the host's own root, that lasts until it is ended.
+ * Killed at any instant, it is whole or gone: until its record is renamed into place, what was made is a leftover
+ * that the next command clears away.
+ * @param sourceName a chroot's name or alias, or "host"
+ * @throws {UserError} not-found, exists, config, unsupported, no-space
+ */
+export function beginSession(sourceName: string, options: SessionOptions = {}): Begun {
+  const { hold, begun } = makeSession(sourceName, options, "named");
+  hold.release();
+  return begun;
+}
+
+/** Begins a session whose life is the caller's: it stays held, and is ended with endHeld(). */
+export function beginAutomatic(sourceName: string, options: SessionOptions): { hold: Hold; begun: Begun } {
+  return makeSession(sourceName, options, "automatic");
+}
+
+function makeSession(sourceName: string, options: SessionOptions, kind: RecordKind): { hold: Hold; begun: Begun } {
+  if (options.name !== undefined) checkSessionId(options.name);
+  const source = findSource(sourceName);
+  prepareState();
+  if (heldIds().length > 0) clearLeftovers();
+  const upper = chooseUpper(options.upper);
+  const id = options.name ?? makeSessionId(source.kind === "host" ? "host" : source.chroot.name);
+  const hold = takeHold(id);
+  try {
+    makeDirectory(id);
+  } catch (error) {
+    hold.release();
+    throw error;
+  }
+  try {
+    return { hold, begun: explainFull(sessionDir(id), () => build(hold, source, { ...options, upper }, kind)) };
+  } catch (error) {
+    removeRemains(hold);
+    hold.release();
+    throw error;
+  }
+}
+
+function makeDirectory(id: string): void {
+  try {
+    explainFull(sessionDir(id), () => mkdirSync(sessionDir(id), { mode: 0o700 }));
+  } catch (error) {
+    if (!isErrno(error, "EEXIST")) throw error;
+    throw new UserError("exists", `session ${id} exists already`, {
+      hint: `run in it: fallthru run @${id}; or end it: fallthru end @${id}`,
+    });
+  }
+}
+
+function build(hold: Hold, source: Source, options: SessionOptions, kind: RecordKind): Begun {
+  const { id } = hold;
+  using dir = openDirectory(sessionDir(id));
+  const upper = chooseUpper(options.upper);
+  const layers = makeLayers(id, dir, upper);
+  let count = 0;
+  const isVolatile = kind === "automatic" || upper.kind === "tmpfs";
+  const plan = makePlan(source, options, (lowers) => makeUnion(layers, count++, lowers, isVolatile));
+  const limits = options.limits ?? {};
+  makeControlGroups(id, limits);
+  const mountPoint = mountPointOf(id);
+  mkdirSync(mountPoint, { mode: 0o700 });
+  const attached = attachPlan(plan.mounts, mountPoint, { prepare: (root) => writeRootFiles(root, plan.files) });
+  const createdMs = Date.now();
+  const record: Omit<SessionRecord, "version"> = {
+    id,
+    chroot: source.kind === "host" ? "host" : source.chroot.name,
+    createdMs,
+    ...(options.ttlSeconds === undefined ? {} : { expiresMs: createdMs + options.ttlSeconds * 1000 }),
+    upper,
+    network: options.network ?? "host",
+    ...(options.hostname === undefined ? {} : { hostname: options.hostname }),
+    limits,
+    plan: plan.mounts,
+    unionOptions: attached.unionOptions,
+    files: plan.files,
+    command: commandDefaults(source),
+  };
+  writeRecord(dir, record, kind);
+  return { record, mountPoint, warnings: attached.warnings };
+}
+
+function commandDefaults(source: Source): CommandDefaults {
+  // A view of the host is the caller's own machine: their variables mean the same in it.
+  if (source.kind === "host") return { prefix: [], personality: "undefined", preserveEnvironment: true };
+  const { commandPrefix, shell, personality, preserveEnvironment, environmentFilter } = source.chroot;
+  return { prefix: commandPrefix, shell, personality, preserveEnvironment, environmentFilter: environmentFilter ?? defaultFilter };
+}

@@ -1,0 +1,53 @@
+import { UserError } from "../error.ts";
+import { unless } from "../kernel/error.ts";
+import { lock, openDirectory } from "../kernel/file.ts";
+import { type Hold, takeHold } from "./hold.ts";
+import { checkSessionId } from "./id.ts";
+import { sessionDir } from "./paths.ts";
+import { removeRecord } from "./record.ts";
+import { removeRemains } from "./remains.ts";
+import { explainFull, prepareState } from "./state.ts";
+
+export interface EndReport {
+  readonly id: string;
+  /** How many processes were still running in it. */
+  readonly killed: number;
+}
+
+/**
+ * Ends a session: kills what runs in it, unmounts, deletes its changes. From the moment its record is gone it doesn't exist;
+ * killed after that, the next command goes on.
+ * @throws {UserError} not-found where there is none, also when another process ended it meanwhile
+ */
+export function endSession(id: string): EndReport {
+  checkSessionId(id);
+  prepareState();
+  if (!exists(id)) throw gone(id);
+  const hold = takeHold(id);
+  try {
+    const opened = unless(["ENOENT"], () => openDirectory(sessionDir(id)));
+    if (opened === undefined) throw gone(id);
+    using dir = opened;
+    // Whoever is just entering (run) has a shared lock until its command is executed.
+    lock(dir, "exclusive");
+    removeRecord(dir);
+    return { id, killed: endHeld(hold) };
+  } finally {
+    hold.release();
+  }
+}
+
+/** Removes a session that the caller holds, and that has no record any more or only an automatic one's. */
+export function endHeld(hold: Hold): number {
+  return explainFull(sessionDir(hold.id), () => removeRemains(hold));
+}
+
+function exists(id: string): boolean {
+  const opened = unless(["ENOENT"], () => openDirectory(sessionDir(id)));
+  opened?.close();
+  return opened !== undefined;
+}
+
+function gone(id: string): UserError {
+  return new UserError("not-found", `no session ${id}`, { hint: "it may have ended already; what there is: fallthru list" });
+}

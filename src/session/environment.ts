@@ -1,0 +1,72 @@
+import { readlinkSync } from "node:fs";
+import { existsSync } from "node:fs";
+import type { Fd } from "../kernel/fd.ts";
+import { O, RESOLVE } from "../kernel/abi/file.ts";
+import { unless } from "../kernel/error.ts";
+import { openAt } from "../kernel/file.ts";
+import type { User } from "./user.ts";
+
+const superuserPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+const userPath = "/usr/local/bin:/usr/bin:/bin";
+
+/** Of the caller's variables, those that describe the terminal and the language: a clean environment keeps them. */
+const kept = ["TERM", "COLORTERM", "NO_COLOR", "TZ"];
+
+/**
+ * The environment of a command: the caller's with the session's mark, or a clean one as a login has; `given`
+ * comes last.
+ */
+export function makeEnvironment(
+  id: string,
+  user: User,
+  shell: string,
+  options: { preserve: boolean; given: Readonly<Record<string, string>> },
+): Record<string, string> {
+  const env: Record<string, string> = {};
+  for (const [key, value] of Object.entries(process.env)) {
+    if (value !== undefined && (options.preserve || kept.includes(key))) env[key] = value;
+  }
+  const own = {
+    HOME: user.home,
+    LOGNAME: user.name,
+    USER: user.name,
+    SHELL: shell,
+    PATH: user.uid === 0 ? superuserPath : userPath,
+  };
+  for (const [key, value] of Object.entries(own)) {
+    // A caller who changes the user gets that user's; otherwise what the caller has is kept.
+    if (!options.preserve || env[key] === undefined || user.uid !== process.getuid?.()) env[key] = value;
+  }
+  return { ...env, FALLTHRU_SESSION: id, ...options.given };
+}
+
+/** The user's shell, if it is there inside; else bash, else sh. */
+export function chooseShell(root: Fd, user: User): string {
+  for (const shell of [user.shell, "/bin/bash"]) {
+    if (shell !== "" && existsInside(root, shell)) return shell;
+  }
+  return "/bin/sh";
+}
+
+function existsInside(root: Fd, path: string): boolean {
+  const opened = unless(["ENOENT", "ENOTDIR", "ELOOP"], () => openAt(root, path, O.PATH, { resolve: RESOLVE.IN_ROOT }));
+  opened?.close();
+  return opened !== undefined;
+}
+
+/** The caller's own directory, or undefined where it was deleted under them. */
+export function callerDirectory(): string | undefined {
+  const directory = readlinkSync("/proc/self/cwd");
+  return directory.endsWith(" (deleted)") ? undefined : directory;
+}
+
+/** What schroot drops where a chroot's description doesn't say (schroot.conf(5), environment-filter). */
+export const defaultFilter =
+  "^(BASH_ENV|CDPATH|ENV|HOSTALIASES|IFS|KRB5_CONFIG|KRBCONFDIR|KRBTKFILE|KRB_CONF|LD_.*|LOCALDOMAIN|NLSPATH|PATH_LOCALE|RES_OPTIONS|TERMINFO|TERMINFO_DIRS|TERMPATH)$";
+
+/** Without the variables whose names match the extended regular expression. */
+export function filterEnvironment(env: Readonly<Record<string, string>>, filter: string | undefined): Record<string, string> {
+  if (filter === undefined) return { ...env };
+  const expression = new RegExp(filter);
+  return Object.fromEntries(Object.entries(env).filter(([key]) => !expression.test(key)));
+}

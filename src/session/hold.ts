@@ -1,0 +1,66 @@
+import { readdirSync } from "node:fs";
+import { O } from "../kernel/abi/file.ts";
+import { isErrno, unless } from "../kernel/error.ts";
+import type { Fd } from "../kernel/fd.ts";
+import { lock, openAt, statAt, tryLock, unlinkAt } from "../kernel/file.ts";
+import { heldDir, heldFileOf } from "./paths.ts";
+
+/**
+ * The right to make, change and remove one session: a locked file below `.held`. The lock dies with the process, so
+ * a file that nobody locks is what a killed process left, and whoever meets it clears the session away.
+ */
+export class Hold implements Disposable {
+  readonly id: string;
+  readonly #file: Fd;
+
+  constructor(id: string, file: Fd) {
+    this.id = id;
+    this.#file = file;
+  }
+
+  /** Gives the session free: the file goes while the lock still stands, so that nobody takes it for a leftover. */
+  release(): void {
+    unless(["ENOENT"], () => unlinkAt(null, heldFileOf(this.id)));
+    this.#file.close();
+  }
+
+  /** Without release(): what is there is left for others to clear. */
+  [Symbol.dispose](): void {
+    this.#file.close();
+  }
+}
+
+/** Takes hold of a session id; waits where another process holds it. */
+export function takeHold(id: string): Hold {
+  for (;;) {
+    const file = openAt(null, heldFileOf(id), O.RDWR | O.CREAT | O.NOFOLLOW, { mode: 0o600 });
+    lock(file, "exclusive");
+    if (isStillThere(id, file)) return new Hold(id, file);
+    file.close();
+  }
+}
+
+/** Takes hold of what a killed process left, or undefined where its holder lives or it is gone. */
+export function takeLeftover(id: string): Hold | undefined {
+  const file = unless(["ENOENT"], () => openAt(null, heldFileOf(id), O.RDWR | O.NOFOLLOW));
+  if (file === undefined) return undefined;
+  if (tryLock(file, "exclusive") && isStillThere(id, file)) return new Hold(id, file);
+  file.close();
+  return undefined;
+}
+
+/** The ids that are held, by the living or the dead. */
+export function heldIds(): string[] {
+  try {
+    return readdirSync(heldDir);
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return [];
+    throw error;
+  }
+}
+
+/** A lock may have been waited for on a file that its last holder removed. */
+function isStillThere(id: string, file: Fd): boolean {
+  const named = unless(["ENOENT"], () => statAt(null, heldFileOf(id)));
+  return named !== undefined && named.ino === statAt(file).ino;
+}

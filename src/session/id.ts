@@ -1,0 +1,17 @@
+import { randomBytes } from "node:crypto";
+import { UserError } from "../error.ts";
+
+const longest = 64;
+
+/** schroot's own rule for session names, and short enough for every path that it becomes part of. */
+export function checkSessionId(id: string): void {
+  if (/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(id) && id.length <= longest) return;
+  throw new UserError("usage", `${JSON.stringify(id)} can't be a session's name`, {
+    hint: `a letter or digit, then letters, digits, '_', '.' and '-', at most ${longest} in all`,
+  });
+}
+
+/** A new id: the chroot's name and 32 random bits. */
+export function makeSessionId(chroot: string): string {
+  return `${chroot.slice(0, longest - 9)}-${randomBytes(4).toString("hex")}`;
+}

@@ -1,0 +1,49 @@
+import { fileURLToPath } from "node:url";
+import { CLONE } from "../kernel/abi/process.ts";
+import { RESOLVE, O } from "../kernel/abi/file.ts";
+import { openAt, openDirectory } from "../kernel/file.ts";
+import { isCompiled } from "../kernel/libc.ts";
+import { attachMount, makeMount, makePrivate } from "../kernel/mount.ts";
+import { MOUNT_ATTR } from "../kernel/abi/mount.ts";
+import { type Credentials, type Program, spawn, unshareThread } from "../kernel/process.ts";
+import { reapUntil } from "../kernel/wait.ts";
+
+/** What the first process of a session's pid name space is told, as JSON in its arguments. */
+export interface InitOrder {
+  readonly mountPoint: string;
+  readonly credentials: Credentials;
+  readonly directories: readonly string[];
+  readonly program: Program;
+}
+
+/** This program again, as the first process of a new pid name space. */
+export function initProgram(order: InitOrder): Program {
+  const self = isCompiled ? [process.execPath, "init"] : [process.execPath, fileURLToPath(import.meta.url)];
+  const argv = [...self, JSON.stringify(order)];
+  return { file: process.execPath, argv, env: {} };
+}
+
+/**
+ * The first process of a pid name space: mounts its /proc over the session's, for itself and its children only, starts the
+ * command, and buries whatever dies until the command does. When it exits, the kernel kills all that is left.
+ */
+export async function runInit(order: InitOrder): Promise<number> {
+  unshareThread(CLONE.NEWNS);
+  {
+    using everything = openDirectory("/");
+    makePrivate(everything, "recursive");
+  }
+  using root = openDirectory(order.mountPoint);
+  {
+    using proc = makeMount("proc", [["source", "proc"]], MOUNT_ATTR.NOSUID | MOUNT_ATTR.NODEV | MOUNT_ATTR.NOEXEC);
+    using target = openAt(root, "/proc", O.PATH | O.DIRECTORY, { resolve: RESOLVE.IN_ROOT });
+    attachMount(proc, target);
+  }
+  const where = { root, credentials: order.credentials, directories: order.directories, network: "host" } as const;
+  return reapUntil(spawn(where, order.program));
+}
+
+// Where there is no executable that is this program (the library on Node), this file is started by itself.
+if (!isCompiled && process.argv[1] === fileURLToPath(import.meta.url)) {
+  process.exit(await runInit(JSON.parse(process.argv[2] ?? "") as InitOrder));
+}

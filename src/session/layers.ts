@@ -1,0 +1,134 @@
+import { randomBytes } from "node:crypto";
+import { mkdirSync, readlinkSync, symlinkSync } from "node:fs";
+import { basename, dirname, isAbsolute } from "node:path";
+import { UserError } from "../error.ts";
+import { O } from "../kernel/abi/file.ts";
+import { isErrno, unless } from "../kernel/error.ts";
+import type { Fd } from "../kernel/fd.ts";
+import { changeModeAt, changeOwnerAt, fileSystemOf, isDirectory, openAt, openDirectory, setTimesAt, statAt } from "../kernel/file.ts";
+import { attachMount, detachMount, makeMount } from "../kernel/mount.ts";
+import { getXattrAt, listXattrsAt, setXattr } from "../kernel/xattr.ts";
+import { removeTree } from "../layer/remove.ts";
+import type { Union } from "../mount/plan.ts";
+import { memoryUpperOf, sessionDir, stateDir } from "./paths.ts";
+import { isMounted } from "./state.ts";
+import type { Upper } from "./types.ts";
+
+/** File systems that overlayfs refuses as an upper: no device nodes or extended attributes, or an overlay itself. */
+const notUpper = new Set("overlay nfs vfat exfat ntfs cifs smb3 9p fuse proc sysfs squashfs erofs iso9660 udf ramfs".split(" "));
+
+/** Where a session's layers are; the unions' directories below it are numbered. */
+export interface Layers {
+  readonly base: string;
+  readonly upper: Upper;
+}
+
+/** A symbolic link in the session's directory that says where else its layers are. */
+const elsewhere = "layers-elsewhere";
+
+/**
+ * Decides where layers can be, and checks that their file system can hold an upper.
+ * Inside a session the state directory lies on an overlay: layers are then kept in memory.
+ */
+export function chooseUpper(wanted: Upper | undefined): Upper {
+  if (wanted?.kind === "tmpfs") return wanted;
+  const path = wanted?.kind === "directory" ? wanted.path : stateDir;
+  const type = typeOf(path);
+  if (!notUpper.has(type)) return wanted ?? { kind: "state" };
+  if (wanted === undefined && process.env["FALLTHRU_SESSION"] !== undefined) return { kind: "tmpfs" };
+  throw new UserError("unsupported", `${path} is on ${type}, which can't hold a session's changes`, {
+    hint: "keep them on a local file system: --upper DIR, or in memory: --upper tmpfs[:SIZE]",
+  });
+}
+
+function typeOf(path: string): string {
+  if (!isAbsolute(path)) throw new UserError("usage", `${path} is not an absolute path`);
+  const opened = unless(["ENOENT", "ENOTDIR"], () => openDirectory(path));
+  if (opened === undefined) {
+    throw new UserError("not-found", `no directory ${path} to keep changes in`, { hint: `make it first: mkdir ${path}` });
+  }
+  using directory = opened;
+  return fileSystemOf(directory).type;
+}
+
+/** Makes the place for a session's layers, so that removeLayers() finds it whenever we are killed. */
+export function makeLayers(id: string, dir: Fd, upper: Upper): Layers {
+  switch (upper.kind) {
+    case "state":
+      mkdirSync(`${dir.procPath}/layers`, { mode: 0o700 });
+      return { base: `${sessionDir(id)}/layers`, upper };
+    case "directory": {
+      const base = `${upper.path}/fallthru-${id}-${randomBytes(4).toString("hex")}`;
+      symlinkSync(base, `${dir.procPath}/${elsewhere}`);
+      mkdirSync(base, { mode: 0o700 });
+      return { base, upper };
+    }
+    case "tmpfs": {
+      const base = memoryUpperOf(id);
+      mkdirSync(base, { recursive: true, mode: 0o700 });
+      const size = upper.sizeBytes === undefined ? [] : [["size", String(upper.sizeBytes)] as const];
+      using tmpfs = makeMount("tmpfs", [["source", "fallthru"], ["mode", "0700"], ...size]);
+      using target = openAt(null, base, O.PATH | O.DIRECTORY | O.NOFOLLOW);
+      attachMount(tmpfs, target);
+      return { base, upper };
+    }
+  }
+}
+
+/** Deletes a session's layers, wherever they are, and what they were mounted from. */
+export function removeLayers(id: string, dir: Fd): void {
+  const memory = memoryUpperOf(id);
+  while (isMounted(memory)) detachMount(memory);
+  removeEmptyDirectory(memory);
+  removeTree(dir, "layers");
+  const base = unless(["ENOENT"], () => readLink(`${dir.procPath}/${elsewhere}`));
+  if (base === undefined) return;
+  const parent = unless(["ENOENT"], () => openDirectory(dirname(base)));
+  if (parent === undefined) return;
+  using open = parent;
+  removeTree(open, basename(base));
+}
+
+function readLink(path: string): string {
+  return readlinkSync(path);
+}
+
+function removeEmptyDirectory(path: string): void {
+  using parent = openDirectory(dirname(path));
+  unless(["ENOENT"], () => {
+    if (isDirectory(statAt(parent, basename(path)))) removeTree(parent, basename(path));
+  });
+}
+
+/**
+ * Makes the upper and work directories for one union. The merged root has the upper directory's attributes, so they are
+ * taken from the topmost lower: owner, mode, times and extended attributes.
+ */
+export function makeUnion(layers: Layers, index: number, lowers: readonly string[], isVolatile: boolean): Union {
+  const base = `${layers.base}/${index}`;
+  const union: Union = { lowers, upper: `${base}/upper`, work: `${base}/work`, volatile: isVolatile };
+  mkdirSync(base, { mode: 0o700 });
+  for (const path of [union.upper, union.work]) mkdirSync(path, { mode: 0o700 });
+  const [top] = lowers;
+  if (top !== undefined) copyAttributes(top, union.upper);
+  return union;
+}
+
+function copyAttributes(from: string, to: string): void {
+  using source = openDirectory(from);
+  using target = openDirectory(to);
+  const attr = statAt(source);
+  changeOwnerAt(target, "", attr.uid, attr.gid);
+  for (const name of listXattrsAt(source, ".")) {
+    // overlayfs's own marks belong to the layer that they are on.
+    if (/^(trusted|user)\.overlay\./.test(name.toString("latin1"))) continue;
+    try {
+      setXattr(target, name, getXattrAt(source, ".", name));
+    } catch (error) {
+      // The upper's file system may lack a kind that the lower's has (ACLs, security labels).
+      if (!isErrno(error, "EOPNOTSUPP", "ENODATA")) throw error;
+    }
+  }
+  changeModeAt(target, ".", attr.mode);
+  setTimesAt(target, ".", attr.atimeNs, attr.mtimeNs);
+}

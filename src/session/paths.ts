@@ -1,0 +1,27 @@
+/** Where sessions live. The layout is ARCHITECTURE.md's, and every path here is writable by the superuser only. */
+
+/** What outlives a restart of the machine. */
+export const stateDir = "/var/lib/fallthru";
+/** One directory per session: its record, and its layers unless `--upper` put them elsewhere. */
+export const sessionsDir = `${stateDir}/sessions`;
+/** One empty file per session that a process is beginning, ending or running automatically; it holds a lock on it. */
+export const heldDir = `${sessionsDir}/.held`;
+/** A private tmpfs of ours: mounts below it spread to no other name space, and it is empty after a restart. */
+export const runDir = "/run/fallthru";
+
+export function sessionDir(id: string): string {
+  return `${sessionsDir}/${id}`;
+}
+
+export function mountPointOf(id: string): string {
+  return `${runDir}/mount/${id}`;
+}
+
+/** Where a session's upper in memory is mounted. */
+export function memoryUpperOf(id: string): string {
+  return `${runDir}/upper/${id}`;
+}
+
+export function heldFileOf(id: string): string {
+  return `${heldDir}/${id}`;
+}

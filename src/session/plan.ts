@@ -1,0 +1,86 @@
+import { MOUNT_ATTR } from "../kernel/abi/mount.ts";
+import { UserError } from "../error.ts";
+import { O } from "../kernel/abi/file.ts";
+import { unless } from "../kernel/error.ts";
+import { openAt } from "../kernel/file.ts";
+import { planHost } from "../mount/host.ts";
+import { splitOptions } from "../mount/mountinfo.ts";
+import { describeStep, type MountPlan, type PlanStep, type Union } from "../mount/plan.ts";
+import type { RootFiles } from "./rootfiles.ts";
+import { findSource, type Source } from "./source.ts";
+import type { Bind, SessionOptions } from "./types.ts";
+
+/** Makes the layers of one union: for real in begin, as mere names for --dry-run. */
+export type MakeUnion = (lowers: readonly string[]) => Union;
+
+/** Everything that a session consists of, before anything is mounted. */
+export interface SessionPlan {
+  readonly mounts: MountPlan;
+  readonly files: RootFiles;
+}
+
+/** The mounts and files of a session on `source`. */
+export function makePlan(source: Source, options: SessionOptions, makeUnion: MakeUnion): SessionPlan {
+  const extra = options.lowers ?? [];
+  for (const lower of extra) requireDirectory(lower);
+  const binds = (options.binds ?? []).map(bindStep);
+  switch (source.kind) {
+    case "host": {
+      const steps = planHost((lower) => makeUnion(lower === "/" ? [...extra, lower] : [lower]));
+      return { mounts: { steps: [...steps, ...binds] }, files: { copies: [], databases: [] } };
+    }
+    case "chroot": {
+      const lowers = [...extra, ...source.chroot.lowers, source.root];
+      const union: PlanStep = { kind: "union", at: "/", union: makeUnion(lowers), attributes: 0 };
+      const profile = source.profile;
+      return {
+        mounts: { steps: [union, ...profile.fstab.map(fstabStep), ...binds] },
+        files: { copies: profile.copyFiles, databases: profile.nssDatabases },
+      };
+    }
+  }
+}
+
+/** What `--dry-run` prints: the steps in order, nothing made. */
+export function planSession(sourceName: string, options: SessionOptions): { describe: string }[] {
+  let count = 0;
+  const plan = makePlan(findSource(sourceName), options, (lowers) => {
+    const base = `<layers>/${count++}`;
+    return { lowers, upper: `${base}/upper`, work: `${base}/work`, volatile: false };
+  });
+  const files = [
+    ...plan.files.copies.map(({ from, to }) => `copy ${from} to ${to}`),
+    ...plan.files.databases.map(({ name, mode }) => `${mode} the host's ${name} database`),
+  ];
+  return [...plan.mounts.steps.map(describeStep), ...files].map((describe) => ({ describe }));
+}
+
+/** One line of a profile's fstab(5). */
+function fstabStep(line: SourceFstabLine): PlanStep {
+  const { attributes, rest } = splitOptions(line.options);
+  const at = line.mountPoint;
+  const isBind = rest.includes("bind") || rest.includes("rbind");
+  if (isBind) {
+    const depth = rest.includes("rbind") ? "recursive" : "single";
+    return { kind: "bind", at, from: line.source, depth, attributes, ...(rest.includes("nofail") ? { optional: true } : {}) };
+  }
+  const ignored = new Set(["defaults", "rw", "relatime", "auto", "noauto", "nofail", "exec", "suid", "dev", "atime", "user", "nouser"]);
+  const options = rest.filter((option) => !ignored.has(option) && !option.startsWith("x-"));
+  return { kind: "filesystem", at, type: line.type, source: line.source, options, attributes };
+}
+
+type SourceFstabLine = Extract<Source, { kind: "chroot" }>["profile"]["fstab"][number];
+
+function bindStep(bind: Bind): PlanStep {
+  const opened = unless(["ENOENT", "ENOTDIR"], () => openAt(null, bind.from, O.PATH));
+  if (opened === undefined) throw new UserError("not-found", `nothing at ${bind.from} to bind`, { hint: "--bind HOST[:INSIDE[:ro]]" });
+  opened.close();
+  return { kind: "bind", at: bind.to, from: bind.from, depth: "recursive", attributes: bind.readOnly ? MOUNT_ATTR.RDONLY : 0 };
+}
+
+function requireDirectory(path: string): void {
+  const opened = unless(["ENOENT", "ENOTDIR"], () => openAt(null, path, O.PATH | O.DIRECTORY));
+  if (opened === undefined) throw new UserError("not-found", `no directory ${path} to use as a lower layer`);
+  opened.close();
+}
+

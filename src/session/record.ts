@@ -1,0 +1,130 @@
+import { readFileSync } from "node:fs";
+import { UserError } from "../error.ts";
+import { O } from "../kernel/abi/file.ts";
+import { isErrno, unless } from "../kernel/error.ts";
+import type { Fd } from "../kernel/fd.ts";
+import { openAt, renameAt, sync, unlinkAt, writeAll } from "../kernel/file.ts";
+import type { MountPlan } from "../mount/plan.ts";
+import { sessionDir } from "./paths.ts";
+import type { RootFiles } from "./rootfiles.ts";
+import type { Limits, Network, Upper } from "./types.ts";
+
+/** The layout of the record; a number greater than this was written by a newer Fallthru. */
+const version = 1;
+
+/** What is known of a session without its mounts: the first line of its record. */
+export interface RecordSummary {
+  readonly version: number;
+  readonly id: string;
+  readonly chroot: string;
+  readonly createdMs: number;
+  readonly expiresMs?: number;
+}
+
+/** All that is needed to run in a session, and to mount it again: the record's second line. */
+export interface RecordDetails {
+  readonly upper: Upper;
+  readonly network: Network;
+  readonly hostname?: string;
+  readonly limits: Limits;
+  readonly plan: MountPlan;
+  readonly unionOptions: readonly (readonly string[])[];
+  readonly files: RootFiles;
+  readonly command: CommandDefaults;
+}
+
+/** What the chroot's description says of every command that runs in it. */
+export interface CommandDefaults {
+  /** Put in front of the command. */
+  readonly prefix: readonly string[];
+  readonly shell?: string | undefined;
+  readonly personality: string;
+  readonly preserveEnvironment: boolean;
+  /** Variables that match this extended regular expression don't reach the command. */
+  readonly environmentFilter?: string | undefined;
+}
+
+export type SessionRecord = RecordSummary & RecordDetails;
+
+/**
+ * `record.json` is there exactly while the session is whole. An automatic session's has another name: its life is
+ * its holder's.
+ */
+export type RecordKind = "named" | "automatic";
+
+const fileNames: Readonly<Record<RecordKind, string>> = { named: "record.json", automatic: "automatic.json" };
+
+/**
+ * Writes the record to a temporary name, syncs and renames it: from this moment a named session exists.
+ * An automatic one isn't synced: after a power cut it is gone anyway.
+ */
+export function writeRecord(dir: Fd, record: Omit<SessionRecord, "version">, kind: RecordKind): void {
+  const { id, chroot, createdMs, expiresMs, ...details } = record;
+  const summary: RecordSummary = { version, id, chroot, createdMs, ...(expiresMs === undefined ? {} : { expiresMs }) };
+  const text = `${JSON.stringify(summary)}\n${JSON.stringify(details)}\n`;
+  const temporary = `.${fileNames[kind]}.new`;
+  {
+    using file = openAt(dir, temporary, O.WRONLY | O.CREAT | O.TRUNC | O.NOFOLLOW, { mode: 0o600 });
+    writeAll(file, Buffer.from(text));
+    if (kind === "named") sync(file);
+  }
+  renameAt(dir, temporary, dir, fileNames[kind]);
+  if (kind === "named") sync(dir);
+}
+
+/** Ends the session's existence, durably: what is deleted after it can't come back as half a session. */
+export function removeRecord(dir: Fd): void {
+  unless(["ENOENT"], () => unlinkAt(dir, fileNames.named));
+  sync(dir);
+}
+
+export function readSummary(id: string): (RecordSummary & { readonly kind: RecordKind }) | undefined {
+  const found = readText(id);
+  if (found === undefined) return undefined;
+  const end = found.text.indexOf("\n");
+  return { ...parseSummary(id, found.text.slice(0, end)), kind: found.kind };
+}
+
+export function readRecord(id: string): (SessionRecord & { readonly kind: RecordKind }) | undefined {
+  const found = readText(id);
+  if (found === undefined) return undefined;
+  const [first = "", second = ""] = found.text.split("\n");
+  return { ...parseSummary(id, first), ...(parseJson(id, second) as RecordDetails), kind: found.kind };
+}
+
+function readText(id: string): { text: string; kind: RecordKind } | undefined {
+  for (const kind of ["named", "automatic"] as const) {
+    try {
+      return { text: readFileSync(`${sessionDir(id)}/${fileNames[kind]}`, "utf8"), kind };
+    } catch (error) {
+      if (!isErrno(error, "ENOENT")) throw error;
+    }
+  }
+  return undefined;
+}
+
+function parseSummary(id: string, line: string): RecordSummary {
+  const summary = parseJson(id, line) as RecordSummary;
+  if (summary.version > version) {
+    throw new UserError("newer", `session ${id} was begun by a newer Fallthru (record version ${summary.version})`, {
+      hint: `this one knows version ${version}: end the session with the newer one, or upgrade`,
+    });
+  }
+  if (summary.version !== version || summary.id !== id) throw malformed(id);
+  return summary;
+}
+
+function parseJson(id: string, line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch (error) {
+    throw malformed(id, error);
+  }
+}
+
+function malformed(id: string, cause?: unknown): UserError {
+  return new UserError("data", `the record of session ${id} is damaged`, {
+    hint: `its changes are below ${sessionDir(id)}; end it: fallthru end ${id}`,
+    cause,
+  });
+}

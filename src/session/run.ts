@@ -1,0 +1,124 @@
+import { UserError } from "../error.ts";
+import { CLONE } from "../kernel/abi/process.ts";
+import { KernelError, unless } from "../kernel/error.ts";
+import type { Fd } from "../kernel/fd.ts";
+import { lock, openDirectory } from "../kernel/file.ts";
+import { become, type Program, spawn, type Surroundings } from "../kernel/process.ts";
+import { beginAutomatic, type Begun } from "./begin.ts";
+import { joinControlGroups } from "./cgroup.ts";
+import { endHeld } from "./end.ts";
+import { callerDirectory, chooseShell, filterEnvironment, makeEnvironment } from "./environment.ts";
+import { checkSessionId } from "./id.ts";
+import { initProgram } from "./init.ts";
+import { mountPointOf, sessionDir } from "./paths.ts";
+import { personalityNumber } from "./personality.ts";
+import { readRecord, type SessionRecord } from "./record.ts";
+import { isSessionMounted, prepareState } from "./state.ts";
+import type { CommandOptions, SessionOptions } from "./types.ts";
+import { findUser, type User } from "./user.ts";
+import { waitAsShell } from "./waiting.ts";
+
+/** A command that isn't there (127) or can't be executed (126): what a shell's exit status would be. */
+export class CommandNotRun extends UserError {
+  readonly status: 126 | 127;
+
+  constructor(error: KernelError) {
+    super(error.errno === "ENOENT" ? "not-found" : "failed", error.message, { cause: error });
+    this.status = error.errno === "ENOENT" ? 127 : 126;
+  }
+}
+
+/**
+ * Runs a command in a session. Normally it never returns: this process becomes the command. With a pid name space
+ * somebody has to be its first process, so then it waits and returns the exit status.
+ * @throws {UserError} not-found; CommandNotRun
+ */
+export async function runInSession(id: string, options: CommandOptions): Promise<number> {
+  checkSessionId(id);
+  prepareState();
+  const opened = unless(["ENOENT"], () => openDirectory(sessionDir(id)));
+  if (opened === undefined) throw noSession(id);
+  using dir = opened;
+  // Held until the command is executed: `end` waits for it, and then kills what came in.
+  lock(dir, "shared");
+  const record = readRecord(id);
+  if (record === undefined) throw noSession(id);
+  if (!isSessionMounted(id)) {
+    throw new UserError("failed", `session ${id} isn't mounted: the machine was restarted since`, { hint: "mount it again: fallthru recover" });
+  }
+  const goBack = joinControlGroups(id, record.limits);
+  if (options.pidNamespace !== true) return runHere(record, options, become);
+  const pid = runHere(record, options, spawn);
+  goBack();
+  return waitAsShell(pid);
+}
+
+/**
+ * Begins a session, runs a command in it, ends the session, and returns the command's exit status (128 and the signal's number
+ * where one killed it).
+ * @throws {UserError} also CommandNotRun; nothing is left behind
+ */
+export async function runOnce(source: string, session: SessionOptions, options: CommandOptions, onBegun?: (begun: Begun) => void): Promise<number> {
+  const { hold, begun } = beginAutomatic(source, session);
+  try {
+    onBegun?.(begun);
+    const goBack = joinControlGroups(begun.record.id, begun.record.limits);
+    const pid = runHere(begun.record, options, spawn);
+    goBack();
+    return await waitAsShell(pid);
+  } finally {
+    endHeld(hold);
+    hold.release();
+  }
+}
+
+function noSession(id: string): UserError {
+  return new UserError("not-found", `no session ${id}`, { hint: "what there is: fallthru list; a new one: fallthru begin" });
+}
+
+type Record = Omit<SessionRecord, "version">;
+
+/** Starts the command by `start`: as this process, or as a child of it. */
+function runHere<T>(record: Record, options: CommandOptions, start: (where: Surroundings, program: Program) => T): T {
+  using root = openDirectory(mountPointOf(record.id));
+  const user = findUser(root, options.user ?? "root");
+  const program = makeProgram(root, record, user, options);
+  const where: Surroundings = {
+    root,
+    credentials: user,
+    directories: options.directory === undefined ? fallbackDirectories(user) : [options.directory],
+    network: record.network,
+    hostname: record.hostname,
+    personality: personalityNumber(record.command.personality),
+  };
+  try {
+    if (options.pidNamespace !== true) return start(where, program);
+    using hostRoot = openDirectory("/");
+    return start(
+      { ...where, root: hostRoot, credentials: { uid: 0, gid: 0, groups: [] }, directories: ["/"], newSpaces: CLONE.NEWPID },
+      initProgram({ mountPoint: mountPointOf(record.id), credentials: user, directories: where.directories, program }),
+    );
+  } catch (error) {
+    if (error instanceof KernelError && error.syscall === "run") throw new CommandNotRun(error);
+    throw error;
+  }
+}
+
+function fallbackDirectories(user: User): string[] {
+  const caller = callerDirectory();
+  return [...(caller === undefined ? [] : [caller]), user.home, "/"];
+}
+
+function makeProgram(root: Fd, record: Record, user: User, options: CommandOptions): Program {
+  const { command } = record;
+  const shell = command.shell ?? chooseShell(root, user);
+  const preserve = options.preserveEnvironment ?? command.preserveEnvironment;
+  const made = makeEnvironment(record.id, user, shell, { preserve, given: options.env ?? {} });
+  const env = filterEnvironment(made, command.environmentFilter);
+  const wanted = [...command.prefix, ...options.command];
+  const [file] = wanted;
+  if (file !== undefined && options.command.length > 0) return { file, argv: wanted, env };
+  if (command.prefix.length > 0 && file !== undefined) return { file, argv: [...wanted, shell], env };
+  // A shell without a command is a login's, which it knows by the dash.
+  return { file: shell, argv: [preserve ? shell : `-${shell.slice(shell.lastIndexOf("/") + 1)}`], env };
+}

@@ -1,0 +1,59 @@
+import { mkdirSync } from "node:fs";
+import { O } from "../kernel/abi/file.ts";
+import { isErrno, unless } from "../kernel/error.ts";
+import { lock, openAt, openDirectory, statAt } from "../kernel/file.ts";
+import { attachMount, makeMount, makePrivate } from "../kernel/mount.ts";
+import { UserError } from "../error.ts";
+import { heldDir, mountPointOf, runDir, stateDir } from "./paths.ts";
+
+/** Makes what every session stands on; does nothing when it is there (three system calls). */
+export function prepareState(): void {
+  requireSuperuser();
+  if (hasRunDir()) return;
+  mkdirSync(heldDir, { recursive: true, mode: 0o700 });
+  mkdirSync(runDir, { recursive: true, mode: 0o700 });
+  using state = openDirectory(stateDir);
+  lock(state, "exclusive");
+  if (hasRunDir()) return;
+  using tmpfs = makeMount("tmpfs", [["source", "fallthru"], ["mode", "0700"]]);
+  makePrivate(tmpfs);
+  for (const name of ["mount", "upper"]) mkdirSync(`${tmpfs.procPath}/${name}`, { mode: 0o700 });
+  using target = openAt(null, runDir, O.PATH | O.DIRECTORY | O.NOFOLLOW);
+  attachMount(tmpfs, target);
+}
+
+/** The mount comes last above: where it is, everything is. */
+function hasRunDir(): boolean {
+  return isMounted(runDir) && unless(["ENOENT"], () => statAt(null, heldDir)) !== undefined;
+}
+
+/** Whether something is mounted exactly there. */
+export function isMounted(path: string): boolean {
+  return unless(["ENOENT"], () => statAt(null, path))?.isMountRoot === true;
+}
+
+export function isSessionMounted(id: string): boolean {
+  return isMounted(mountPointOf(id));
+}
+
+function requireSuperuser(): void {
+  if (process.geteuid?.() === 0) return;
+  throw new UserError("failed", "only the superuser can do this", { hint: "run it as root: sudo fallthru …" });
+}
+
+/**
+ * Runs `call`; a full file system becomes an error that says which one and how to go on.
+ * @param path where the space was wanted
+ */
+export function explainFull<T>(path: string, call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    if (!isErrno(error, "ENOSPC", "EDQUOT")) throw error;
+    const full = error instanceof Error ? error.message : String(error);
+    throw new UserError("no-space", `the file system of ${path} is full: ${full}`, {
+      hint: "free some space there, or keep the changes elsewhere: --upper DIR, --upper tmpfs",
+      cause: error,
+    });
+  }
+}
