@@ -1,6 +1,17 @@
 import { spawn } from "node:child_process";
-import { chmodSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { join, resolve } from "node:path";
+import {
+  chmodSync,
+  existsSync,
+  globSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { constants } from "node:os";
+import { basename, join, resolve } from "node:path";
+import { cgroupMountPoint, makeCgroup, removeCgroup } from "./support/cgroup.ts";
 import type { Outcome } from "./support/contain.ts";
 
 /** How many tests passed, failed and were skipped. */
@@ -15,6 +26,11 @@ const top = resolve(import.meta.dirname, "..");
 /** What a test file has without a line `// deadline: SECONDS` among its first ten. */
 const defaultDeadlineSeconds = 120;
 
+/** Names what a run has of its own: its process id follows. */
+const prefix = "fallthru-test-";
+
+const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
 /** Past a file's deadline its container has this long to kill, look for leftovers and clean. */
 const graceMs = 30_000;
 
@@ -28,6 +44,7 @@ export function findTestFiles(folders: readonly string[]): string[] {
 
 /** Runs test files one after the other, each contained (see support/contain.ts); prints a line for each. */
 export async function runTestFiles(files: readonly string[]): Promise<Counts> {
+  await sweep();
   let sum: Counts = { passed: 0, failed: 0, skipped: 0 };
   for (const file of files) {
     const start = performance.now();
@@ -56,16 +73,40 @@ interface FileResult {
 
 async function runTestFile(file: string): Promise<FileResult> {
   // On a disk, as the product's state is: an upper layer can't lie on every tmpfs or overlay.
-  const base = mkdtempSync("/var/tmp/fallthru-test-");
-  chmodSync(base, 0o755);
-  mkdirSync(join(base, "tmp"), { mode: 0o1777 });
+  const base = mkdtempSync(`/var/tmp/${prefix}${process.pid}-`);
+  const cgroup = makeCgroup(basename(base));
+  let interruption: NodeJS.Signals | undefined;
+  const interrupt = (signal: NodeJS.Signals): void => {
+    interruption = signal;
+    writeFileSync(join(cgroup, "cgroup.kill"), "1");
+  };
+  for (const signal of signals) process.on(signal, interrupt);
   try {
-    const deadlineMs = deadlineSecondsOf(file) * 1000;
-    const messages = await contain(file, base, deadlineMs);
+    chmodSync(base, 0o755);
+    const messages = await contain(file, base, cgroup, deadlineSecondsOf(file) * 1000);
     return readResult(base, messages);
   } finally {
+    for (const signal of signals) process.off(signal, interrupt);
+    await removeCgroup(cgroup);
     rmSync(base, { recursive: true, force: true });
+    if (interruption !== undefined) process.exit(128 + constants.signals[interruption]);
   }
+}
+
+/** Removes what runs that were killed outright have left. */
+async function sweep(): Promise<void> {
+  const cgroups = cgroupMountPoint();
+  for (const folder of ["/var/tmp", cgroups]) {
+    const dead = readdirSync(folder).filter((name) => name.startsWith(prefix) && !isAlive(Number(name.split("-")[2])));
+    for (const name of dead) {
+      if (existsSync(join(cgroups, name))) await removeCgroup(join(cgroups, name));
+      rmSync(join("/var/tmp", name), { recursive: true, force: true });
+    }
+  }
+}
+
+function isAlive(id: number): boolean {
+  return existsSync(`/proc/${id}`);
 }
 
 function deadlineSecondsOf(file: string): number {
@@ -75,9 +116,10 @@ function deadlineSecondsOf(file: string): number {
 }
 
 /** The container's own messages: normally none. Its mounts go away with it, whatever became of it. */
-function contain(file: string, base: string, deadlineMs: number): Promise<string> {
+function contain(file: string, base: string, cgroup: string, deadlineMs: number): Promise<string> {
+  const enter = `echo $$ >"$0"/cgroup.procs && exec unshare --mount --cgroup --propagation private -- "$@"`;
   const program = [process.execPath, join(import.meta.dirname, "support/contain.ts"), file, base, String(deadlineMs)];
-  const child = spawn("unshare", ["--mount", "--propagation", "private", "--", ...program], {
+  const child = spawn("sh", ["-c", enter, cgroup, ...program], {
     cwd: top,
     detached: true,
     stdio: ["ignore", "pipe", "pipe"],
@@ -85,8 +127,7 @@ function contain(file: string, base: string, deadlineMs: number): Promise<string
   let messages = "";
   child.stdout.on("data", (data: Buffer) => (messages += data.toString()));
   child.stderr.on("data", (data: Buffer) => (messages += data.toString()));
-  const { pid } = child;
-  const timer = setTimeout(() => pid !== undefined && process.kill(-pid, "SIGKILL"), deadlineMs + graceMs);
+  const timer = setTimeout(() => writeFileSync(join(cgroup, "cgroup.kill"), "1"), deadlineMs + graceMs);
   return new Promise((done, fail) => {
     child.on("error", fail);
     child.on("close", () => {
@@ -104,10 +145,11 @@ function readResult(base: string, messages: string): FileResult {
   const counts = countsOf(readOr(join(base, "junit.xml"), ""));
   const problems = [...outcome.problems];
   if (counts.passed + counts.failed + counts.skipped === 0) problems.push("ran no test");
-  else if (outcome.exitStatus !== 0 && counts.failed === 0 && problems.length === 0) {
+  if (outcome.exitStatus !== 0 && counts.failed === 0 && problems.length === 0) {
     problems.push(`ended with status ${String(outcome.exitStatus)}`);
   }
-  return { counts: { ...counts, failed: counts.failed + problems.length }, problems, output };
+  // The file itself counts as one more that failed.
+  return { counts: { ...counts, failed: counts.failed + Math.min(problems.length, 1) }, problems, output };
 }
 
 function countsOf(junit: string): Counts {

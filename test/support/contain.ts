@@ -2,8 +2,11 @@
 // It lays fresh state over the product's fixed paths, runs the file in a session of its own, and afterwards looks for
 // what was left behind.
 import { execFileSync, spawn } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, openSync, readdirSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, existsSync, mkdirSync, openSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { readMountInfo } from "../../src/mount/mountinfo.ts";
+import { enterCgroup } from "./cgroup.ts";
+import { leftoversAfter, traces } from "./leftovers.ts";
 
 /** What became of a test file, besides what its own report says. */
 export interface Outcome {
@@ -13,18 +16,23 @@ export interface Outcome {
   readonly problems: readonly string[];
 }
 
+/** What is just ending when the file is done has this long to go. */
+const patienceMs = 1000;
+
 /** The product's fixed paths get state of their own, on the disk that `base` is on. */
 function layFreshState(base: string): void {
   const state = makeDir(join(base, "state"));
   const schroot = makeDir(join(base, "schroot"));
   copySchrootProfiles(schroot);
-  makeDir("/var/lib/fallthru");
-  makeDir("/etc/schroot");
-  execFileSync("mount", ["--bind", state, "/var/lib/fallthru"]);
-  execFileSync("mount", ["--bind", schroot, "/etc/schroot"]);
-  // The host's own sessions: only this namespace's copy of their mounts goes.
-  makeDir("/run/fallthru");
-  while (isMountPoint("/run/fallthru")) execFileSync("umount", ["--recursive", "--lazy", "/run/fallthru"]);
+  execFileSync("mount", ["--bind", state, makeDir("/var/lib/fallthru")]);
+  execFileSync("mount", ["--bind", schroot, makeDir("/etc/schroot")]);
+  // The host's own sessions: only this name space's copy of their mounts goes.
+  const run = makeDir("/run/fallthru");
+  while (readMountInfo().some(({ mountPoint }) => mountPoint === run)) {
+    execFileSync("umount", ["--recursive", "--lazy", run]);
+  }
+  mkdirSync(join(base, "tmp"));
+  chmodSync(join(base, "tmp"), 0o1777);
 }
 
 /** schroot's stock profiles, and no chroots. */
@@ -37,15 +45,6 @@ function copySchrootProfiles(to: string): void {
   }
   makeDir(join(to, "chroot.d"));
   writeFileSync(join(to, "schroot.conf"), "");
-}
-
-function isMountPoint(path: string): boolean {
-  try {
-    execFileSync("mountpoint", ["--quiet", path]);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 function makeDir(path: string): string {
@@ -77,7 +76,18 @@ function runFile(file: string, base: string, deadlineMs: number): Promise<Outcom
   });
 }
 
+/** All else goes with the name space, the cgroup and `base`; a loop device belongs to the machine. */
+function freeLoopDevice(trace: string): void {
+  const device = /^loop device (\/dev\/\w+) /.exec(trace)?.[1];
+  if (device !== undefined) execFileSync("losetup", ["--detach", device]);
+}
+
 const [file = "", base = "", deadline = ""] = process.argv.slice(2);
+enterCgroup();
 layFreshState(base);
-const outcome = await runFile(file, base, Number(deadline));
+const before = traces();
+const { exitStatus, problems } = await runFile(file, base, Number(deadline));
+const left = await leftoversAfter(before, patienceMs);
+const outcome: Outcome = { exitStatus, problems: [...problems, ...left.map((trace) => `left behind: ${trace}`)] };
 writeFileSync(join(base, "outcome.json"), JSON.stringify(outcome));
+for (const trace of left) freeLoopDevice(trace);

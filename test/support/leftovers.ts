@@ -1,0 +1,78 @@
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { readMountInfo } from "../../src/mount/mountinfo.ts";
+import { cgroupMountPoint, cgroupsBelow, processesIn } from "./cgroup.ts";
+
+/** What sessions consist of, one line for each thing that is there. */
+export type Traces = ReadonlySet<string>;
+
+/**
+ * Everything that a session could leave behind: mounts, processes, cgroups, records, directories, loop devices.
+ * A test file sees only its own (see contain.ts).
+ */
+export function traces(): Traces {
+  const cgroups = cgroupMountPoint();
+  return new Set([
+    ...mounts(),
+    ...processesIn(cgroups).flatMap(describeProcess),
+    // The parent of all sessions' cgroups may stay, as the file system that all sessions' mount points are in may.
+    ...cgroupsBelow(cgroups)
+      .filter((path) => path !== join(cgroups, "fallthru"))
+      .map((path) => `cgroup ${path}`),
+    ...names("/var/lib/fallthru/sessions", "record").filter((line) => !line.endsWith("/.held")),
+    ...names("/var/lib/fallthru/sessions/.held", "hold"),
+    ...names("/run/fallthru").flatMap((folder) => names(folder, "directory")),
+    ...loopDevices(),
+  ]);
+}
+
+/** What is there now and wasn't `before`. */
+export function leftovers(before: Traces): string[] {
+  return [...traces()].filter((trace) => !before.has(trace));
+}
+
+/** The same, after giving what is just ending up to `waitMs` to go. */
+export async function leftoversAfter(before: Traces, waitMs: number): Promise<string[]> {
+  const end = performance.now() + waitMs;
+  for (;;) {
+    const found = leftovers(before);
+    if (found.length === 0 || performance.now() > end) return found;
+    await sleep(20);
+  }
+}
+
+function mounts(): string[] {
+  return readMountInfo()
+    .filter(({ mountPoint, type }) => !(mountPoint === "/run/fallthru" && type === "tmpfs"))
+    .map(({ id, type, mountPoint }) => `mount ${id}: ${type} on ${mountPoint}`);
+}
+
+function describeProcess(id: number): string[] {
+  try {
+    const command = readFileSync(`/proc/${id}/cmdline`, "utf8").split("\0").join(" ").trim();
+    return [`process ${id}: ${command}`];
+  } catch {
+    return []; // It has just ended.
+  }
+}
+
+function names(folder: string, what?: string): string[] {
+  try {
+    return readdirSync(folder).map((name) => `${what === undefined ? "" : `${what} `}${folder}/${name}`);
+  } catch (error) {
+    if (error instanceof Error && "code" in error && ["ENOENT", "ENOTDIR"].includes(String(error.code))) return [];
+    throw error;
+  }
+}
+
+/** Those on a file that this name space has under that name; another's files have no name here. */
+function loopDevices(): string[] {
+  const devices = readdirSync("/sys/block").filter((name) => name.startsWith("loop"));
+  return devices.flatMap((name) => {
+    const file = statSync(`/sys/block/${name}/loop/backing_file`, { throwIfNoEntry: false });
+    if (file === undefined) return [];
+    const path = readFileSync(`/sys/block/${name}/loop/backing_file`, "utf8").trim();
+    return statSync(path, { throwIfNoEntry: false }) === undefined ? [] : [`loop device /dev/${name} of ${path}`];
+  });
+}
