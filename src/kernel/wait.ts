@@ -18,7 +18,7 @@ export async function reapUntil(pid: number): Promise<number> {
     const info = Buffer.alloc(128);
     const result = await waitid_(P_ALL, 0, info, WEXITED);
     if (result !== 0) throw new KernelError({ syscall: "wait for processes", path: "", errno: "ECHILD" });
-    if (info.readInt32LE(12) !== pid) continue;
+    if (info.readInt32LE(16) !== pid) continue;
     const status = info.readInt32LE(24);
     return info.readInt32LE(8) === CLD.EXITED ? status : 128 + status;
   }
@@ -26,7 +26,7 @@ export async function reapUntil(pid: number): Promise<number> {
 
 /** Waits until a child exits or stops. JavaScript goes on meanwhile, signal handlers too. @see waitid(2) */
 export async function waitForChild(pid: number): Promise<Outcome> {
-  const info = Buffer.alloc(128); // siginfo_t: signo, errno, code, then pid, uid, status
+  const info = Buffer.alloc(128); // siginfo_t: signo, errno, code, and from 16 on pid, uid, status
   const result = await waitid_(P_PID, pid, info, WEXITED | WSTOPPED);
   if (result !== 0) throw new KernelError({ syscall: "wait for process", path: String(pid), errno: "ECHILD" });
   const [code, status] = [info.readInt32LE(8), info.readInt32LE(24)];

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { O } from "../kernel/abi/file.ts";
 import { MOUNT_ATTR } from "../kernel/abi/mount.ts";
 import { unless } from "../kernel/error.ts";
@@ -78,7 +79,8 @@ function kernelSteps(): PlanStep[] {
   return [
     { kind: "bind", at: "/proc", from: "/proc", depth: "single", attributes: kernel },
     bind("/proc/sys", kernel | RDONLY),
-    bind("/proc/sysrq-trigger", kernel | RDONLY),
+    // Not every kernel has it.
+    ...(existsSync("/proc/sysrq-trigger") ? [bind("/proc/sysrq-trigger", kernel | RDONLY)] : []),
     { kind: "bind", at: "/sys", from: "/sys", depth: "single", attributes: kernel | RDONLY },
     bind("/dev/pts", NOSUID | NOEXEC),
     tmpfs("/dev/shm", "1777"),

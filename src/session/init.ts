@@ -8,7 +8,7 @@ import { MOUNT_ATTR } from "../kernel/abi/mount.ts";
 import { type Credentials, type Program, spawn, unshareThread } from "../kernel/process.ts";
 import { reapUntil } from "../kernel/wait.ts";
 
-/** What the first process of a session's pid name space is told, as JSON in its arguments. */
+/** What the first process of a session's pid name space is told: as JSON in its environment, which others can't read. */
 export interface InitOrder {
   readonly mountPoint: string;
   readonly credentials: Credentials;
@@ -16,18 +16,20 @@ export interface InitOrder {
   readonly program: Program;
 }
 
+const orderVariable = "FALLTHRU_INIT";
+
 /** This program again, as the first process of a new pid name space. */
 export function initProgram(order: InitOrder): Program {
   const self = isCompiled ? [process.execPath, "init"] : [process.execPath, fileURLToPath(import.meta.url)];
-  const argv = [...self, JSON.stringify(order)];
-  return { file: process.execPath, argv, env: {} };
+  return { file: process.execPath, argv: self, env: { [orderVariable]: JSON.stringify(order) } };
 }
 
 /**
  * The first process of a pid name space: mounts its /proc over the session's, for itself and its children only, starts the
  * command, and buries whatever dies until the command does. When it exits, the kernel kills all that is left.
  */
-export async function runInit(order: InitOrder): Promise<number> {
+export async function runInit(): Promise<number> {
+  const order = JSON.parse(process.env[orderVariable] ?? "") as InitOrder;
   unshareThread(CLONE.NEWNS);
   {
     using everything = openDirectory("/");
@@ -45,5 +47,5 @@ export async function runInit(order: InitOrder): Promise<number> {
 
 // Where there is no executable that is this program (the library on Node), this file is started by itself.
 if (!isCompiled && process.argv[1] === fileURLToPath(import.meta.url)) {
-  process.exit(await runInit(JSON.parse(process.argv[2] ?? "") as InitOrder));
+  process.exit(await runInit());
 }

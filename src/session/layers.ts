@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import { mkdirSync, readlinkSync, symlinkSync } from "node:fs";
 import { basename, dirname, isAbsolute } from "node:path";
 import { UserError } from "../error.ts";
@@ -10,6 +9,7 @@ import { attachMount, detachMount, makeMount } from "../kernel/mount.ts";
 import { getXattrAt, listXattrsAt, setXattr } from "../kernel/xattr.ts";
 import { removeTree } from "../layer/remove.ts";
 import type { Union } from "../mount/plan.ts";
+import { randomHex } from "./id.ts";
 import { memoryUpperOf, sessionDir, stateDir } from "./paths.ts";
 import { isMounted } from "./state.ts";
 import type { Upper } from "./types.ts";
@@ -58,7 +58,7 @@ export function makeLayers(id: string, dir: Fd, upper: Upper): Layers {
       mkdirSync(`${dir.procPath}/layers`, { mode: 0o700 });
       return { base: `${sessionDir(id)}/layers`, upper };
     case "directory": {
-      const base = `${upper.path}/fallthru-${id}-${randomBytes(4).toString("hex")}`;
+      const base = `${upper.path}/fallthru-${id}-${randomHex()}`;
       symlinkSync(base, `${dir.procPath}/${elsewhere}`);
       mkdirSync(base, { mode: 0o700 });
       return { base, upper };

@@ -58,7 +58,7 @@ export function planSession(sourceName: string, options: SessionOptions): { desc
 /** One line of a profile's fstab(5). */
 function fstabStep(line: SourceFstabLine): PlanStep {
   const { attributes, rest } = splitOptions(line.options);
-  const at = line.mountPoint;
+  const at = line.target;
   const isBind = rest.includes("bind") || rest.includes("rbind");
   if (isBind) {
     const depth = rest.includes("rbind") ? "recursive" : "single";

@@ -1,4 +1,3 @@
-import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { UserError } from "../error.ts";
 import { O } from "../kernel/abi/file.ts";
@@ -53,6 +52,8 @@ function readHost(path: string): { content: Buffer; attr: Attr } | undefined {
 
 /** Users and groups that are not in files: from LDAP and the like. @see getent(1) */
 function getent(name: string): { content: Buffer; attr?: Attr } | undefined {
+  // Loaded here: it costs every start half a millisecond, and few machines need it.
+  const { spawnSync } = process.getBuiltinModule("node:child_process");
   const result = spawnSync("getent", [name], { stdio: ["ignore", "pipe", "inherit"], maxBuffer: 1 << 28 });
   if (result.error !== undefined || result.status !== 0) {
     throw new UserError("failed", `getent ${name} can't list the host's ${name} database`, { cause: result.error });

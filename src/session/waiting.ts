@@ -1,5 +1,5 @@
-import { isatty } from "node:tty";
 import { isErrno } from "../kernel/error.ts";
+import { isTerminal } from "../kernel/file.ts";
 import { waitForChild } from "../kernel/wait.ts";
 
 /** Signals that end a program and that reach only us when somebody means the command. */
@@ -22,7 +22,7 @@ export async function waitAsShell(pid: number): Promise<number> {
   };
   const ignore = () => {};
   for (const signal of forwarded) process.on(signal, send);
-  for (const signal of keys) process.on(signal, isatty(0) ? ignore : send);
+  for (const signal of keys) process.on(signal, isTerminal(0) ? ignore : send);
   try {
     for (;;) {
       const outcome = await waitForChild(pid);
