@@ -130,13 +130,22 @@ function hierarchiesWith(id: string): Hierarchy[] {
   return hierarchies().filter((hierarchy) => existsSync(groupPath(hierarchy, id)));
 }
 
+/** Where each controller is to be had on this machine. */
+export function describeControllers(): { controller: Controller; where: string | undefined }[] {
+  return (["memory", "cpu", "pids"] as const).map((controller) => ({ controller, where: findHierarchy(controller)?.mountPoint }));
+}
+
 /** Which hierarchy has the controller: version 2's where it can. */
-function hierarchyOf(controller: Controller): Hierarchy {
-  const found = hierarchies().find(({ version, mountPoint }) =>
+function findHierarchy(controller: Controller): Hierarchy | undefined {
+  return hierarchies().find(({ version, mountPoint }) =>
     version === 2
       ? readFileSync(`${mountPoint}/cgroup.controllers`, "utf8").trim().split(" ").includes(controller)
       : mountPoint === `/sys/fs/cgroup/${controller}`,
   );
+}
+
+function hierarchyOf(controller: Controller): Hierarchy {
+  const found = findHierarchy(controller);
   if (found !== undefined) return found;
   throw new UserError("unsupported", `no cgroup ${controller} controller here, so no such limit can be set`, {
     hint: "mount cgroup 2 on /sys/fs/cgroup, or run without --memory, --cpus and --pids",

@@ -1,0 +1,118 @@
+import { existsSync, mkdirSync, rmSync } from "node:fs";
+import { release } from "node:os";
+import { fileSystemOf, openDirectory } from "../kernel/file.ts";
+import { makeMount } from "../kernel/mount.ts";
+import { canBuildDetached, makeOverlay } from "../mount/overlay/mount.ts";
+import { describeControllers } from "./cgroup.ts";
+import { chooseUpper } from "./layers.ts";
+import { stateDir } from "./paths.ts";
+
+export interface Finding {
+  readonly name: string;
+  readonly state: "ok" | "warning" | "missing";
+  readonly detail: string;
+  /** The way out. */
+  readonly hint?: string;
+}
+
+/** What this machine can do and what it lacks. Tries things out; leaves nothing behind. */
+export function diagnose(): Finding[] {
+  const isSuperuser = process.geteuid?.() === 0;
+  return [
+    superuser(isSuperuser),
+    kernel(),
+    ...(isSuperuser ? [overlay(), state(), tmpfs()] : []),
+    cgroups(),
+    ...programs(),
+  ];
+}
+
+function superuser(isSuperuser: boolean): Finding {
+  if (isSuperuser) return { name: "superuser", state: "ok", detail: "running as root" };
+  return { name: "superuser", state: "missing", detail: "sessions need root", hint: "run it as root: sudo fallthru …" };
+}
+
+function kernel(): Finding {
+  const version = release();
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  if (major < 6 || (major === 6 && minor < 7)) {
+    return {
+      name: "kernel",
+      state: "missing",
+      detail: `Linux ${version} can't take overlay layers one by one (lowerdir+)`,
+      hint: "Linux 6.7 or newer is needed: apt install linux-image-amd64/bookworm-backports",
+    };
+  }
+  if (canBuildDetached()) return { name: "kernel", state: "ok", detail: `Linux ${version}: a session's mounts appear in one call` };
+  return {
+    name: "kernel",
+    state: "warning",
+    detail: `Linux ${version} attaches a session's mounts one by one`,
+    hint: "from 6.15 on they appear in one call; sessions are safe either way",
+  };
+}
+
+/** Mounts an overlay in a scratch place and says which options it took. */
+function overlay(): Finding {
+  return attempt("overlayfs", "load the module: modprobe overlay", () => {
+    const base = `${stateDir}/.doctor-${process.pid}`;
+    const dirs = ["lower", "upper", "work"].map((name) => `${base}/${name}`);
+    try {
+      for (const dir of dirs) mkdirSync(dir, { recursive: true, mode: 0o700 });
+      const [lower = "", upper = "", work = ""] = dirs;
+      const made = makeOverlay({ lowers: [lower], upper, work, volatile: true }, 0, (path) => openDirectory(path));
+      made.mount.close();
+      return `mounts with ${made.options.join(", ")}`;
+    } finally {
+      rmSync(base, { recursive: true, force: true });
+    }
+  });
+}
+
+function state(): Finding {
+  return attempt("state", "give it a local file system, or use --upper DIR and --upper tmpfs", () => {
+    mkdirSync(stateDir, { recursive: true });
+    chooseUpper({ kind: "directory", path: stateDir });
+    using directory = openDirectory(stateDir);
+    const { type, freeBytes } = fileSystemOf(directory);
+    return `${stateDir} is on ${type}, ${(freeBytes / 2 ** 30).toFixed(1)} GiB free`;
+  });
+}
+
+function tmpfs(): Finding {
+  return attempt("tmpfs", "the kernel needs CONFIG_TMPFS and CONFIG_TMPFS_XATTR", () => {
+    makeMount("tmpfs", [["source", "fallthru"]]).close();
+    return "sessions can be kept in memory: --upper tmpfs";
+  });
+}
+
+function cgroups(): Finding {
+  const found = describeControllers();
+  const missing = found.filter(({ where }) => where === undefined).map(({ controller }) => controller);
+  const detail = found.map(({ controller, where }) => `${controller}: ${where ?? "none"}`).join(", ");
+  if (missing.length === 0) return { name: "cgroups", state: "ok", detail };
+  return { name: "cgroups", state: "warning", detail, hint: "mount cgroup 2 on /sys/fs/cgroup for --memory, --cpus and --pids" };
+}
+
+/** Programs that some verbs start, and the Debian packages that have them. */
+function programs(): Finding[] {
+  const wanted: readonly (readonly [name: string, packageName: string, use: string])[] = [
+    ["mmdebstrap", "mmdebstrap", "chroot create"],
+    ["debootstrap", "debootstrap", "chroot create, where mmdebstrap is missing"],
+    ["xz", "xz-utils", "chroot import of .tar.xz"],
+    ["zstd", "zstd", "chroot import of .tar.zst on an older Node"],
+  ];
+  return wanted.map(([name, packageName, use]) => {
+    const found = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].find((directory) => existsSync(`${directory}/${name}`));
+    if (found !== undefined) return { name, state: "ok", detail: `${found}/${name}` };
+    return { name, state: "warning", detail: `not installed; used by ${use}`, hint: `apt install ${packageName}` };
+  });
+}
+
+function attempt(name: string, hint: string, probe: () => string): Finding {
+  try {
+    return { name, state: "ok", detail: probe() };
+  } catch (error) {
+    return { name, state: "missing", detail: error instanceof Error ? error.message : String(error), hint };
+  }
+}
