@@ -1,0 +1,47 @@
+import { UserError } from "../error.ts";
+import { isErrno } from "../kernel/error.ts";
+import type { Fd } from "../kernel/fd.ts";
+import { changeModeAt, changeOwnerAt, fileSystemOf, setTimesAt } from "../kernel/file.ts";
+import { type Path, pathText } from "../kernel/libc.ts";
+import { setXattrAt } from "../kernel/xattr.ts";
+import type { TarHeader } from "./tar/entry.ts";
+import type { Xattr } from "./tar/pax.ts";
+
+export type Attributes = Pick<TarHeader, "mode" | "uid" | "gid" | "mtimeNs" | "xattrs">;
+
+/**
+ * Gives what was just made its owner, mode, extended attributes and times, in this order: a change of owner
+ * takes away set-user-ID bits and capabilities, and every change but the last would touch the times.
+ * @param kind a symbolic link has no mode of its own
+ */
+export function applyAttributes(dir: Fd, name: Path, attributes: Attributes, kind: "link" | "other"): void {
+  changeOwnerAt(dir, name, attributes.uid, attributes.gid);
+  if (kind === "other") changeModeAt(dir, name, attributes.mode);
+  for (const xattr of attributes.xattrs) setAttribute(dir, name, xattr);
+  setTimesAt(dir, name, attributes.mtimeNs, attributes.mtimeNs);
+}
+
+export function setAttribute(dir: Fd, name: Path, { name: attribute, value }: Xattr): void {
+  try {
+    setXattrAt(dir, name, attribute, value);
+  } catch (error) {
+    const text = pathText(attribute);
+    if (isErrno(error, "EOPNOTSUPP")) {
+      const { type } = fileSystemOf(dir);
+      throw new UserError("unsupported", `the file system (${type}) can't keep the extended attribute ${text}`, {
+        cause: error,
+      });
+    }
+    // EPERM: `user.` attributes are for regular files and directories only (xattr(7)).
+    if (!isErrno(error, "EINVAL", "ERANGE", "E2BIG", "EPERM")) throw error;
+    throw new UserError("data", `the kernel refuses the extended attribute ${text}`, { cause: error });
+  }
+}
+
+/**
+ * overlayfs's own marks: in a layer they make it show other files than the tree has. A root is to be a layer's
+ * content, so marks from the machine where it was packed aren't taken over.
+ */
+export function isOverlayMark({ name }: Xattr): boolean {
+  return name.toString("latin1").startsWith("trusted.overlay.");
+}
