@@ -1,8 +1,8 @@
 import { readSync, writeSync, fsyncSync } from "node:fs";
 import { AT, O, RENAME_NOREPLACE, S, STATX_ATTR_MOUNT_ROOT, STATX_BASIC_STATS, STATX_MNT_ID, STATX_SIZE, fileSystemNames } from "./abi/file.ts";
-import { check } from "./error.ts";
+import { check, errnoName, KernelError } from "./error.ts";
 import { Fd } from "./fd.ts";
-import { cString, native, type Path, pathText } from "./libc.ts";
+import { cString, lastErrno, native, nativeAsync, type Path, pathText } from "./libc.ts";
 
 const openat2_ = native("syscall", "long", ["long", "int", "void *", "void *", "size_t"]);
 const statx_ = native("statx", "int", ["int", "void *", "int", "unsigned int", "void *"]);
@@ -46,7 +46,14 @@ export function openAt(dir: Fd | null, path: Path, flags: number, options: { mod
   how[1] = BigInt(options.mode ?? 0);
   how[2] = BigInt(options.resolve ?? 0);
   const bytes = new Uint8Array(how.buffer);
-  const number = check("open", under(dir, path), openat2_(SYS_openat2, at(dir), cString(path), bytes, 24));
+  const name = cString(path);
+  let number = openat2_(SYS_openat2, at(dir), name, bytes, 24);
+  // Where a directory is renamed or a mount is made anywhere on the machine while `..` is resolved inside, the
+  // kernel can't tell whether it was left, and asks to try again.
+  for (let tries = 0; number === -1 && how[2] !== 0n && tries < 1000 && errnoName(lastErrno()) === "EAGAIN"; tries++) {
+    number = openat2_(SYS_openat2, at(dir), name, bytes, 24);
+  }
+  check("open", under(dir, path), number);
   return new Fd(number, under(dir, path));
 }
 
@@ -295,4 +302,15 @@ export function ioctl(file: Fd, request: number, argument: Uint8Array | null, na
 /** Whether a descriptor is a terminal. node:tty's answer costs 3 ms of start-up. @see isatty(3) */
 export function isTerminal(number: number): boolean {
   return isatty_(number) === 1;
+}
+
+const syncfs_ = nativeAsync("syncfs", "int", ["int"]);
+
+/**
+ * Makes everything durable that was written to the file system of an open file; takes as long as its disk.
+ * @throws {KernelError} EIO: something couldn't be written; @see syncfs(2)
+ */
+export async function syncFileSystem(file: Fd): Promise<void> {
+  // errno stays with the pool's thread; space is reserved when a page is written, so what is left is EIO.
+  if ((await syncfs_(file.number)) !== 0) throw new KernelError({ syscall: "syncfs", path: file.path, errno: "EIO" });
 }
