@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { craftArchive, craftEntry, craftPax } from "../../../test/support/tarball.ts";
+import { craftArchive, type CraftedEntry, craftEntry, craftPax } from "../../../test/support/tarball.ts";
 import { UserError } from "../../error.ts";
 import type { TarHeader } from "./entry.ts";
 import { readTar } from "./read.ts";
@@ -24,7 +24,7 @@ async function read(archive: Buffer, chunkSize = 1 << 16): Promise<Read[]> {
   return found;
 }
 
-async function readOne(...parts: Parameters<typeof craftArchive>): Promise<Read> {
+async function readOne(...parts: readonly (Buffer | CraftedEntry)[]): Promise<Read> {
   const [first, ...others] = await read(craftArchive(...parts));
   expect(others).toEqual([]);
   if (first === undefined) throw new Error("no entry");
