@@ -125,7 +125,7 @@ describe("readStanza() names file and line of", () => {
     ["message-verbosity=x", 'message-verbosity: "x" isn\'t one of quiet, normal, verbose'],
     ["profile=", "profile: the profile's name is empty"],
     ["fallthru.lower=/a,b", 'fallthru.lower: "b" isn\'t an absolute path'],
-    ["shell=/bin/a\u0007\ngroups=a\ngroups=b", 'the key "groups" is there twice; first on line 5'],
+    ["groups=a\ngroups=b", 'the key "groups" is there twice; first on line 4'],
     ["foo.bar.baz=1\nfoo.bar-baz=2", "the keys foo.bar.baz and foo.bar-baz would both set FOO_BAR_BAZ"],
   ];
   for (const [lines, problem] of cases) {

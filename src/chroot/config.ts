@@ -38,17 +38,23 @@ export function readChroots(directory: string = configDirectory): Configuration 
  */
 export function findChroot(name: string, directory: string = configDirectory): Chroot {
   const { stanzas, problems } = readStanzas(directory, name);
-  const named = stanzas.filter((stanza) => stanza.name === name && name !== "");
-  const found = named.length > 0 ? named : stanzas.filter((stanza) => aliasesOf(stanza).includes(name));
+  const found = findDescriptions(stanzas, name);
   const [first] = found;
   if (first === undefined) throw notFound(name, directory, problems);
-  const [ambiguous] = named.length > 0 ? repetitions(found) : aliasProblems(found);
+  const [ambiguous] = first.name === name ? repetitions(found) : aliasProblems(found);
   if (ambiguous !== undefined) throw problemError(ambiguous);
   const reading = readStanza(first);
   if (reading.kind === "chroot") return reading.chroot;
   const [problem, ...others] = reading.problems;
   if (problem === undefined) throw new TypeError(`the stanza ${first.name} is spoilt by nothing`);
   throw problemError(problem, others.length);
+}
+
+/** The stanzas that mean `name`: those that are called so or, where none is, those that have it for an alias. */
+export function findDescriptions(stanzas: readonly Stanza[], name: string): readonly Stanza[] {
+  if (name === "") return [];
+  const named = stanzas.filter((stanza) => stanza.name === name);
+  return named.length > 0 ? named : stanzas.filter((stanza) => aliasesOf(stanza).includes(name));
 }
 
 /** @param mentioning leaves out files that don't contain this text */
@@ -96,7 +102,8 @@ function aliasesOf(stanza: Stanza): readonly string[] {
   return parseList(stanza.keys.get("aliases")?.value ?? "");
 }
 
-function notFound(name: string, directory: string, problems: readonly Problem[]): UserError {
+/** What to throw where nothing is called `name`; parses everything to say which names are near. */
+export function notFound(name: string, directory: string, problems: readonly Problem[]): UserError {
   const { stanzas } = readStanzas(directory);
   const known = stanzas.flatMap((stanza) => [stanza.name, ...aliasesOf(stanza)]).filter((other) => other !== "");
   const near = nearNames(name, known);

@@ -25,9 +25,10 @@ export function readConfigFiles(directory: string): ConfigFiles {
   const files: ConfigFile[] = [];
   const problems: Problem[] = [];
   for (const { file, isLink } of listConfigFiles(directory, problems)) {
-    const found = readTrusted(file, isLink);
-    if (found === undefined) continue;
-    if ("content" in found) files.push(found);
+    const found = readTrusted(file);
+    if (found === undefined) {
+      if (isLink) problems.push({ file, line: 0, message: "the link leads nowhere" });
+    } else if ("content" in found) files.push(found);
     else problems.push(found);
   }
   return { files, problems };
@@ -59,8 +60,8 @@ function isDevice(entry: Dirent): boolean {
   return entry.isCharacterDevice() || entry.isBlockDevice();
 }
 
-/** The file's content; why not; or nothing where it isn't there. */
-function readTrusted(file: string, isLink: boolean): ConfigFile | Problem | undefined {
+/** The content of a file that only root can change; why not; or nothing where it isn't there. */
+export function readTrusted(file: string): ConfigFile | Problem | undefined {
   let fd: number;
   try {
     fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK); // a FIFO behind a link doesn't hold us up
@@ -68,7 +69,7 @@ function readTrusted(file: string, isLink: boolean): ConfigFile | Problem | unde
     if (isErrno(error, "EACCES")) return { file, line: 0, message: "permission denied" };
     if (isErrno(error, "ENXIO")) return notRegular(file);
     if (!isErrno(error, "ENOENT", "ENOTDIR", "ELOOP")) throw error;
-    return isLink ? { file, line: 0, message: "the link leads nowhere" } : undefined;
+    return undefined;
   }
   try {
     const { mode, uid } = fstatSync(fd);

@@ -20,9 +20,9 @@ export function isPermittedName(name: string): boolean {
   return /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(name) && !/dpkg-(?:old|dist|new|tmp)$/.test(name);
 }
 
-/** @throws {UserError} usage */
+/** Checks a name that is to become a file's too. @throws {UserError} usage */
 export function checkName(name: string): void {
-  const problem = nameProblem(name);
+  const problem = name.length > 200 ? `the name ${name.slice(0, 20)}... is too long` : nameProblem(name);
   if (problem !== undefined) throw new UserError("usage", problem, { hint: nameHint });
 }
 

@@ -1,0 +1,103 @@
+import { readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { UserError } from "../error.ts";
+import { unless } from "../kernel/error.ts";
+import { parseAssignments, type SetupVariable } from "./assignments.ts";
+import { builtinName, type ProfileText, profileText } from "./builtin.ts";
+import { configDirectory, readTrusted } from "./files.ts";
+import { type FstabLine, parseFstab } from "./fstab.ts";
+import { type CopyFile, type NssDatabase, parseCopyFiles, parseNssDatabases } from "./lists.ts";
+import { problemError } from "./problem.ts";
+import type { Chroot } from "./types.ts";
+
+/** What a session gets of the host. Paths are as the files have them: whoever uses one resolves it in its root. */
+export interface Profile {
+  readonly name: string;
+  readonly fstab: readonly FstabLine[];
+  readonly copyFiles: readonly CopyFile[];
+  readonly nssDatabases: readonly NssDatabase[];
+}
+
+type FileKind = keyof ProfileText;
+
+/**
+ * Reads the profile of a chroot: /etc/schroot/PROFILE/{fstab,copyfiles,nssdatabases}, or the files that the chroot's
+ * `setup.` keys or the variables of schroot-script-config(5) name. The built-in one takes the place of missing files
+ * of the profile `fallthru`, and of the profile `default` where schroot isn't installed.
+ *
+ * A plain chroot has no profile in schroot, as its administrator mounts what it needs inside. Below a union those
+ * mounts aren't seen, so it gets the built-in ones instead, and nothing of the host's is copied.
+ * @throws {UserError} config, where a file is missing or a line of it is bad
+ */
+export function readProfile(chroot: Chroot, directory: string = configDirectory): Profile {
+  const builtin = profileText();
+  if (chroot.type === "plain") {
+    return { name: "plain", fstab: parseFstab(builtin.fstab, "built-in fstab"), copyFiles: [], nssDatabases: [] };
+  }
+  const assigned = readAssignments(chroot, directory);
+  const read = (kind: FileKind): { readonly text: string; readonly file: string } => {
+    const file = findFile(kind, chroot, assigned, directory);
+    if (file === "") return { text: "", file };
+    const found = readTrusted(file);
+    if (found !== undefined && "content" in found) return { text: found.content.toString("utf8"), file };
+    if (found !== undefined) throw problemError(found);
+    if (isBuiltin(file, chroot, directory)) return { text: builtin[kind], file: `built-in ${kind}` };
+    throw missingFile(file, chroot, directory);
+  };
+  const [fstab, copyFiles, nssDatabases] = [read("fstab"), read("copyfiles"), read("nssdatabases")];
+  return {
+    name: chroot.profile,
+    fstab: parseFstab(fstab.text, fstab.file),
+    copyFiles: parseCopyFiles(copyFiles.text, copyFiles.file),
+    nssDatabases: parseNssDatabases(nssDatabases.text, nssDatabases.file),
+  };
+}
+
+/** The file that says `kind`, in the order in which schroot's own setup scripts decide; empty for none at all. */
+function findFile(kind: FileKind, chroot: Chroot, assigned: Map<SetupVariable, string>, directory: string): string {
+  const variable = kind.toUpperCase() as Uppercase<FileKind>;
+  const absolute = assigned.get(variable) ?? "";
+  if (absolute !== "") return absolute.startsWith("/") ? absolute : join(directory, absolute);
+  const key = chroot.setup.scriptConfig === undefined ? chroot.setup[kind] : undefined;
+  const relative = assigned.get(`SETUP_${variable}`) ?? key ?? `${chroot.profile}/${kind}`;
+  return relative === "" ? "" : join(directory, relative);
+}
+
+function readAssignments(chroot: Chroot, directory: string): Map<SetupVariable, string> {
+  const { config, scriptConfig } = chroot.setup;
+  const shellFiles = [config ?? (scriptConfig === undefined ? `${chroot.profile}/config` : ""), scriptConfig ?? ""];
+  const assigned = new Map<SetupVariable, string>();
+  for (const name of shellFiles.filter((shellFile) => shellFile !== "")) {
+    const found = readTrusted(join(directory, name));
+    if (found === undefined) continue;
+    if (!("content" in found)) throw problemError(found);
+    const text = found.content.toString("utf8");
+    for (const [variable, value] of parseAssignments(text, found.file)) assigned.set(variable, value);
+  }
+  return assigned;
+}
+
+/** Whether the built-in profile stands in for a file that isn't there. */
+function isBuiltin(file: string, chroot: Chroot, directory: string): boolean {
+  const profile = join(directory, chroot.profile);
+  if (!file.startsWith(`${profile}/`)) return false;
+  if (profile === join(directory, builtinName)) return true;
+  return profile === join(directory, "default") && !isThere(profile);
+}
+
+function missingFile(file: string, chroot: Chroot, directory: string): UserError {
+  const entries = unless(["ENOENT"], () => readdirSync(directory)) ?? [];
+  const profiles = entries.filter((name) => isThere(join(directory, name, "fstab")));
+  const names = [...new Set([...profiles, builtinName])].toSorted();
+  return new UserError(
+    "config",
+    `${chroot.file}:${chroot.line}: [${chroot.name}] needs ${file}, which does not exist`,
+    {
+      hint: `profiles that there are: ${names.join(", ")}`,
+    },
+  );
+}
+
+function isThere(path: string): boolean {
+  return unless(["ENOENT", "ENOTDIR"], () => statSync(path)) !== undefined;
+}
