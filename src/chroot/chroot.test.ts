@@ -84,7 +84,7 @@ debian.dist=sid
     source: { clone: false, rootUsers: ["root"] },
     userModifiableKeys: ["debian.dist"],
     lowers: ["/opt/a", "/opt/b"],
-    custom: new Map([["debian.dist", "sid"]]),
+    custom: { "debian.dist": "sid" },
   });
 });
 

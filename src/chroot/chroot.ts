@@ -70,7 +70,7 @@ function takeCommon(stanza: Stanza, keys: KeyReader): Omit<ChrootBase, "type"> {
     userModifiableKeys: keys.take("user-modifiable-keys", parseNames, []),
     rootModifiableKeys: keys.take("root-modifiable-keys", parseNames, []),
     lowers: keys.take("fallthru.lower", parseAbsolutePaths, []),
-    custom: new Map(),
+    custom: {},
   };
 }
 

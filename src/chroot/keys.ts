@@ -58,13 +58,12 @@ export class KeyReader {
   problem(message: string, about: { readonly key?: string; readonly hint?: string | undefined } = {}): void {
     const { file, name, keys } = this.#stanza;
     const line = (about.key === undefined ? undefined : keys.get(about.key)?.line) ?? this.#stanza.line;
-    const problem = { file, line, message: `[${name}] ${message}` };
-    this.#problems.push(about.hint === undefined ? problem : { ...problem, hint: about.hint });
+    this.#problems.push({ file, line, message: `[${name}] ${message}`, hint: about.hint });
   }
 
   /** Sorts the keys that nobody took into custom ones, which it returns, and unknown ones. */
-  takeCustom(): Map<string, string> {
-    const custom = new Map<string, string>();
+  takeCustom(): Record<string, string> {
+    const custom: Record<string, string> = {};
     const variables = new Map<string, string>();
     for (const [key, { value }] of this.#stanza.keys) {
       if (this.#known.has(key) || isTranslation(key)) continue;
@@ -78,7 +77,7 @@ export class KeyReader {
       const other = variables.get(variable);
       if (other !== undefined) this.problem(`the keys ${other} and ${key} would both set ${variable}`, { key });
       variables.set(variable, key);
-      custom.set(key, value);
+      custom[key] = value;
     }
     return custom;
   }

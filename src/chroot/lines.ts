@@ -1,4 +1,5 @@
-import { type Problem, problemError } from "./problem.ts";
+import type { UserError } from "../error.ts";
+import { problemError } from "./problem.ts";
 
 /** A line of a profile's file, split at white space. */
 export interface DataLine {
@@ -20,7 +21,6 @@ export function dataLines(text: string, file: string): DataLine[] {
   return lines;
 }
 
-export function badLine(file: string, line: number, message: string, hint?: string): Error {
-  const problem: Problem = { file, line, message };
-  return problemError(hint === undefined ? problem : { ...problem, hint });
+export function badLine(file: string, line: number, message: string, hint?: string): UserError {
+  return problemError({ file, line, message, hint });
 }

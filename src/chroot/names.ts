@@ -1,7 +1,7 @@
 import { UserError } from "../error.ts";
 
 /** The name under which every verb knows the machine's own root; no chroot can have it. */
-export const hostName = "host";
+const hostName = "host";
 
 /**
  * What is wrong with a chroot's name or alias, in schroot's rules (schroot.conf(5), "Chroot names") and ours;

@@ -6,7 +6,7 @@ export interface Problem {
   /** From 1; 0 where the file as a whole is meant. */
   readonly line: number;
   readonly message: string;
-  readonly hint?: string;
+  readonly hint?: string | undefined;
 }
 
 /** `FILE:LINE: message`, as compilers write it, so that editors can jump there. */

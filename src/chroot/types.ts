@@ -32,7 +32,7 @@ export interface ChrootBase {
   /** Directories laid over the root, the topmost first: our own key `fallthru.lower`. */
   readonly lowers: readonly string[];
   /** An administrator's own keys, such as `debian.distribution`. */
-  readonly custom: ReadonlyMap<string, string>;
+  readonly custom: Readonly<Record<string, string>>;
 }
 
 /** Files that take the place of the profile's, relative to /etc/schroot; an empty name: none at all. */

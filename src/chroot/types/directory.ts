@@ -29,10 +29,16 @@ export const directory = {
 
 /** @throws {UserError} not-found where there is no directory at `path` */
 export function locateDirectory(chroot: ChrootBase, path: string): RootSource {
+  checkDirectory(chroot, path, "the root");
+  return { kind: "directory", path };
+}
+
+/** @param what the directory is of the chroot */
+export function checkDirectory(chroot: ChrootBase, path: string, what: string): void {
   const found = unless(["ENOENT", "ENOTDIR", "ELOOP"], () => statSync(path));
-  if (found?.isDirectory() === true) return { kind: "directory", path };
+  if (found?.isDirectory() === true) return;
   const reason = found === undefined ? "does not exist" : "is not a directory";
-  throw new UserError("not-found", `${path}, the root of the chroot ${chroot.name}, ${reason}`, {
+  throw new UserError("not-found", `${path}, ${what} of the chroot ${chroot.name}, ${reason}`, {
     hint: `${chroot.file}:${chroot.line} describes it; \`fallthru chroot remove ${chroot.name}\` takes that away`,
   });
 }

@@ -1,5 +1,5 @@
 import type { Chroot, ChrootType, RootSource } from "../types.ts";
-import { directory } from "./directory.ts";
+import { checkDirectory, directory } from "./directory.ts";
 import { plain } from "./plain.ts";
 
 /** Every type that this version has. A further one is its own file in this directory, and its name here. */
@@ -32,11 +32,12 @@ export function typeProblem(name: string): { readonly message: string; readonly 
 }
 
 /**
- * Finds the tree that a session of this chroot covers.
+ * Finds the tree that a session of this chroot covers, and checks that the lowers over it are there.
  * @throws {UserError} not-found
  */
 export function locateRoot(chroot: Chroot): RootSource {
   const type = findType(chroot.type);
   if (type === undefined) throw new TypeError(`no such chroot type: ${chroot.type}`);
+  for (const lower of chroot.lowers) checkDirectory(chroot, lower, "a lower layer");
   return type.locate(chroot);
 }
