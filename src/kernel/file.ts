@@ -227,13 +227,16 @@ function isDots(name: Buffer): boolean {
   return name[0] === 0x2e && (name.length === 1 || (name.length === 2 && name[1] === 0x2e));
 }
 
-/** Everything from an open file's current position to its end. */
-export function readAll(file: Fd): Buffer {
+/**
+ * Everything from an open file's current position to its end.
+ * @param sizeHint what stat says of its size: read in one call then; large buffers for small files cost a garbage collection
+ */
+export function readAll(file: Fd, sizeHint = 4095): Buffer {
   const chunks: Buffer[] = [];
-  for (;;) {
-    const chunk = Buffer.allocUnsafe(65536);
+  for (let size = sizeHint + 1; ; size = 65536) {
+    const chunk = Buffer.allocUnsafe(size);
     const length = readSync(file.number, chunk);
-    if (length === 0) return Buffer.concat(chunks);
+    if (length === 0) return chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks);
     chunks.push(chunk.subarray(0, length));
   }
 }

@@ -17,12 +17,16 @@ let loaded: { koffi: Koffi; libc: ReturnType<Koffi["load"]> } | undefined;
  */
 function load(): { koffi: Koffi; libc: ReturnType<Koffi["load"]> } {
   if (loaded !== undefined) return loaded;
-  const require = createRequire(import.meta.url);
-  const from = isCompiled ? join(dirname(process.execPath), "koffi.node") : "koffi";
-  const found = require(from) as Koffi & { default?: Koffi };
-  const koffi = found.default ?? found;
+  const koffi = isCompiled ? loadBeside() : (createRequire(import.meta.url)("koffi") as Koffi);
   loaded = { koffi, libc: koffi.load("libc.so.6") };
   return loaded;
+}
+
+/** Without require(), which looks through directories first. */
+function loadBeside(): Koffi {
+  const module: { exports: Koffi } = { exports: {} as Koffi };
+  process.dlopen(module, join(dirname(process.execPath), "koffi.node"));
+  return module.exports;
 }
 
 /** True in the executable that `bun build --compile` makes, whose modules live in a virtual file system. */

@@ -44,23 +44,29 @@ export function readInside(root: Fd, path: string): Buffer | undefined {
   );
   if (opened === undefined) return undefined;
   using file = opened;
-  return isRegularFile(statAt(file)) ? readAll(file) : undefined;
+  const attr = statAt(file);
+  return isRegularFile(attr) ? readAll(file, attr.size) : undefined;
 }
+
+type FileAttributes = Pick<Attr, "mode" | "uid" | "gid" | "mtimeNs">;
 
 /**
  * Puts a file at `path` with this content, mode, owner and modification time: written beside it and renamed,
  * so that no reader sees half of it and nothing below is copied up. A file that is already equal stays.
  */
-export function copyInto(root: Fd, path: string, content: Uint8Array, attr: Pick<Attr, "mode" | "uid" | "gid" | "mtimeNs">): void {
-  const name = path.slice(path.lastIndexOf("/") + 1);
+export function copyInto(root: Fd, path: string, content: Uint8Array, attr: FileAttributes): void {
   using parent = openParent(root, path, "make");
+  copyIntoDirectory(parent, path.slice(path.lastIndexOf("/") + 1), content, attr);
+}
+
+/** As copyInto(), below a directory that is open already. */
+export function copyIntoDirectory(parent: Fd, name: string, content: Uint8Array, attr: FileAttributes): void {
   const old = unless(["ENOENT"], () => statAt(parent, name));
   if (old !== undefined && isEqual(parent, name, old, content, attr)) return;
   const temporary = `.${name}.fallthru-new`;
-  unless(["ENOENT"], () => unlinkAt(parent, temporary));
   try {
     {
-      using file = openAt(parent, temporary, O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW, { mode: 0o600 });
+      using file = makeNewFile(parent, temporary);
       writeAll(file, content);
     }
     changeOwnerAt(parent, temporary, attr.uid, attr.gid);
@@ -73,9 +79,18 @@ export function copyInto(root: Fd, path: string, content: Uint8Array, attr: Pick
   }
 }
 
-function isEqual(parent: Fd, name: string, old: Attr, content: Uint8Array, attr: Pick<Attr, "mode" | "uid" | "gid">): boolean {
+/** A file of this name and a killed process's is replaced; the directory's own content is left alone otherwise. */
+function makeNewFile(parent: Fd, name: string): Fd {
+  const make = () => openAt(parent, name, O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW, { mode: 0o600 });
+  const made = unless(["EEXIST"], make);
+  if (made !== undefined) return made;
+  unlinkAt(parent, name);
+  return make();
+}
+
+function isEqual(parent: Fd, name: string, old: Attr, content: Uint8Array, attr: FileAttributes): boolean {
   if (!isRegularFile(old) || old.size !== content.length || old.uid !== attr.uid || old.gid !== attr.gid) return false;
   if ((old.mode & 0o7777) !== (attr.mode & 0o7777)) return false;
   using file = openAt(parent, name, O.RDONLY | O.NOFOLLOW);
-  return readAll(file).equals(content);
+  return readAll(file, old.size).equals(content);
 }

@@ -34,10 +34,14 @@ export function attachPlan(plan: MountPlan, mountPoint: string, options: AttachO
   const warnings: string[] = [];
   using target = openAt(null, mountPoint, O.PATH | O.DIRECTORY | O.NOFOLLOW);
   using root = makeStep(first, unionOptions);
-  makePrivate(root);
   try {
-    if (order === "attached") attachMount(root, target);
+    if (order === "attached") {
+      makePrivate(root);
+      attachMount(root, target);
+    }
     for (const step of others) executeStep(step, root, unionOptions, warnings);
+    // Copies of the host's mounts would otherwise go on following what the host mounts and unmounts below them.
+    makePrivate(root, "recursive");
     options.prepare?.(root);
     if (order === "detached") attachMount(root, target);
   } catch (error) {
@@ -81,7 +85,6 @@ function makeStep(step: PlanStep, unionOptions: (readonly string[])[]): Fd {
     case "bind": {
       const mount = cloneMount(null, step.from, step.depth);
       try {
-        makePrivate(mount, step.depth);
         if (step.attributes !== 0) setMountAttributes(mount, { set: step.attributes }, step.depth);
       } catch (error) {
         mount.close();
@@ -116,5 +119,6 @@ function openTarget(root: Fd, at: string, mount: Fd): Fd {
 /** A file that is mounted on a file (a container's /etc/resolv.conf): its content, in the upper. */
 function copyFile(step: PlanStep & { kind: "copy" }, root: Fd): void {
   using source = openAt(null, step.from, O.RDONLY);
-  copyInto(root, step.at, readAll(source), statAt(source));
+  const attr = statAt(source);
+  copyInto(root, step.at, readAll(source, attr.size), attr);
 }

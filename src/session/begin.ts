@@ -1,4 +1,4 @@
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { UserError } from "../error.ts";
 import { isErrno } from "../kernel/error.ts";
 import { openDirectory } from "../kernel/file.ts";
@@ -14,8 +14,8 @@ import { type CommandDefaults, type RecordKind, type SessionRecord, writeRecord 
 import { clearLeftovers, removeRemains } from "./remains.ts";
 import { writeRootFiles } from "./rootfiles.ts";
 import { findSource, type Source } from "./source.ts";
-import { explainFull, prepareState } from "./state.ts";
-import type { SessionOptions } from "./types.ts";
+import { explainFull, isMounted, prepareState } from "./state.ts";
+import type { SessionOptions, Upper } from "./types.ts";
 
 /** A session that was just begun. */
 export interface Begun {
@@ -52,18 +52,26 @@ function makeSession(sourceName: string, options: SessionOptions, kind: RecordKi
   const id = options.name ?? makeSessionId(source.kind === "host" ? "host" : source.chroot.name);
   const hold = takeHold(id);
   try {
+    refuseStrayMount(id);
     makeDirectory(id);
   } catch (error) {
     hold.release();
     throw error;
   }
   try {
-    return { hold, begun: explainFull(sessionDir(id), () => build(hold, source, { ...options, upper }, kind)) };
+    return { hold, begun: explainFull(sessionDir(id), () => build(hold, source, upper, options, kind)) };
   } catch (error) {
     removeRemains(hold);
     hold.release();
     throw error;
   }
+}
+
+/** Something that isn't ours stands where the session's mounts belong: it is none of ours to take away. */
+function refuseStrayMount(id: string): void {
+  const mountPoint = mountPointOf(id);
+  if (!isMounted(mountPoint) || existsSync(sessionDir(id))) return;
+  throw new UserError("busy", `something is mounted on ${mountPoint} already`, { hint: `unmount it (umount ${mountPoint}), or take another --name` });
 }
 
 function makeDirectory(id: string): void {
@@ -77,10 +85,9 @@ function makeDirectory(id: string): void {
   }
 }
 
-function build(hold: Hold, source: Source, options: SessionOptions, kind: RecordKind): Begun {
+function build(hold: Hold, source: Source, upper: Upper, options: SessionOptions, kind: RecordKind): Begun {
   const { id } = hold;
   using dir = openDirectory(sessionDir(id));
-  const upper = chooseUpper(options.upper);
   const layers = makeLayers(id, dir, upper);
   let count = 0;
   const isVolatile = kind === "automatic" || upper.kind === "tmpfs";
@@ -88,7 +95,7 @@ function build(hold: Hold, source: Source, options: SessionOptions, kind: Record
   const limits = options.limits ?? {};
   makeControlGroups(id, limits);
   const mountPoint = mountPointOf(id);
-  mkdirSync(mountPoint, { mode: 0o700 });
+  mkdirSync(mountPoint, { recursive: true, mode: 0o700 });
   const attached = attachPlan(plan.mounts, mountPoint, { prepare: (root) => writeRootFiles(root, plan.files) });
   const createdMs = Date.now();
   const record: Omit<SessionRecord, "version"> = {

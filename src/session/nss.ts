@@ -2,25 +2,43 @@
 const firstPerson = 1000;
 const lastPerson = 60_000;
 
+/** Whether a name-service database holds accounts, of which a root has its own. */
+export function isAccounts(name: string): boolean {
+  return name === "passwd" || name === "shadow" || name === "group" || name === "gshadow";
+}
+
 /**
- * A root's own database with the host's entries added. The root's system accounts stay as its packages made them; people are the host's, so that files
- * of theirs that are shared have the same owner inside; group members are those of both.
- * Databases without accounts (`hosts`, `services`, …) are the host's.
+ * A root's own accounts with the host's added. The root's system accounts stay as its packages made them; people are
+ * the host's, so that files of theirs that are shared have the same owner inside; group members are those of both.
  * @param own the root's file, @param host the host's: latin1, so that every byte survives
  */
 export function mergeDatabase(name: string, own: string, host: string): string {
+  const theirs = new Map<string, string>();
+  for (const line of host.split("\n")) if (isEntry(line)) theirs.set(nameOf(line), line);
+  let merged = "";
+  for (const line of own.split("\n")) {
+    if (line === "") continue;
+    const other = theirs.get(nameOf(line));
+    theirs.delete(nameOf(line));
+    merged += `${other === undefined || other === line ? line : mergeEntry(name, line, other)}\n`;
+  }
+  for (const line of theirs.values()) merged += `${line}\n`;
+  return merged;
+}
+
+/** An entry that both have, and differently. */
+function mergeEntry(name: string, ours: string, theirs: string): string {
+  const id = theirs.split(":")[2];
   switch (name) {
     case "passwd":
-      return mergeLines(own, host, (_, theirs) => (isPerson(theirs[2]) ? theirs : undefined));
-    case "shadow":
-      // Passwords go with people, and nothing here tells people from others: the root's own lines stay.
-      return mergeLines(own, host, () => undefined);
+      return isPerson(id) ? theirs : ours;
     case "group":
-      return mergeLines(own, host, (ours, theirs) => mergeMembers(ours, theirs, isPerson(theirs[2]) ? theirs[2] : ours[2]));
+      return mergeMembers(ours, theirs, isPerson(id) ? id : undefined);
     case "gshadow":
-      return mergeLines(own, host, (ours, theirs) => mergeMembers(ours, theirs, ours[2]));
+      return mergeMembers(ours, theirs, undefined);
     default:
-      return host;
+      // Passwords go with people, and nothing in shadow(5) tells people from others: the root's own line stays.
+      return ours;
   }
 }
 
@@ -28,28 +46,16 @@ function isPerson(id: string | undefined): boolean {
   return id !== undefined && Number(id) >= firstPerson && Number(id) < lastPerson;
 }
 
-/** The same group in both: the members of both, the id as given. */
-function mergeMembers(ours: readonly string[], theirs: readonly string[], id: string | undefined): string[] {
-  const members = new Set([...(ours[3] ?? "").split(","), ...(theirs[3] ?? "").split(",")].filter((member) => member !== ""));
-  return [ours[0] ?? "", ours[1] ?? "", id ?? "", [...members].join(",")];
+/** The same group in both: the members of both, and the root's own id unless another is given. */
+function mergeMembers(ours: string, theirs: string, id: string | undefined): string {
+  const [name = "", password = "", ownId = "", ownMembers = ""] = ours.split(":");
+  const members = new Set([...ownMembers.split(","), ...(theirs.split(":")[3] ?? "").split(",")].filter((member) => member !== ""));
+  return [name, password, id ?? ownId, [...members].join(",")].join(":");
 }
 
-/** @param both what becomes of an entry that both have; undefined leaves the root's own */
-function mergeLines(own: string, host: string, both: (ours: string[], theirs: string[]) => readonly string[] | undefined): string {
-  const theirs = new Map(lines(host).map((line) => [nameOf(line), line]));
-  const merged = lines(own).map((line) => {
-    const other = theirs.get(nameOf(line));
-    if (other === undefined || nameOf(line) === "") return line;
-    theirs.delete(nameOf(line));
-    return both(line.split(":"), other.split(":"))?.join(":") ?? line;
-  });
-  // NIS's `+` lines mean something only to the host.
-  const added = [...theirs].filter(([name]) => name !== "" && !name.startsWith("+")).map(([, line]) => line);
-  return [...merged, ...added].map((line) => `${line}\n`).join("");
-}
-
-function lines(text: string): string[] {
-  return text.split("\n").filter((line) => line !== "");
+/** NIS's `+` and `-` lines mean something only to the host. */
+function isEntry(line: string): boolean {
+  return line !== "" && !line.startsWith("+") && !line.startsWith("-") && line.includes(":");
 }
 
 function nameOf(line: string): string {

@@ -15,8 +15,8 @@ export interface ProcessInfo {
 export function processesInside(mountPoint: string): number[] {
   const device = unless(["ENOENT"], () => statAt(null, mountPoint));
   const dev = device === undefined ? undefined : packDev(device.dev);
-  // From the newest: a process that keeps forking is caught at its latest child.
-  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(Number).toSorted((a, b) => b - a);
+  // /proc lists them in order; from the newest, so that a process that keeps forking is caught at its latest child.
+  const pids = readdirSync("/proc").map(Number).filter((pid) => pid > 0).reverse();
   return pids.filter((pid) => isInside(pid, mountPoint, dev));
 }
 

@@ -4,8 +4,8 @@ import { O } from "../kernel/abi/file.ts";
 import { unless } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { type Attr, isRegularFile, openAt, readAll, statAt } from "../kernel/file.ts";
-import { copyInto, readInside } from "../layer/inside.ts";
-import { mergeDatabase } from "./nss.ts";
+import { copyInto, copyIntoDirectory, openParent, readInside } from "../layer/inside.ts";
+import { isAccounts, mergeDatabase } from "./nss.ts";
 
 /** What a profile has copied from the host into the root: files, and name-service databases. */
 export interface RootFiles {
@@ -21,7 +21,8 @@ export function writeRootFiles(root: Fd, files: RootFiles): void {
   for (const { from, to } of files.copies) copyFile(root, from, to);
   if (files.databases.length === 0) return;
   const remote = remoteDatabases();
-  for (const { name, mode } of files.databases) writeDatabase(root, name, mode, remote.has(name));
+  using etc = openParent(root, "/etc/passwd", "make");
+  for (const { name, mode } of files.databases) writeDatabase(etc, name, mode, remote.has(name));
 }
 
 /** A file that the host doesn't have is passed over, as schroot does. */
@@ -31,23 +32,29 @@ function copyFile(root: Fd, from: string, to: string): void {
   using file = opened;
   const attr = statAt(file);
   if (!isRegularFile(attr)) throw new UserError("config", `${from}, named in the profile's copyfiles, is not a regular file`);
-  copyInto(root, to, readAll(file), attr);
+  copyInto(root, to, readAll(file, attr.size), attr);
 }
 
-function writeDatabase(root: Fd, name: string, mode: "merge" | "replace", isRemote: boolean): void {
-  const path = `/etc/${name}`;
-  const host = isRemote ? getent(name) : readHost(path);
+function writeDatabase(etc: Fd, name: string, mode: "merge" | "replace", isRemote: boolean): void {
+  const host = isRemote ? getent(name) : readHost(`/etc/${name}`);
   if (host === undefined) return;
-  const own = mode === "merge" ? readInside(root, path) : undefined;
-  const content = own === undefined ? host.content : Buffer.from(mergeDatabase(name, own.toString("latin1"), host.content.toString("latin1")), "latin1");
-  copyInto(root, path, content, host.attr ?? defaultAttr(name));
+  const own = mode === "merge" && isAccounts(name) ? readInside(etc, name) : undefined;
+  const content = own === undefined ? host.content : mergeAccounts(name, own, host.content);
+  copyIntoDirectory(etc, name, content, host.attr ?? defaultAttr(name));
+}
+
+/** latin1, so that every byte survives. */
+function mergeAccounts(name: string, own: Buffer, host: Buffer): Buffer {
+  if (own.equals(host)) return host;
+  return Buffer.from(mergeDatabase(name, own.toString("latin1"), host.toString("latin1")), "latin1");
 }
 
 function readHost(path: string): { content: Buffer; attr: Attr } | undefined {
   const opened = unless(["ENOENT"], () => openAt(null, path, O.RDONLY));
   if (opened === undefined) return undefined;
   using file = opened;
-  return { content: readAll(file), attr: statAt(file) };
+  const attr = statAt(file);
+  return { content: readAll(file, attr.size), attr };
 }
 
 /** Users and groups that are not in files: from LDAP and the like. @see getent(1) */
@@ -69,13 +76,19 @@ function defaultAttr(name: string): Pick<Attr, "mode" | "uid" | "gid" | "mtimeNs
 /** The databases for which nsswitch.conf names more than local files: only those cost a getent(1) each. */
 function remoteDatabases(): Set<string> {
   const text = unless(["ENOENT"], () => readFileSync("/etc/nsswitch.conf", "utf8")) ?? "";
-  const local = new Set(["files", "compat", "systemd", "db", "myhostname", "mymachines", "dns"]);
   const remote = new Set<string>();
   for (const line of text.split("\n")) {
-    const [name = "", sources] = line.replace(/#.*/, "").split(":", 2);
-    if (sources === undefined) continue;
-    const words = sources.replace(/\[[^\]]*\]/g, " ").split(/\s+/).filter((word) => word !== "");
-    if (words.some((word) => !local.has(word) && !word.startsWith("mdns"))) remote.add(name.trim());
+    const colon = line.indexOf(":");
+    if (colon < 0 || line.startsWith("#")) continue;
+    if (line.slice(colon + 1).split(" ").some(isRemoteService)) remote.add(line.slice(0, colon).trim());
   }
   return remote;
+}
+
+const localServices = new Set(["", "files", "compat", "systemd", "db", "myhostname", "mymachines", "dns"]);
+
+/** A word of nsswitch.conf(5): a service, or an action in brackets. */
+function isRemoteService(word: string): boolean {
+  const service = word.trim();
+  return !localServices.has(service) && !service.startsWith("mdns") && !service.startsWith("[") && !service.endsWith("]");
 }

@@ -10,71 +10,65 @@ export interface User extends Credentials {
   readonly shell: string;
 }
 
-interface PasswdEntry {
-  readonly name: string;
-  readonly uid: number;
-  readonly gid: number;
-  readonly home: string;
-  readonly shell: string;
-}
+type PasswdEntry = Omit<User, "groups">;
 
-interface GroupEntry {
-  readonly name: string;
-  readonly gid: number;
-  readonly members: readonly string[];
-}
+const idPattern = /^\d{1,10}$/;
 
 /**
  * Finds `wanted` (NAME or UID, with :GROUP or :GID behind it) in the root's own databases. A number needs no entry
  * there: it then has no supplementary groups and lives in `/`.
  */
 export function findUser(root: Fd, wanted: string): User {
-  const [userPart = "", groupPart] = wanted.split(":", 2);
-  const passwd = parsePasswd(readInside(root, "/etc/passwd")?.toString("utf8") ?? "");
-  const groups = parseGroup(readInside(root, "/etc/group")?.toString("utf8") ?? "");
-  const entry = findEntry(passwd, userPart);
-  const gid = groupPart === undefined || groupPart === "" ? entry.gid : findGroup(groups, groupPart);
-  const supplementary = groups.filter((group) => group.members.includes(entry.name)).map((group) => group.gid);
-  return { ...entry, gid, groups: [...new Set(groupPart === undefined ? [gid, ...supplementary] : [gid])] };
+  const [userPart = "", groupPart = ""] = wanted.split(":", 2);
+  const entry = findEntry(readInside(root, "/etc/passwd")?.toString("utf8") ?? "", userPart);
+  const groups = readInside(root, "/etc/group")?.toString("utf8") ?? "";
+  if (groupPart !== "") {
+    const gid = findGroup(groups, groupPart);
+    return { ...entry, gid, groups: [gid] };
+  }
+  return { ...entry, groups: [...new Set([entry.gid, ...groupsOf(groups, entry.name)])] };
 }
 
-function findEntry(passwd: readonly PasswdEntry[], wanted: string): PasswdEntry {
-  const isNumber = /^\d+$/.test(wanted);
-  const found = passwd.find((entry) => entry.name === wanted) ?? passwd.find((entry) => isNumber && entry.uid === Number(wanted));
-  if (found !== undefined) return found;
-  if (wanted === "root") return { name: "root", uid: 0, gid: 0, home: "/root", shell: "" };
-  if (isNumber && Number(wanted) < 0xffffffff) {
-    return { name: wanted, uid: Number(wanted), gid: Number(wanted), home: "/", shell: "" };
+function findEntry(passwd: string, wanted: string): PasswdEntry {
+  const id = idPattern.test(wanted) ? wanted : undefined;
+  const found = findLine(passwd, 7, (fields) => fields[0] === wanted) ?? findLine(passwd, 7, (fields) => id !== undefined && Number(fields[2]) === Number(id));
+  if (found !== undefined) {
+    const [name = "", , uid, gid, , home = "", shell = ""] = found;
+    return { name, uid: Number(uid), gid: Number(gid), home: home === "" ? "/" : home, shell };
   }
+  if (wanted === "root") return { name: "root", uid: 0, gid: 0, home: "/root", shell: "" };
+  if (id !== undefined && Number(id) < 0xffffffff) return { name: id, uid: Number(id), gid: Number(id), home: "/", shell: "" };
   throw new UserError("not-found", `no user ${JSON.stringify(wanted)} in the session's /etc/passwd`, {
     hint: "give a number, or a user of that root: --user UID[:GID]",
   });
 }
 
-function findGroup(groups: readonly GroupEntry[], wanted: string): number {
-  const found = groups.find((group) => group.name === wanted);
-  if (found !== undefined) return found.gid;
-  if (/^\d+$/.test(wanted) && Number(wanted) < 0xffffffff) return Number(wanted);
+function findGroup(groups: string, wanted: string): number {
+  const found = findLine(groups, 4, (fields) => fields[0] === wanted);
+  if (found !== undefined) return Number(found[2]);
+  if (idPattern.test(wanted) && Number(wanted) < 0xffffffff) return Number(wanted);
   throw new UserError("not-found", `no group ${JSON.stringify(wanted)} in the session's /etc/group`, {
     hint: "give a number, or a group of that root: --user USER:GID",
   });
 }
 
-/** The well-formed lines of passwd(5). */
-export function parsePasswd(text: string): PasswdEntry[] {
-  return fields(text, 7).map(([name = "", , uid, gid, , home = "", shell = ""]) => {
-    return { name, uid: Number(uid), gid: Number(gid), home: home === "" ? "/" : home, shell };
-  });
+/** The supplementary groups of a user. Only lines that have the name in them are taken apart: most have no members. */
+function groupsOf(groups: string, user: string): number[] {
+  const lines = groups.split("\n").filter((line) => line.includes(user));
+  const fields = lines.map((line) => line.split(":")).filter((parts) => isEntry(parts, 4));
+  return fields.filter(([, , , members = ""]) => members.split(",").includes(user)).map(([, , gid]) => Number(gid));
 }
 
-/** The well-formed lines of group(5). */
-export function parseGroup(text: string): GroupEntry[] {
-  return fields(text, 4).map(([name = "", , gid, members = ""]) => {
-    return { name, gid: Number(gid), members: members.split(",").filter((member) => member !== "") };
-  });
+/** The first well-formed line that fits. */
+function findLine(text: string, count: number, fits: (fields: readonly string[]) => boolean): string[] | undefined {
+  for (const line of text.split("\n")) {
+    const fields = line.split(":");
+    if (isEntry(fields, count) && fits(fields)) return fields;
+  }
+  return undefined;
 }
 
-function fields(text: string, count: number): string[][] {
-  const lines = text.split("\n").map((line) => line.split(":"));
-  return lines.filter((parts) => parts.length === count && parts[0] !== "" && /^\d+$/.test(parts[2] ?? ""));
+/** The third field is the id in passwd(5) and in group(5). */
+function isEntry(fields: readonly string[], count: number): boolean {
+  return fields.length === count && fields[0] !== "" && idPattern.test(fields[2] ?? "");
 }
