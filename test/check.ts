@@ -37,7 +37,7 @@ function chooseStages(args: readonly string[]): Stage[] {
 
 /** Where npm ran no install scripts, the package `node` holds no Node yet: this runs its script. */
 function nodeFromNpm(): Stage[] {
-  if (spawnSync(bin("node"), ["--version"], { cwd: top }).status === 0) return [];
+  if (spawnSync("node_modules/node/bin/node", ["--version"], { cwd: top }).status === 0) return [];
   return [{ name: "Node from npm", command: ["npm", "run", "--prefix", "node_modules/node", "preinstall"] }];
 }
 

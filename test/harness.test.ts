@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { spawn } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { cgroupMountPoint, cgroupsBelow } from "./support/cgroup.ts";
+import { cgroups, version2 } from "./support/cgroup.ts";
 
 describe("runTestFiles()", () => {
   const cases = [
@@ -65,8 +65,7 @@ async function run(wrong: string): Promise<{ output: string; status: number | nu
 
 /** Our own harness's cgroup and directory are there, the nested one's are not. */
 function expectNothingLeft(id: number | undefined): void {
-  const top = cgroupMountPoint();
-  expect(cgroupsBelow(top)).toEqual([join(top, "tests")]);
+  expect(cgroups()).toEqual([join(version2(), "tests")]);
   expect(readdirSync("/var/tmp").filter((name) => name.startsWith(`fallthru-test-${id}-`))).toEqual([]);
   expect(existsSync("/var/lib/fallthru/sessions")).toBe(false);
 }

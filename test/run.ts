@@ -1,17 +1,8 @@
 import { spawn } from "node:child_process";
-import {
-  chmodSync,
-  existsSync,
-  globSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, existsSync, globSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { constants } from "node:os";
 import { basename, join, resolve } from "node:path";
-import { cgroupMountPoint, makeCgroup, removeCgroup } from "./support/cgroup.ts";
+import { killCgroups, makeCgroups, removeCgroups, version2 } from "./support/cgroup.ts";
 import type { Outcome } from "./support/contain.ts";
 
 /** How many tests passed, failed and were skipped. */
@@ -74,20 +65,21 @@ interface FileResult {
 async function runTestFile(file: string): Promise<FileResult> {
   // On a disk, as the product's state is: an upper layer can't lie on every tmpfs or overlay.
   const base = mkdtempSync(`/var/tmp/${prefix}${process.pid}-`);
-  const cgroup = makeCgroup(basename(base));
+  const name = basename(base);
+  const groups = makeCgroups(name);
   let interruption: NodeJS.Signals | undefined;
   const interrupt = (signal: NodeJS.Signals): void => {
     interruption = signal;
-    writeFileSync(join(cgroup, "cgroup.kill"), "1");
+    killCgroups(name);
   };
   for (const signal of signals) process.on(signal, interrupt);
   try {
     chmodSync(base, 0o755);
-    const messages = await contain(file, base, cgroup, deadlineSecondsOf(file) * 1000);
+    const messages = await contain(file, base, groups, deadlineSecondsOf(file) * 1000);
     return readResult(base, messages);
   } finally {
     for (const signal of signals) process.off(signal, interrupt);
-    await removeCgroup(cgroup);
+    await removeCgroups(name);
     rmSync(base, { recursive: true, force: true });
     if (interruption !== undefined) process.exit(128 + constants.signals[interruption]);
   }
@@ -95,11 +87,10 @@ async function runTestFile(file: string): Promise<FileResult> {
 
 /** Removes what runs that were killed outright have left. */
 async function sweep(): Promise<void> {
-  const cgroups = cgroupMountPoint();
-  for (const folder of ["/var/tmp", cgroups]) {
+  for (const folder of ["/var/tmp", version2()]) {
     const dead = readdirSync(folder).filter((name) => name.startsWith(prefix) && !isAlive(Number(name.split("-")[2])));
     for (const name of dead) {
-      if (existsSync(join(cgroups, name))) await removeCgroup(join(cgroups, name));
+      if (existsSync(join(version2(), name))) await removeCgroups(name);
       rmSync(join("/var/tmp", name), { recursive: true, force: true });
     }
   }
@@ -116,10 +107,11 @@ function deadlineSecondsOf(file: string): number {
 }
 
 /** The container's own messages: normally none. Its mounts go away with it, whatever became of it. */
-function contain(file: string, base: string, cgroup: string, deadlineMs: number): Promise<string> {
-  const enter = `echo $$ >"$0"/cgroup.procs && exec unshare --mount --cgroup --propagation private -- "$@"`;
+function contain(file: string, base: string, groups: readonly string[], deadlineMs: number): Promise<string> {
+  const enter = groups.map((group) => `echo $$ >'${group}'/cgroup.procs`).join(" && ");
+  const unshare = `${enter} && exec unshare --mount --cgroup --propagation private -- "$0" "$@"`;
   const program = [process.execPath, join(import.meta.dirname, "support/contain.ts"), file, base, String(deadlineMs)];
-  const child = spawn("sh", ["-c", enter, cgroup, ...program], {
+  const child = spawn("sh", ["-c", unshare, ...program], {
     cwd: top,
     detached: true,
     stdio: ["ignore", "pipe", "pipe"],
@@ -127,7 +119,9 @@ function contain(file: string, base: string, cgroup: string, deadlineMs: number)
   let messages = "";
   child.stdout.on("data", (data: Buffer) => (messages += data.toString()));
   child.stderr.on("data", (data: Buffer) => (messages += data.toString()));
-  const timer = setTimeout(() => writeFileSync(join(cgroup, "cgroup.kill"), "1"), deadlineMs + graceMs);
+  const timer = setTimeout(() => {
+    killCgroups(basename(base));
+  }, deadlineMs + graceMs);
   return new Promise((done, fail) => {
     child.on("error", fail);
     child.on("close", () => {

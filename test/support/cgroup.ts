@@ -1,69 +1,105 @@
-// A cgroup 2 hierarchy of its own for each test file: what the file starts can't leave it, and two runs on one
-// machine don't see each other's cgroups.
+// Control groups of its own for each test file, under version 2 and under those hierarchies of version 1 that limits
+// may use: what the file starts can't leave them, and two runs on one machine don't see each other's.
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { readMountInfo } from "../../src/mount/mountinfo.ts";
 
-/** What a session's limits need, as far as this machine's cgroup 2 has it. */
-const wanted = new Set(["memory", "cpu", "pids"]);
+/** What a session's limits need. */
+const wanted = ["memory", "cpu", "pids"];
 
-/** Where cgroup 2 is mounted. */
-export function cgroupMountPoint(): string {
-  const found = readMountInfo().findLast((mount) => mount.type === "cgroup2");
-  if (found === undefined) throw new Error("the tests need a mounted cgroup 2 file system");
-  return found.mountPoint;
+interface Hierarchy {
+  readonly version: 1 | 2;
+  readonly mountPoint: string;
+  /** The options that mount version 1's again; its hierarchies may have further controllers. */
+  readonly options: readonly string[];
 }
 
-/** Makes a cgroup below the machine's topmost; who enters it and then unshares takes it for the topmost. */
-export function makeCgroup(name: string): string {
-  const top = cgroupMountPoint();
-  enableControllers(top);
-  const path = join(top, name);
-  mkdirSync(path);
-  return path;
+/** Makes a group in each hierarchy; who enters them and then unshares takes them for the topmost. */
+export function makeCgroups(name: string): string[] {
+  return hierarchies().map((hierarchy) => {
+    enableControllers(hierarchy);
+    const path = join(hierarchy.mountPoint, name);
+    mkdirSync(path);
+    return path;
+  });
 }
 
-/** In the new mount and cgroup name spaces: shows only our part, and keeps its top free of processes, as cgroup 2 wants. */
-export function enterCgroup(): void {
-  const top = cgroupMountPoint();
-  execFileSync("umount", ["--lazy", top]);
-  execFileSync("mount", ["-t", "cgroup2", "cgroup2", top]);
-  const own = join(top, "tests");
+/** In the new mount and cgroup name spaces: shows only our part of each hierarchy. */
+export function enterCgroups(): void {
+  for (const { version, mountPoint, options } of hierarchies()) {
+    execFileSync("umount", ["--lazy", mountPoint]);
+    const type = version === 2 ? ["-t", "cgroup2"] : ["-t", "cgroup", "-o", options.join(",")];
+    execFileSync("mount", [...type, "cgroup", mountPoint]);
+  }
+  // Version 2 gives controllers only to groups whose parent has no processes.
+  const own = join(version2(), "tests");
   mkdirSync(own);
   writeFileSync(join(own, "cgroup.procs"), String(process.pid));
-  enableControllers(top);
+  for (const hierarchy of hierarchies()) enableControllers(hierarchy);
 }
 
-/** Kills what is left in a cgroup and below it, then removes it. */
-export async function removeCgroup(path: string): Promise<void> {
-  writeFileSync(join(path, "cgroup.kill"), "1");
-  while (processesIn(path).length > 0) await sleep(5);
-  for (const below of cgroupsBelow(path).toReversed()) rmdirSync(below);
-  rmdirSync(path);
+/** Kills at once all that runs in the groups of that name. */
+export function killCgroups(name: string): void {
+  writeFileSync(join(version2(), name, "cgroup.kill"), "1");
 }
 
-/** A parent comes before its children. */
-export function cgroupsBelow(path: string): string[] {
-  const children = readdirSync(path, { withFileTypes: true }).filter((entry) => entry.isDirectory());
-  return children.flatMap(({ name }) => [join(path, name), ...cgroupsBelow(join(path, name))]);
+/** Kills what is left in the groups of that name, then removes them. */
+export async function removeCgroups(name: string): Promise<void> {
+  killCgroups(name);
+  while (processesIn(join(version2(), name)).length > 0) await sleep(5);
+  for (const { mountPoint } of hierarchies()) {
+    const path = join(mountPoint, name);
+    if (existsSync(path)) for (const group of [path, ...cgroupsBelow(path)].toReversed()) rmdirSync(group);
+  }
 }
 
-/** The ids of the processes in a cgroup and below it. */
-export function processesIn(path: string): number[] {
-  return [path, ...cgroupsBelow(path)].flatMap((cgroup) => {
-    const ids = readFileSync(join(cgroup, "cgroup.procs"), "utf8").trim();
+/** The groups that this name space has, in all hierarchies. */
+export function cgroups(): string[] {
+  return hierarchies().flatMap(({ mountPoint }) => cgroupsBelow(mountPoint));
+}
+
+/** The ids of the processes in a group and below it; without one, all of this name space's. */
+export function processesIn(path: string = version2()): number[] {
+  return [path, ...cgroupsBelow(path)].flatMap((group) => {
+    const ids = readFileSync(join(group, "cgroup.procs"), "utf8").trim();
     return ids === "" ? [] : ids.split("\n").map(Number);
   });
 }
 
-function enableControllers(cgroup: string): void {
-  const available = readFileSync(join(cgroup, "cgroup.controllers"), "utf8").trim().split(" ");
-  const enabled = readFileSync(join(cgroup, "cgroup.subtree_control"), "utf8").trim().split(" ");
+/** Where version 2 is mounted. */
+export function version2(): string {
+  const found = hierarchies().find(({ version }) => version === 2);
+  if (found === undefined) throw new Error("the tests need a mounted cgroup 2 file system");
+  return found.mountPoint;
+}
+
+function hierarchies(): Hierarchy[] {
+  const found = new Map<string, Hierarchy>();
+  for (const { type, mountPoint, superOptions } of readMountInfo()) {
+    const options = superOptions.filter((option) => [...wanted, "cpuacct"].includes(option));
+    if (type === "cgroup2") found.set(mountPoint, { version: 2, mountPoint, options: [] });
+    else if (type === "cgroup" && options.some((option) => wanted.includes(option))) {
+      found.set(mountPoint, { version: 1, mountPoint, options });
+    }
+  }
+  return [...found.values()];
+}
+
+/** A parent comes before its children. */
+function cgroupsBelow(path: string): string[] {
+  const children = readdirSync(path, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  return children.flatMap(({ name }) => [join(path, name), ...cgroupsBelow(join(path, name))]);
+}
+
+function enableControllers({ version, mountPoint }: Hierarchy): void {
+  if (version === 1) return;
+  const available = readFileSync(join(mountPoint, "cgroup.controllers"), "utf8").trim().split(" ");
+  const enabled = readFileSync(join(mountPoint, "cgroup.subtree_control"), "utf8").trim().split(" ");
   for (const controller of available) {
-    if (wanted.has(controller) && !enabled.includes(controller)) {
-      writeFileSync(join(cgroup, "cgroup.subtree_control"), `+${controller}`);
+    if (wanted.includes(controller) && !enabled.includes(controller)) {
+      writeFileSync(join(mountPoint, "cgroup.subtree_control"), `+${controller}`);
     }
   }
 }

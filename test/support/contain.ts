@@ -5,7 +5,7 @@ import { execFileSync, spawn } from "node:child_process";
 import { chmodSync, cpSync, existsSync, mkdirSync, openSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { readMountInfo } from "../../src/mount/mountinfo.ts";
-import { enterCgroup } from "./cgroup.ts";
+import { enterCgroups } from "./cgroup.ts";
 import { leftoversAfter, traces } from "./leftovers.ts";
 
 /** What became of a test file, besides what its own report says. */
@@ -83,7 +83,7 @@ function freeLoopDevice(trace: string): void {
 }
 
 const [file = "", base = "", deadline = ""] = process.argv.slice(2);
-enterCgroup();
+enterCgroups();
 layFreshState(base);
 const before = traces();
 const { exitStatus, problems } = await runFile(file, base, Number(deadline));

@@ -1,8 +1,7 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { readMountInfo } from "../../src/mount/mountinfo.ts";
-import { cgroupMountPoint, cgroupsBelow, processesIn } from "./cgroup.ts";
+import { cgroups, processesIn } from "./cgroup.ts";
 
 /** What sessions consist of, one line for each thing that is there. */
 export type Traces = ReadonlySet<string>;
@@ -12,14 +11,10 @@ export type Traces = ReadonlySet<string>;
  * A test file sees only its own (see contain.ts).
  */
 export function traces(): Traces {
-  const cgroups = cgroupMountPoint();
   return new Set([
     ...mounts(),
-    ...processesIn(cgroups).flatMap(describeProcess),
-    // The parent of all sessions' cgroups may stay, as the file system that all sessions' mount points are in may.
-    ...cgroupsBelow(cgroups)
-      .filter((path) => path !== join(cgroups, "fallthru"))
-      .map((path) => `cgroup ${path}`),
+    ...processesIn().flatMap(describeProcess),
+    ...cgroups().map((path) => `cgroup ${path}`),
     ...names("/var/lib/fallthru/sessions", "record").filter((line) => !line.endsWith("/.held")),
     ...names("/var/lib/fallthru/sessions/.held", "hold"),
     ...names("/run/fallthru").flatMap((folder) => names(folder, "directory")),
