@@ -12,15 +12,17 @@ const wanted = ["memory", "cpu", "pids"];
 interface Hierarchy {
   readonly version: 1 | 2;
   readonly mountPoint: string;
-  /** The options that mount version 1's again; its hierarchies may have further controllers. */
+  /** The options that mount version 1's again: its controllers. */
   readonly options: readonly string[];
+  /** Where new groups are made: version 2's top, for only there may they have controllers, else our own group. */
+  readonly base: string;
 }
 
 /** Makes a group in each hierarchy; who enters them and then unshares takes them for the topmost. */
 export function makeCgroups(name: string): string[] {
   return hierarchies().map((hierarchy) => {
     enableControllers(hierarchy);
-    const path = join(hierarchy.mountPoint, name);
+    const path = join(hierarchy.base, name);
     mkdirSync(path);
     return path;
   });
@@ -49,8 +51,8 @@ export function killCgroups(name: string): void {
 export async function removeCgroups(name: string): Promise<void> {
   killCgroups(name);
   while (processesIn(join(version2(), name)).length > 0) await sleep(5);
-  for (const { mountPoint } of hierarchies()) {
-    const path = join(mountPoint, name);
+  for (const { base } of hierarchies()) {
+    const path = join(base, name);
     if (existsSync(path)) for (const group of [path, ...cgroupsBelow(path)].toReversed()) rmdirSync(group);
   }
 }
@@ -76,12 +78,14 @@ export function version2(): string {
 }
 
 function hierarchies(): Hierarchy[] {
+  const own = readFileSync("/proc/self/cgroup", "utf8").split("\n");
   const found = new Map<string, Hierarchy>();
   for (const { type, mountPoint, superOptions } of readMountInfo()) {
     const options = superOptions.filter((option) => [...wanted, "cpuacct"].includes(option));
-    if (type === "cgroup2") found.set(mountPoint, { version: 2, mountPoint, options: [] });
+    if (type === "cgroup2") found.set(mountPoint, { version: 2, mountPoint, options: [], base: mountPoint });
     else if (type === "cgroup" && options.some((option) => wanted.includes(option))) {
-      found.set(mountPoint, { version: 1, mountPoint, options });
+      const line = own.find((text) => text.split(":")[1] === options.join(",")) ?? "";
+      found.set(mountPoint, { version: 1, mountPoint, options, base: join(mountPoint, line.split(":")[2] ?? "") });
     }
   }
   return [...found.values()];
