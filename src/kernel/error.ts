@@ -1,22 +1,32 @@
-import { constants } from "node:os";
 import { lastErrno, type Path, pathText } from "./libc.ts";
 
 /** errno by its name, as in errno(3). Names that a platform lacks are shown as numbers. */
 export type ErrnoName = string;
 
-const names = new Map<number, ErrnoName>();
-for (const [name, number] of Object.entries(constants.errno)) if (!names.has(number)) names.set(number, name);
-// Those that Linux has and Node's table lacks.
-for (const [number, name] of [
-  [61, "ENODATA"],
-  [95, "EOPNOTSUPP"],
-  [116, "ESTALE"],
-  [117, "EUCLEAN"],
-  [122, "EDQUOT"],
-] as const) names.set(number, name);
+// include/uapi/asm-generic/errno-base.h and errno.h: 1 to 40, then those above that file systems and mounts give.
+const base =
+  "EPERM ENOENT ESRCH EINTR EIO ENXIO E2BIG ENOEXEC EBADF ECHILD EAGAIN ENOMEM EACCES EFAULT ENOTBLK EBUSY EEXIST EXDEV " +
+  "ENODEV ENOTDIR EISDIR EINVAL ENFILE EMFILE ENOTTY ETXTBSY EFBIG ENOSPC ESPIPE EROFS EMLINK EPIPE EDOM ERANGE EDEADLK " +
+  "ENAMETOOLONG ENOLCK ENOSYS ENOTEMPTY ELOOP";
+const others: Readonly<Record<number, ErrnoName>> = {
+  61: "ENODATA",
+  71: "EPROTO",
+  75: "EOVERFLOW",
+  87: "EUSERS",
+  95: "EOPNOTSUPP",
+  103: "ECONNABORTED",
+  107: "ENOTCONN",
+  110: "ETIMEDOUT",
+  111: "ECONNREFUSED",
+  112: "EHOSTDOWN",
+  116: "ESTALE",
+  117: "EUCLEAN",
+  122: "EDQUOT",
+  130: "EOWNERDEAD",
+};
 
 export function errnoName(number: number): ErrnoName {
-  return names.get(number) ?? `errno ${number}`;
+  return base.split(" ")[number - 1] ?? others[number] ?? `errno ${number}`;
 }
 
 /** What strerror(3) says in the C locale, for those errors that a user of ours meets. */

@@ -1,4 +1,7 @@
-import { closeSync } from "node:fs";
+import { native } from "./libc.ts";
+
+// Not node:fs, which would cost every start a millisecond.
+const close_ = native("close", "int", ["int"]);
 
 /** An owned file descriptor: closed once, by its owner, at the end of a `using` block or by hand. */
 export class Fd implements Disposable {
@@ -25,7 +28,7 @@ export class Fd implements Disposable {
     if (this.#number < 0) return;
     const number = this.#number;
     this.#number = -1;
-    closeSync(number);
+    close_(number);
   }
 
   [Symbol.dispose](): void {

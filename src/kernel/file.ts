@@ -1,4 +1,3 @@
-import { readSync, writeSync, fsyncSync } from "node:fs";
 import { AT, O, RENAME_NOREPLACE, S, STATX_ATTR_MOUNT_ROOT, STATX_BASIC_STATS, STATX_MNT_ID, STATX_SIZE, fileSystemNames } from "./abi/file.ts";
 import { check, errnoName, KernelError } from "./error.ts";
 import { Fd } from "./fd.ts";
@@ -18,6 +17,9 @@ const fchmodat_ = native("fchmodat", "int", ["int", "void *", "unsigned int", "i
 const utimensat_ = native("utimensat", "int", ["int", "void *", "void *", "int"]);
 const statfs_ = native("fstatfs", "int", ["int", "void *"]);
 const getdents64_ = native("getdents64", "long", ["int", "void *", "size_t"]);
+const read_ = native("read", "long", ["int", "void *", "size_t"]);
+const write_ = native("write", "long", ["int", "void *", "size_t"]);
+const fsync_ = native("fsync", "int", ["int"]);
 const flock_ = native("flock", "int", ["int", "int"]);
 const isatty_ = native("isatty", "int", ["int"]);
 const ioctl_ = native("ioctl", "int", ["int", "unsigned long", "void *"]);
@@ -235,25 +237,31 @@ export function readAll(file: Fd, sizeHint = 4095): Buffer {
   const chunks: Buffer[] = [];
   for (let size = sizeHint + 1; ; size = 65536) {
     const chunk = Buffer.allocUnsafe(size);
-    const length = readSync(file.number, chunk);
+    const length = check("read", file.path, read_(file.number, chunk, size));
     if (length === 0) return chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks);
     chunks.push(chunk.subarray(0, length));
   }
 }
 
+/** The whole of a file that we own, by its path. */
+export function readFile(path: Path): Buffer {
+  using file = openAt(null, path, O.RDONLY);
+  return readAll(file);
+}
+
 /** What one read(2) gives: a message of a descriptor that hands out messages. */
 export function readAvailable(file: Fd): Buffer {
   const buffer = Buffer.alloc(4096);
-  return buffer.subarray(0, readSync(file.number, buffer));
+  return buffer.subarray(0, check("read", file.path, read_(file.number, buffer, buffer.length)));
 }
 
 export function writeAll(file: Fd, data: Uint8Array): void {
-  for (let offset = 0; offset < data.length; ) offset += writeSync(file.number, data, offset);
+  for (let rest = data; rest.length > 0; ) rest = rest.subarray(check("write", file.path, write_(file.number, rest, rest.length)));
 }
 
 /** Makes the content and metadata of an open file or directory durable. @see fsync(2) */
 export function sync(file: Fd): void {
-  fsyncSync(file.number);
+  check("sync", file.path, fsync_(file.number));
 }
 
 export interface FileSystemInfo {

@@ -1,5 +1,3 @@
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
 import type koffi from "koffi";
 
 type Koffi = typeof koffi;
@@ -17,7 +15,7 @@ let loaded: { koffi: Koffi; libc: ReturnType<Koffi["load"]> } | undefined;
  */
 function load(): { koffi: Koffi; libc: ReturnType<Koffi["load"]> } {
   if (loaded !== undefined) return loaded;
-  const koffi = isCompiled ? loadBeside() : (createRequire(import.meta.url)("koffi") as Koffi);
+  const koffi = isCompiled ? loadBeside() : (process.getBuiltinModule("node:module").createRequire(import.meta.url)("koffi") as Koffi);
   loaded = { koffi, libc: koffi.load("libc.so.6") };
   return loaded;
 }
@@ -25,7 +23,7 @@ function load(): { koffi: Koffi; libc: ReturnType<Koffi["load"]> } {
 /** Without require(), which looks through directories first. */
 function loadBeside(): Koffi {
   const module: { exports: Koffi } = { exports: {} as Koffi };
-  process.dlopen(module, join(dirname(process.execPath), "koffi.node"));
+  process.dlopen(module, `${process.execPath.slice(0, process.execPath.lastIndexOf("/"))}/koffi.node`);
   return module.exports;
 }
 

@@ -1,8 +1,8 @@
-import { CLOSE_RANGE_CLOEXEC, CLONE, POSIX_SPAWN_SETSIGDEF, POSIX_SPAWN_SETSIGMASK, RLIMIT_NOFILE, SIGNALS, SYS_close_range, threadCallNumbers } from "./abi/process.ts";
+import { CLOSE_RANGE_CLOEXEC, CLONE, POSIX_SPAWN_SETSIGDEF, POSIX_SPAWN_SETSIGMASK, RLIMIT_NOFILE, SYS_close_range, threadCallNumbers } from "./abi/process.ts";
 import { AT, O } from "./abi/file.ts";
 import { check, errnoName, isErrno, KernelError } from "./error.ts";
 import { Fd } from "./fd.ts";
-import { openAt } from "./file.ts";
+import { openAt, readFile } from "./file.ts";
 import { addressOf, cString, lastErrno, native, type Path } from "./libc.ts";
 
 const syscall3 = native("syscall", "long", ["long", "long", "long", "long"]);
@@ -240,11 +240,23 @@ function pointers(strings: readonly string[]): { array: Uint8Array; strings: rea
   return { array: new Uint8Array(addresses.buffer), strings: kept };
 }
 
+/** Every disposition is back at its default after exec(2) but those that are ignored: only these are reset here. */
 function resetSignals(): void {
   const action = new Uint8Array(152); // struct sigaction: SIG_DFL, no flags, empty mask
-  // 32 and 33 are glibc's own; SIGKILL and SIGSTOP can't be changed: EINVAL either way.
-  for (let signal = 1; signal <= SIGNALS; signal++) sigaction_(signal, action, null);
+  for (const signal of ignoredSignals()) check("reset signal", String(signal), sigaction_(signal, action, null));
   sigprocmask_(2, new Uint8Array(128), null);
+}
+
+/** SigIgn of proc_pid_status(5): 16 hexadecimal digits, the last one for signals 1 to 4. */
+function ignoredSignals(): number[] {
+  const status = readFile("/proc/thread-self/status").toString("latin1");
+  const start = status.indexOf("SigIgn:\t") + "SigIgn:\t".length;
+  const signals: number[] = [];
+  for (let digit = 0; digit < 16; digit++) {
+    const bits = Number.parseInt(status.charAt(start + 15 - digit), 16);
+    for (let bit = 0; bit < 4; bit++) if ((bits >> bit) & 1) signals.push(digit * 4 + bit + 1);
+  }
+  return signals;
 }
 
 /** Bun raises the soft limit of open files to the hard one; our parent's tells what it was. */

@@ -1,4 +1,3 @@
-import { closeSync } from "node:fs";
 import { O, RESOLVE } from "../kernel/abi/file.ts";
 import { isErrno, KernelError, unless } from "../kernel/error.ts";
 import { Fd } from "../kernel/fd.ts";

@@ -1,9 +1,7 @@
-import { readlinkSync } from "node:fs";
-import { existsSync } from "node:fs";
 import type { Fd } from "../kernel/fd.ts";
 import { O, RESOLVE } from "../kernel/abi/file.ts";
 import { unless } from "../kernel/error.ts";
-import { openAt } from "../kernel/file.ts";
+import { openAt, readLinkAt } from "../kernel/file.ts";
 import type { User } from "./user.ts";
 
 const superuserPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -56,7 +54,7 @@ function existsInside(root: Fd, path: string): boolean {
 
 /** The caller's own directory, or undefined where it was deleted under them. */
 export function callerDirectory(): string | undefined {
-  const directory = readlinkSync("/proc/self/cwd");
+  const directory = readLinkAt(null, "/proc/self/cwd").toString("utf8");
   return directory.endsWith(" (deleted)") ? undefined : directory;
 }
 

@@ -1,4 +1,3 @@
-import { fileURLToPath } from "node:url";
 import { CLONE } from "../kernel/abi/process.ts";
 import { RESOLVE, O } from "../kernel/abi/file.ts";
 import { openAt, openDirectory } from "../kernel/file.ts";
@@ -20,7 +19,7 @@ const orderVariable = "FALLTHRU_INIT";
 
 /** This program again, as the first process of a new pid name space. */
 export function initProgram(order: InitOrder): Program {
-  const self = isCompiled ? [process.execPath, "init"] : [process.execPath, fileURLToPath(import.meta.url)];
+  const self = isCompiled ? [process.execPath, "init"] : [process.execPath, import.meta.filename];
   return { file: process.execPath, argv: self, env: { [orderVariable]: JSON.stringify(order) } };
 }
 
@@ -46,6 +45,6 @@ export async function runInit(): Promise<number> {
 }
 
 // Where there is no executable that is this program (the library on Node), this file is started by itself.
-if (!isCompiled && process.argv[1] === fileURLToPath(import.meta.url)) {
+if (!isCompiled && process.argv[1] === import.meta.filename) {
   process.exit(await runInit());
 }

@@ -1,9 +1,8 @@
-import { readFileSync } from "node:fs";
 import { UserError } from "../error.ts";
 import { O } from "../kernel/abi/file.ts";
-import { isErrno, unless } from "../kernel/error.ts";
+import { unless } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
-import { openAt, renameAt, sync, unlinkAt, writeAll } from "../kernel/file.ts";
+import { openAt, readFile, renameAt, sync, unlinkAt, writeAll } from "../kernel/file.ts";
 import type { MountPlan } from "../mount/plan.ts";
 import { sessionDir } from "./paths.ts";
 import type { RootFiles } from "./rootfiles.ts";
@@ -94,11 +93,8 @@ export function readRecord(id: string): (SessionRecord & { readonly kind: Record
 
 function readText(id: string): { text: string; kind: RecordKind } | undefined {
   for (const kind of ["named", "automatic"] as const) {
-    try {
-      return { text: readFileSync(`${sessionDir(id)}/${fileNames[kind]}`, "utf8"), kind };
-    } catch (error) {
-      if (!isErrno(error, "ENOENT")) throw error;
-    }
+    const content = unless(["ENOENT"], () => readFile(`${sessionDir(id)}/${fileNames[kind]}`));
+    if (content !== undefined) return { text: content.toString("utf8"), kind };
   }
   return undefined;
 }

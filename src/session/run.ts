@@ -4,9 +4,6 @@ import { KernelError, unless } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { lock, openDirectory } from "../kernel/file.ts";
 import { become, type Program, spawn, type Surroundings } from "../kernel/process.ts";
-import { beginAutomatic, type Begun } from "./begin.ts";
-import { joinControlGroups } from "./cgroup.ts";
-import { endHeld } from "./end.ts";
 import { callerDirectory, chooseShell, filterEnvironment, makeEnvironment } from "./environment.ts";
 import { checkSessionId } from "./id.ts";
 import { initProgram } from "./init.ts";
@@ -14,7 +11,7 @@ import { mountPointOf, sessionDir } from "./paths.ts";
 import { personalityNumber } from "./personality.ts";
 import { readRecord, type SessionRecord } from "./record.ts";
 import { isSessionMounted, prepareState } from "./state.ts";
-import type { CommandOptions, SessionOptions } from "./types.ts";
+import type { CommandOptions } from "./types.ts";
 import { findUser, type User } from "./user.ts";
 import { waitAsShell } from "./waiting.ts";
 
@@ -46,40 +43,28 @@ export async function runInSession(id: string, options: CommandOptions): Promise
   if (!isSessionMounted(id)) {
     throw new UserError("failed", `session ${id} isn't mounted: the machine was restarted since`, { hint: "mount it again: fallthru recover" });
   }
-  const goBack = joinControlGroups(id, record.limits);
+  const goBack = await joinGroups(record);
   if (options.pidNamespace !== true) return runHere(record, options, become);
   const pid = runHere(record, options, spawn);
   goBack();
   return waitAsShell(pid);
 }
 
-/**
- * Begins a session, runs a command in it, ends the session, and returns the command's exit status (128 and the signal's number
- * where one killed it).
- * @throws {UserError} also CommandNotRun; nothing is left behind
- */
-export async function runOnce(source: string, session: SessionOptions, options: CommandOptions, onBegun?: (begun: Begun) => void): Promise<number> {
-  const { hold, begun } = beginAutomatic(source, session);
-  try {
-    onBegun?.(begun);
-    const goBack = joinControlGroups(begun.record.id, begun.record.limits);
-    const pid = runHere(begun.record, options, spawn);
-    goBack();
-    return await waitAsShell(pid);
-  } finally {
-    endHeld(hold);
-    hold.release();
-  }
-}
-
 function noSession(id: string): UserError {
   return new UserError("not-found", `no session ${id}`, { hint: "what there is: fallthru list; a new one: fallthru begin" });
 }
 
-type Record = Omit<SessionRecord, "version">;
+export type Record = Omit<SessionRecord, "version">;
+
+/** Moves this process into the session's control groups; returns how to move it back. */
+export async function joinGroups(record: Record): Promise<() => void> {
+  if (Object.keys(record.limits).length === 0) return () => {};
+  const { joinControlGroups } = await import("./cgroup.ts");
+  return joinControlGroups(record.id, record.limits);
+}
 
 /** Starts the command by `start`: as this process, or as a child of it. */
-function runHere<T>(record: Record, options: CommandOptions, start: (where: Surroundings, program: Program) => T): T {
+export function runHere<T>(record: Record, options: CommandOptions, start: (where: Surroundings, program: Program) => T): T {
   using root = openDirectory(mountPointOf(record.id));
   const user = findUser(root, options.user ?? "root");
   const program = makeProgram(root, record, user, options);

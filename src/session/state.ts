@@ -1,25 +1,30 @@
-import { mkdirSync } from "node:fs";
 import { O } from "../kernel/abi/file.ts";
 import { isErrno, unless } from "../kernel/error.ts";
-import { lock, openAt, openDirectory, statAt } from "../kernel/file.ts";
+import { lock, makeDirectoryAt, openAt, openDirectory, statAt } from "../kernel/file.ts";
 import { attachMount, makeMount, makePrivate } from "../kernel/mount.ts";
 import { UserError } from "../error.ts";
-import { heldDir, mountPointOf, runDir, stateDir } from "./paths.ts";
+import { heldDir, mountPointOf, runDir, sessionsDir, stateDir } from "./paths.ts";
 
 /** Makes what every session stands on; does nothing when it is there (three system calls). */
 export function prepareState(): void {
   requireSuperuser();
   if (hasRunDir()) return;
-  mkdirSync(heldDir, { recursive: true, mode: 0o700 });
-  mkdirSync(runDir, { recursive: true, mode: 0o700 });
+  makeDirectories();
   using state = openDirectory(stateDir);
   lock(state, "exclusive");
   if (hasRunDir()) return;
   using tmpfs = makeMount("tmpfs", [["source", "fallthru"], ["mode", "0700"]]);
   makePrivate(tmpfs);
-  for (const name of ["mount", "upper"]) mkdirSync(`${tmpfs.procPath}/${name}`, { mode: 0o700 });
+  for (const name of ["mount", "upper"]) makeDirectoryAt(tmpfs, name, 0o700);
   using target = openAt(null, runDir, O.PATH | O.DIRECTORY | O.NOFOLLOW);
   attachMount(tmpfs, target);
+}
+
+/** Nobody but the superuser may look into other people's changes. */
+function makeDirectories(): void {
+  for (const [path, mode] of [["/var", 0o755], ["/var/lib", 0o755], [stateDir, 0o755], [sessionsDir, 0o700], [heldDir, 0o700], ["/run", 0o755], [runDir, 0o700]] as const) {
+    unless(["EEXIST"], () => makeDirectoryAt(null, path, mode));
+  }
 }
 
 /** The mount comes last above: where it is, everything is. */

@@ -1,16 +1,16 @@
-import { constants } from "node:fs";
+// include/uapi/asm-generic/fcntl.h; arm's own arch/arm64/include/uapi/asm/fcntl.h swaps two pairs.
+const isArm = process.arch === "arm64" || process.arch === "arm";
 
-// include/uapi/asm-generic/fcntl.h; those that differ between architectures come from the runtime.
 export const O = {
-  RDONLY: constants.O_RDONLY,
-  WRONLY: constants.O_WRONLY,
-  RDWR: constants.O_RDWR,
-  CREAT: constants.O_CREAT,
-  EXCL: constants.O_EXCL,
-  TRUNC: constants.O_TRUNC,
-  DIRECTORY: constants.O_DIRECTORY,
-  NOFOLLOW: constants.O_NOFOLLOW,
-  NONBLOCK: constants.O_NONBLOCK,
+  RDONLY: 0,
+  WRONLY: 1,
+  RDWR: 2,
+  CREAT: 0o100,
+  EXCL: 0o200,
+  TRUNC: 0o1000,
+  NONBLOCK: 0o4000,
+  DIRECTORY: isArm ? 0o40000 : 0o200000,
+  NOFOLLOW: isArm ? 0o100000 : 0o400000,
   NOATIME: 0o1000000,
   CLOEXEC: 0o2000000,
   PATH: 0o10000000,

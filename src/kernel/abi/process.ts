@@ -36,5 +36,3 @@ export const CLD = { EXITED: 1, KILLED: 2, DUMPED: 3, TRAPPED: 4, STOPPED: 5 } a
 export const CLOSE_RANGE_CLOEXEC = 4;
 export const SYS_close_range = 436;
 export const RLIMIT_NOFILE = 7;
-export const SIG_DFL = 0;
-export const SIGNALS = 64;
