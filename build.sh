@@ -12,7 +12,7 @@ bun=node_modules/.bin/bun
 install() {
   if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
     command -v npm >/dev/null || { echo "fallthru: npm is missing: apt-get install npm" >&2; exit 1; }
-    npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2
+    npm ci --ignore-scripts --loglevel=error >&2
     touch node_modules/.package-lock.json
   fi
   # Bun's own package holds a stand-in until its install script has run, which newer versions of npm don't do.

@@ -14,7 +14,7 @@ test("the first run installs and builds, says so on stderr, and runs with its ar
   expect(first).toMatchObject({ status: 3, stdout: '1 ["a b","","--","*"]\n' });
   expect(first.stderr).toContain("installing and building");
   expect(await launch(tree, [])).toMatchObject({ status: 3, stdout: "1 []\n", stderr: "" });
-  expect(npmCalls(tree)).toEqual(["ci --ignore-scripts --no-audit --no-fund --loglevel=error"]);
+  expect(npmCalls(tree)).toEqual(["ci --ignore-scripts --loglevel=error"]);
 });
 
 test("a changed source is built again, a changed test is not, and a broken one leaves what was there", async () => {
