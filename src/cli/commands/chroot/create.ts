@@ -1,0 +1,11 @@
+import { command } from "../../command.ts";
+export const create = command({
+  name: "chroot create",
+  summary: "create",
+  operands: {},
+  options: {},
+  examples: [],
+  exits: {},
+  json: [],
+  run: () => ({}),
+});

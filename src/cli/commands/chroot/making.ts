@@ -1,0 +1,76 @@
+import { checkFree, writeChroot } from "../../../chroot/write.ts";
+import { checkName } from "../../../chroot/names.ts";
+import { UserError } from "../../../error.ts";
+import { removeRoot } from "../../../image/place.ts";
+import type { Phase, Reporting } from "../../../image/progress.ts";
+import type { Common } from "../../command.ts";
+import { showProgress } from "../../progress.ts";
+import { type ChrootDescription, describeChroot } from "./describe.ts";
+
+/** The keys of the terminal, a service manager or a hang-up stopped it; what was made has been removed. */
+class Interrupted extends UserError {
+  readonly status: number;
+
+  constructor(name: string, signal: string, number: number) {
+    super("failed", `${signal}: the chroot ${name} is not made, nothing of it is left`);
+    this.status = 128 + number;
+  }
+}
+
+const stopping = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
+
+const phaseTexts: Readonly<Record<Phase, string>> = {
+  update: "fetch the lists of packages",
+  download: "fetch packages",
+  extract: "unpack the essential packages",
+  install: "set packages up",
+  clean: "clean up",
+  unpack: "unpack the archive",
+  finish: "make it a chroot",
+  sync: "write it to the disk",
+};
+
+/**
+ * Makes a root and describes it as a chroot, both or neither; shows how far it is, and stops where a signal says so.
+ * @param make makes the root and returns its path
+ */
+export async function makeChroot(
+  name: string,
+  description: string,
+  common: Common,
+  make: (reporting: Reporting) => Promise<string>,
+): Promise<ChrootDescription> {
+  checkName(name);
+  checkFree(name);
+  const directory = await withProgress(name, common, make);
+  try {
+    return describeChroot(writeChroot({ name, directory, description }));
+  } catch (error) {
+    await removeRoot(name);
+    throw error;
+  }
+}
+
+async function withProgress<T>(
+  name: string,
+  { quiet, json }: Common,
+  make: (reporting: Reporting) => Promise<T>,
+): Promise<T> {
+  const view = showProgress(quiet || json ? "quiet" : "shown");
+  const controller = new AbortController();
+  const handlers = Object.entries(stopping).map(([signal, number]) => {
+    const stop = () => controller.abort(new Interrupted(name, signal, number));
+    process.on(signal, stop);
+    return () => process.off(signal, stop);
+  });
+  try {
+    return await make({
+      onProgress: ({ phase, fraction }) => view.show(phaseTexts[phase], fraction),
+      onWarning: (text) => view.line(`warning: ${text}`),
+      signal: controller.signal,
+    });
+  } finally {
+    view.end();
+    for (const forget of handlers) forget();
+  }
+}

@@ -1,0 +1,36 @@
+import type { Command } from "../command.ts";
+
+/** A verb before its file is loaded: only the one that was asked for is. */
+export interface Verb {
+  /** As typed, one or two words. */
+  readonly name: string;
+  /** For our own scripts: not in the help, the completion or the manual. */
+  readonly isHidden?: boolean;
+  readonly load: () => Promise<Command>;
+}
+
+/** Every verb, in the order of the help. A new one is a file and a line here. */
+export const verbs: readonly Verb[] = [
+  { name: "run", load: async () => (await import("./run.ts")).run },
+  { name: "begin", load: async () => (await import("./begin.ts")).begin },
+  { name: "end", load: async () => (await import("./end.ts")).end },
+  { name: "list", load: async () => (await import("./list.ts")).list },
+  { name: "info", load: async () => (await import("./info.ts")).info },
+  { name: "recover", load: async () => (await import("./recover.ts")).recover },
+  { name: "gc", load: async () => (await import("./gc.ts")).gc },
+  { name: "chroot create", load: async () => (await import("./chroot/create.ts")).create },
+  { name: "chroot import", load: async () => (await import("./chroot/import.ts")).importFile },
+  { name: "chroot add", load: async () => (await import("./chroot/add.ts")).add },
+  { name: "chroot remove", load: async () => (await import("./chroot/remove.ts")).remove },
+  { name: "chroot list", load: async () => (await import("./chroot/list.ts")).list },
+  { name: "doctor", load: async () => (await import("./doctor.ts")).doctor },
+  { name: "completion", load: async () => (await import("./completion.ts")).completion },
+  { name: "version", load: async () => (await import("./version.ts")).version },
+  { name: "init", isHidden: true, load: async () => (await import("./init.ts")).init },
+  { name: "__complete", isHidden: true, load: async () => (await import("./complete.ts")).complete },
+];
+
+/** The verbs that people use, with all that they declare. */
+export function loadShown(table: readonly Verb[] = verbs): Promise<Command[]> {
+  return Promise.all(table.filter(({ isHidden }) => isHidden !== true).map(({ load }) => load()));
+}

@@ -1,0 +1,102 @@
+import { nearNames } from "../chroot/names.ts";
+import { UserError } from "../error.ts";
+import type { Command, Common, Result } from "./command.ts";
+import { type Verb, verbs } from "./commands/index.ts";
+import { outputClosed } from "./exit.ts";
+import { type Parsed, parse } from "./parse.ts";
+import { jsonText, write } from "./print.ts";
+
+/** Runs one command line. @returns the exit status */
+export async function dispatch(argv: readonly string[], table: readonly Verb[] = verbs): Promise<number> {
+  let verb: Command | undefined;
+  try {
+    const request = readRequest(argv, table);
+    if (request.kind === "help") return await printHelp(table, request.topic);
+    verb = await request.verb.load();
+    const parsed = parse(verb, request.argv);
+    if (parsed.help) return await printHelp(table, verb.name);
+    return await perform(verb, parsed);
+  } catch (error) {
+    const own = argv.includes("--") ? argv.slice(0, argv.indexOf("--")) : argv;
+    const { report } = await import("./errors.ts");
+    const status = report(error, {
+      json: own.includes("--json"),
+      verbose: own.includes("--verbose") || own.includes("-v"),
+    });
+    return carriedStatus(error) ?? verb?.failureStatus ?? status;
+  }
+}
+
+/** 126 or 127, where the session layer says that it was the command that couldn't be run. */
+function carriedStatus(error: unknown): number | undefined {
+  return error instanceof UserError && "status" in error && typeof error.status === "number" ? error.status : undefined;
+}
+
+async function perform(verb: Command, { operands, options, common }: Parsed): Promise<number> {
+  const result = await verb.run(operands, options, common);
+  const isRead = write(1, outputOf(verb, result, common));
+  let status = result.status ?? 0;
+  if (result.errors !== undefined && result.errors.length > 0) {
+    const { report } = await import("./errors.ts");
+    const statuses = result.errors.map((error) => report(error, common));
+    status = verb.failureStatus ?? statuses[0] ?? 1;
+  }
+  return isRead ? status : outputClosed;
+}
+
+function outputOf(verb: Command, { data }: Result<unknown>, common: Common): string {
+  if (data === undefined) return "";
+  return common.json ? jsonText(data) : (verb.text?.(data, common) ?? "");
+}
+
+type Request =
+  | { readonly kind: "verb"; readonly verb: Verb; readonly argv: readonly string[] }
+  | { readonly kind: "help"; readonly topic: string };
+
+/** Finds the verb: its one or two words, before which only options that every verb has may stand. */
+function readRequest(argv: readonly string[], table: readonly Verb[]): Request {
+  const first = argv.findIndex((word) => !/^(--json|--quiet|--verbose|-[qv]+)$/.test(word));
+  const [flags, words] = first === -1 ? [argv, []] : [argv.slice(0, first), argv.slice(first)];
+  const [word = "", next = ""] = words;
+  if (word === "--help" || word === "-h" || word === "help") return helpRequest(words.slice(1).join(" "), table);
+  if (isGroup(word, table) && (next === "--help" || next === "-h")) return helpRequest(word, table);
+  const isVersion = word === "--version" || word === "-V";
+  const name = isVersion ? "version" : isGroup(word, table) ? `${word} ${next}` : word;
+  const verb = table.find((each) => each.name === name);
+  if (verb !== undefined) {
+    return { kind: "verb", verb, argv: [...flags, ...words.slice(isVersion ? 1 : name.split(" ").length)] };
+  }
+  throw unknownVerb(word, next, table);
+}
+
+function helpRequest(topic: string, table: readonly Verb[]): Request {
+  const isTopic = topic === "" || isGroup(topic, table) || table.some(({ name }) => name === topic);
+  if (!isTopic) throw unknownVerb(topic, "", table);
+  return { kind: "help", topic };
+}
+
+/** The first of two words: `chroot`. */
+function isGroup(word: string, table: readonly Verb[]): boolean {
+  return word !== "" && table.some(({ name }) => name.startsWith(`${word} `));
+}
+
+function unknownVerb(word: string, next: string, table: readonly Verb[]): UserError {
+  const known = table.filter(({ isHidden }) => isHidden !== true).map(({ name }) => name);
+  const group = known.filter((name) => name.startsWith(`${word} `));
+  if (word === "") return new UserError("usage", "no verb given", { hint: "fallthru --help lists the verbs" });
+  if (word.startsWith("-")) {
+    const hint = "options stand behind the verb: fallthru run --help";
+    return new UserError("usage", `no option ${word} before the verb`, { hint });
+  }
+  const typed = group.length === 0 || next === "" ? word : `${word} ${next}`;
+  const near = nearNames(typed, group.length === 0 ? known : group);
+  const listing = group.length === 0 ? "fallthru --help lists the verbs" : `one of: ${group.join(", ")}`;
+  const hint =
+    near.length > 0 && (group.length === 0 || next !== "") ? `did you mean fallthru ${near.join(" or ")}?` : listing;
+  return new UserError("usage", `no verb ${typed}`, { hint });
+}
+
+async function printHelp(table: readonly Verb[], topic: string): Promise<number> {
+  const { helpText } = await import("./help.ts");
+  return write(1, await helpText(table, topic)) ? 0 : outputClosed;
+}

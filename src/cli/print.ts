@@ -1,0 +1,77 @@
+import { writeSync } from "node:fs";
+
+/** What a verb's data look like to a program: one document, two spaces to a level, a newline at its end. */
+export function jsonText(data: unknown): string {
+  return `${JSON.stringify(data ?? null, jsonValue, 2)}\n`;
+}
+
+/** JSON has no 64-bit numbers: a bigint becomes a string of digits. */
+function jsonValue(_key: string, value: unknown): unknown {
+  return typeof value === "bigint" ? value.toString() : value;
+}
+
+/** Columns under their headings, two spaces apart; the last isn't padded. Nothing at all for no rows. */
+export function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
+  if (rows.length === 0) return "";
+  const lines = [headings, ...rows].map((line) => line.map(visible));
+  const widths = headings.map((_, column) => Math.max(...lines.map((line) => widthOf(line[column] ?? ""))));
+  return lines
+    .map(
+      (line) =>
+        line
+          .map((cell, column) => pad(cell, widths[column] ?? 0))
+          .join("  ")
+          .trimEnd() + "\n",
+    )
+    .join("");
+}
+
+/** `label  value` lines; a value of several lines goes on below its first, one that is undefined is left out. */
+export function fields(entries: readonly (readonly [string, string | readonly string[] | undefined])[]): string {
+  const width = Math.max(...entries.map(([label]) => label.length));
+  let text = "";
+  for (const [label, value] of entries) {
+    const lines = value === undefined ? [] : typeof value === "string" ? [value] : value;
+    lines.forEach((line, index) => (text += `${(index === 0 ? label : "").padEnd(width)}  ${visible(line)}\n`));
+  }
+  return text;
+}
+
+/** One line without control characters: names come from hostile places, and a terminal obeys what it is shown. */
+export function visible(text: string): string {
+  // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
+  const control = /[\u0000-\u001f\u007f-\u009f]/g;
+  return text.replace(control, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, "0")}`);
+}
+
+function pad(cell: string, width: number): string {
+  return cell + " ".repeat(Math.max(0, width - widthOf(cell)));
+}
+
+function widthOf(text: string): number {
+  return Array.from(text).length;
+}
+
+/**
+ * Writes all of `text`. process.stdout isn't used: it takes 9 ms to come to life, and loses its end at an exit.
+ * @returns false where the reader has gone away, which is nobody's mistake
+ */
+export function write(fd: 1 | 2, text: string): boolean {
+  const bytes = Buffer.from(text);
+  for (let offset = 0; offset < bytes.length;) {
+    try {
+      offset += writeSync(fd, bytes, offset);
+    } catch (error) {
+      const code = error instanceof Error && "code" in error ? error.code : undefined;
+      if (code === "EPIPE") return false;
+      if (code !== "EAGAIN" && code !== "EINTR")
+        throw Object.assign(error as Error, { path: fd === 1 ? "standard output" : "standard error" });
+      pause(); // somebody else made the pipe or terminal non-blocking
+    }
+  }
+  return true;
+}
+
+function pause(): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+}
