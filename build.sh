@@ -18,9 +18,13 @@ install() {
   # Bun's own package holds a stand-in until its install script has run, which newer versions of npm don't do.
   if "$bun" --version >/dev/null 2>&1; then return; fi
   for binary in node_modules/@oven/bun-linux-*/bin/bun; do
-    if "$binary" --version >/dev/null 2>&1; then ln -f "$binary" node_modules/bun/bin/bun.exe; fi
+    if "$binary" --version >/dev/null 2>&1; then
+      ln -f "$binary" "$(readlink -f "$bun")"
+      return
+    fi
   done
-  "$bun" --version >/dev/null || { echo "fallthru: no Bun for this machine ($(uname -m))" >&2; exit 1; }
+  echo "fallthru: no Bun for this machine ($(uname -m))" >&2
+  exit 1
 }
 
 executable() {
