@@ -81,3 +81,5 @@ users:x:100:user
 user:x:1000:
 nogroup:x:65534:
 `;
+
+if (import.meta.main) await debianRoot();

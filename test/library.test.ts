@@ -1,0 +1,33 @@
+// The library as a program on Node has it: dist/, on the Node that the package `node` brings.
+import { expect, test } from "bun:test";
+import { resolve } from "node:path";
+import { temporaryDirectory, describeChroot } from "./support/directories.ts";
+import { run } from "./support/fallthru.ts";
+import { tinyRoot } from "./support/roots.ts";
+
+const top = resolve(import.meta.dirname, "..");
+const node = resolve(top, "node_modules/node/bin/node");
+
+test("the library runs on Node 22 or newer", async () => {
+  const { stdout, stderr } = await run([node, "--print", "process.versions.node"]);
+  expect(stderr).toBe("");
+  expect(Number(stdout.split(".")[0])).toBeGreaterThanOrEqual(22);
+});
+
+test("beginSession(), listSessions() and endSession() work on Node", async () => {
+  describeChroot("tiny", tinyRoot());
+  const program = `
+    import { beginSession, endSession, listSessions, UserError } from ${JSON.stringify(resolve(top, "dist/index.js"))};
+    beginSession("tiny", { name: "from-node" });
+    console.log(listSessions().map(({ id, chroot, state }) => [id, chroot, state].join(" ")).join());
+    endSession("from-node");
+    console.log(listSessions().length);
+    try {
+      beginSession("no-such-chroot");
+    } catch (error) {
+      console.log(error instanceof UserError, error.code);
+    }
+  `;
+  const result = await run([node, "--input-type=module", "--eval", program], { directory: temporaryDirectory() });
+  expect(result).toMatchObject({ status: 0, stdout: "from-node tiny open\n0\ntrue not-found\n", stderr: "" });
+});
