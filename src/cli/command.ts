@@ -96,8 +96,8 @@ export interface Declaration<P extends OperandSpecs, O extends OptionSpecs, D> {
   /** The status of all our own failures, where the verb's status is somebody else's. */
   readonly failureStatus?: number;
   readonly json: readonly JsonField[];
-  /** The hint for more operands than it takes. */
-  surplusHint?(operands: readonly string[]): string;
+  /** The hint for more operands than it takes; it may be slow. */
+  surplusHint?(operands: readonly string[]): Promise<string>;
   run(operands: OperandsOf<P>, options: OptionsOf<O>, common: Common): Result<D> | Promise<Result<D>>;
   /** The data for people; without it nothing is printed unless --json is given. */
   text?(data: D, common: Common): string;

@@ -1,10 +1,8 @@
-import { nearNames } from "../chroot/names.ts";
 import { UserError } from "../error.ts";
-import type { Command, Common, Result } from "./command.ts";
+import type { Command, Common } from "./command.ts";
 import { type Verb, verbs } from "./commands/index.ts";
 import { outputClosed } from "./exit.ts";
-import { type Parsed, parse } from "./parse.ts";
-import { jsonText, write } from "./print.ts";
+import { Mistake, type Parsed, parse } from "./parse.ts";
 
 /** Runs one command line. @returns the exit status */
 export async function dispatch(argv: readonly string[], table: readonly Verb[] = verbs): Promise<number> {
@@ -17,14 +15,17 @@ export async function dispatch(argv: readonly string[], table: readonly Verb[] =
     if (parsed.help) return await printHelp(table, verb.name);
     return await perform(verb, parsed);
   } catch (error) {
-    const own = argv.includes("--") ? argv.slice(0, argv.indexOf("--")) : argv;
-    const { report } = await import("./errors.ts");
-    const status = report(error, {
-      json: own.includes("--json"),
-      verbose: own.includes("--verbose") || own.includes("-v"),
-    });
-    return carriedStatus(error) ?? verb?.failureStatus ?? status;
+    return fail(error, argv, table, verb);
   }
+}
+
+async function fail(thrown: unknown, argv: readonly string[], table: readonly Verb[], verb?: Command): Promise<number> {
+  const [{ report }, { explain }] = await Promise.all([import("./errors.ts"), import("./mistakes.ts")]);
+  const error = thrown instanceof Mistake ? await explain(thrown, table, verb) : thrown;
+  const own = argv.includes("--") ? argv.slice(0, argv.indexOf("--")) : argv;
+  const verbose = own.includes("--verbose") || own.includes("-v");
+  const status = report(error, { json: own.includes("--json"), verbose });
+  return carriedStatus(error) ?? verb?.failureStatus ?? status;
 }
 
 /** 126 or 127, where the session layer says that it was the command that couldn't be run. */
@@ -34,7 +35,7 @@ function carriedStatus(error: unknown): number | undefined {
 
 async function perform(verb: Command, { operands, options, common }: Parsed): Promise<number> {
   const result = await verb.run(operands, options, common);
-  const isRead = write(1, outputOf(verb, result, common));
+  const isRead = result.data === undefined || (await print(verb, result.data, common));
   let status = result.status ?? 0;
   if (result.errors !== undefined && result.errors.length > 0) {
     const { report } = await import("./errors.ts");
@@ -44,9 +45,10 @@ async function perform(verb: Command, { operands, options, common }: Parsed): Pr
   return isRead ? status : outputClosed;
 }
 
-function outputOf(verb: Command, { data }: Result<unknown>, common: Common): string {
-  if (data === undefined) return "";
-  return common.json ? jsonText(data) : (verb.text?.(data, common) ?? "");
+/** @returns false where nobody reads it */
+async function print(verb: Command, data: unknown, common: Common): Promise<boolean> {
+  const { jsonText, write } = await import("./print.ts");
+  return write(1, common.json ? jsonText(data) : (verb.text?.(data, common) ?? ""));
 }
 
 type Request =
@@ -66,12 +68,12 @@ function readRequest(argv: readonly string[], table: readonly Verb[]): Request {
   if (verb !== undefined) {
     return { kind: "verb", verb, argv: [...flags, ...words.slice(isVersion ? 1 : name.split(" ").length)] };
   }
-  throw unknownVerb(word, next, table);
+  throw new Mistake({ kind: "verb", word, next });
 }
 
 function helpRequest(topic: string, table: readonly Verb[]): Request {
   const isTopic = topic === "" || isGroup(topic, table) || table.some(({ name }) => name === topic);
-  if (!isTopic) throw unknownVerb(topic, "", table);
+  if (!isTopic) throw new Mistake({ kind: "verb", word: topic, next: "" });
   return { kind: "help", topic };
 }
 
@@ -80,23 +82,7 @@ function isGroup(word: string, table: readonly Verb[]): boolean {
   return word !== "" && table.some(({ name }) => name.startsWith(`${word} `));
 }
 
-function unknownVerb(word: string, next: string, table: readonly Verb[]): UserError {
-  const known = table.filter(({ isHidden }) => isHidden !== true).map(({ name }) => name);
-  const group = known.filter((name) => name.startsWith(`${word} `));
-  if (word === "") return new UserError("usage", "no verb given", { hint: "fallthru --help lists the verbs" });
-  if (word.startsWith("-")) {
-    const hint = "options stand behind the verb: fallthru run --help";
-    return new UserError("usage", `no option ${word} before the verb`, { hint });
-  }
-  const typed = group.length === 0 || next === "" ? word : `${word} ${next}`;
-  const near = nearNames(typed, group.length === 0 ? known : group);
-  const listing = group.length === 0 ? "fallthru --help lists the verbs" : `one of: ${group.join(", ")}`;
-  const hint =
-    near.length > 0 && (group.length === 0 || next !== "") ? `did you mean fallthru ${near.join(" or ")}?` : listing;
-  return new UserError("usage", `no verb ${typed}`, { hint });
-}
-
 async function printHelp(table: readonly Verb[], topic: string): Promise<number> {
-  const { helpText } = await import("./help.ts");
+  const [{ helpText }, { write }] = await Promise.all([import("./help.ts"), import("./print.ts")]);
   return write(1, await helpText(table, topic)) ? 0 : outputClosed;
 }

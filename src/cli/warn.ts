@@ -3,5 +3,5 @@ import { visible, write } from "./print.ts";
 
 /** What went on but not quite as asked, on stderr, a line each; not with --quiet. */
 export function warn(lines: readonly string[], { quiet }: Common): void {
-  if (!quiet) write(2, lines.map((line) => `fallthru: warning: ${visible(line)}\n`).join(""));
+  if (!quiet && lines.length > 0) write(2, lines.map((line) => `fallthru: warning: ${visible(line)}\n`).join(""));
 }

@@ -4,7 +4,8 @@ import { sessionInfo } from "../../session/list.ts";
 import { command } from "../command.ts";
 import { parseSource } from "./operands.ts";
 import { infoJson } from "./session-json.ts";
-import { sessionOptions, sessionOptionSpecs } from "./session-options.ts";
+import { sessionOptionSpecs } from "./session-options.ts";
+import { sessionOptions } from "./session-values.ts";
 import { warn } from "../warn.ts";
 
 export const begin = command({

@@ -1,9 +1,9 @@
 import { UserError } from "../../error.ts";
+import { runInSession } from "../../session/run.ts";
 import type { CommandOptions } from "../../session/types.ts";
 import { command, type OptionSpec, type OptionsOf, optionName } from "../command.ts";
-import { warn } from "../warn.ts";
 import { parseSource } from "./operands.ts";
-import { givenSessionOption, sessionOptions, sessionOptionSpecs } from "./session-options.ts";
+import { givenSessionOption, sessionOptionSpecs } from "./session-options.ts";
 
 const commandOptionSpecs = {
   user: {
@@ -73,21 +73,22 @@ export const run = command({
       summary: "with --dry-run: what would be done, in order; without it stdout is the command's alone",
     },
   ],
-  surplusHint,
+  surplusHint: async (words) => (await import("./run-once.ts")).withDashes(words),
   run: async ({ source: word, command: words }, options, common) => {
     const source = parseSource(word);
     if (source.kind === "session") {
       checkFixed(source.id, options);
-      const { runInSession } = await import("../../session/run.ts");
       return { status: await runInSession(source.id, commandOptions(words, options)) };
     }
     if (options.dryRun) {
-      const { planSession } = await import("../../session/plan.ts");
+      const [{ planSession }, { sessionOptions }] = await Promise.all([
+        import("../../session/plan.ts"),
+        import("./session-values.ts"),
+      ]);
       return { data: { plan: planSession(source.name, sessionOptions(options)).map(({ describe }) => describe) } };
     }
-    const { runOnce } = await import("../../session/run.ts");
-    const asked = [source.name, sessionOptions(options), commandOptions(words, options)] as const;
-    return { status: await runOnce(...asked, ({ warnings }) => warn(warnings, common)) };
+    const { runNew } = await import("./run-once.ts");
+    return { status: await runNew(source.name, options, commandOptions(words, options), common) };
   },
   text: ({ plan }) => plan.map((line) => `${line}\n`).join(""),
 });
@@ -117,12 +118,4 @@ function checkFixed(
   if (option === undefined) return;
   const hint = "give it to fallthru begin, or run in a chroot instead of a session";
   throw new UserError("usage", `--${optionName(option)} can't be given to @${id}: it has begun already`, { hint });
-}
-
-/** `run bookworm make -j4`: the `--` was forgotten. */
-function surplusHint([source = "", ...words]: readonly string[]): string {
-  const inside = `fallthru run ${source} -- ${words.join(" ")}`;
-  return source.startsWith("@")
-    ? inside
-    : `${inside}; on this machine's own root: fallthru run -- ${source} ${words.join(" ")}`;
 }
