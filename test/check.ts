@@ -3,7 +3,7 @@
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { relative, resolve } from "node:path";
-import { type Counts, findTestFiles, runTestFiles } from "./run.ts";
+import { type Counts, findTestFiles, runTestFiles, takeJobs } from "./run.ts";
 
 const top = resolve(import.meta.dirname, "..");
 const quickFiles = ["test/boundaries.test.ts"];
@@ -68,13 +68,14 @@ function runStage({ name, command: [program = "", ...args] }: Stage): boolean {
   return status === 0;
 }
 
-async function check(args: readonly string[]): Promise<Counts> {
+async function check(words: readonly string[]): Promise<Counts> {
+  const { jobs, rest: args } = takeJobs(words);
   const stages = chooseStages(args);
   const failed = stages.filter((stage) => !runStage(stage));
   const counts = { passed: stages.length - failed.length, failed: failed.length, skipped: 0 };
   // Tests of an older executable would mislead.
   if (failed.includes(executable)) return counts;
-  const tests = await runTestFiles(chooseFiles(args));
+  const tests = await runTestFiles(chooseFiles(args), jobs);
   return {
     passed: counts.passed + tests.passed,
     failed: counts.failed + tests.failed,
@@ -88,5 +89,5 @@ if (process.getuid?.() !== 0) {
 } else {
   const { passed, failed, skipped } = await check(process.argv.slice(2));
   console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`);
-  process.exitCode = failed > 0 ? 1 : 0;
+  process.exitCode ??= failed > 0 ? 1 : 0;
 }

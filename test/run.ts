@@ -33,27 +33,42 @@ export function findTestFiles(folders: readonly string[]): string[] {
   ).toSorted();
 }
 
-/** Runs test files one after the other, each contained (see support/contain.ts); prints a line for each. */
-export async function runTestFiles(files: readonly string[]): Promise<Counts> {
+/** Runs test files, `jobs` at a time, each contained (see support/contain.ts); prints a line for each. */
+export async function runTestFiles(files: readonly string[], jobs = 1): Promise<Counts> {
   await sweep();
-  let sum: Counts = { passed: 0, failed: 0, skipped: 0 };
-  for (const file of files) {
-    const start = performance.now();
-    const { counts, problems, output } = await runTestFile(file);
-    const word = counts.failed === 0 ? "ok" : "FAILED";
-    const seconds = ((performance.now() - start) / 1000).toFixed(3);
-    console.log(
-      `${word.padEnd(7)}${file.padEnd(44)} ${String(counts.passed).padStart(4)} passed ${seconds.padStart(9)} s`,
-    );
-    if (counts.failed > 0)
-      console.log([output.trimEnd(), ...problems.map((problem) => `${file}: ${problem}`)].join("\n"));
-    sum = {
-      passed: sum.passed + counts.passed,
-      failed: sum.failed + counts.failed,
-      skipped: sum.skipped + counts.skipped,
-    };
+  const sum = { passed: 0, failed: 0, skipped: 0 };
+  const waiting = [...files];
+  for (const signal of signals) {
+    process.once(signal, () => {
+      waiting.length = 0;
+      process.exitCode = 128 + constants.signals[signal];
+    });
   }
+  const work = async (): Promise<void> => {
+    for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
+      const start = performance.now();
+      const result = await runTestFile(file);
+      report(file, result, performance.now() - start);
+      for (const key of ["passed", "failed", "skipped"] as const) sum[key] += result.counts[key];
+    }
+  };
+  await Promise.all(Array.from({ length: jobs }, work));
   return sum;
+}
+
+function report(file: string, { counts, problems, output }: FileResult, durationMs: number): void {
+  const word = counts.failed === 0 ? "ok" : "FAILED";
+  const seconds = (durationMs / 1000).toFixed(3).padStart(9);
+  console.log(`${word.padEnd(7)}${file.padEnd(44)} ${String(counts.passed).padStart(4)} passed ${seconds} s`);
+  if (counts.failed > 0)
+    console.log([output.trimEnd(), ...problems.map((problem) => `${file}: ${problem}`)].join("\n"));
+}
+
+/** Takes `--jobs N` out of the arguments. */
+export function takeJobs(args: readonly string[]): { jobs: number; rest: string[] } {
+  const at = args.indexOf("--jobs");
+  if (at < 0) return { jobs: 1, rest: [...args] };
+  return { jobs: Math.max(1, Math.trunc(Number(args[at + 1])) || 1), rest: args.toSpliced(at, 2) };
 }
 
 interface FileResult {
@@ -67,9 +82,7 @@ async function runTestFile(file: string): Promise<FileResult> {
   const base = mkdtempSync(`/var/tmp/${prefix}${process.pid}-`);
   const name = basename(base);
   const groups = makeCgroups(name);
-  let interruption: NodeJS.Signals | undefined;
-  const interrupt = (signal: NodeJS.Signals): void => {
-    interruption = signal;
+  const interrupt = (): void => {
     killCgroups(name);
   };
   for (const signal of signals) process.on(signal, interrupt);
@@ -81,7 +94,6 @@ async function runTestFile(file: string): Promise<FileResult> {
     for (const signal of signals) process.off(signal, interrupt);
     await removeCgroups(name);
     rmSync(base, { recursive: true, force: true });
-    if (interruption !== undefined) process.exit(128 + constants.signals[interruption]);
   }
 }
 
@@ -163,8 +175,9 @@ function readOr(path: string, otherwise: string): string {
 }
 
 if (import.meta.main) {
-  const files = process.argv.slice(2);
-  const { passed, failed, skipped } = await runTestFiles(files.length > 0 ? files : findTestFiles(["src", "test"]));
+  const { jobs, rest } = takeJobs(process.argv.slice(2));
+  const files = rest.length > 0 ? rest : findTestFiles(["src", "test"]);
+  const { passed, failed, skipped } = await runTestFiles(files, jobs);
   console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`);
-  process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
+  process.exitCode ??= failed > 0 || passed === 0 ? 1 : 0;
 }

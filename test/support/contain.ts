@@ -56,7 +56,7 @@ function makeDir(path: string): string {
 function runFile(file: string, base: string, deadlineMs: number): Promise<Outcome> {
   const output = openSync(join(base, "output"), "w");
   const report = ["--reporter=junit", `--reporter-outfile=${join(base, "junit.xml")}`];
-  const child = spawn(process.execPath, ["test", `--timeout=${deadlineMs}`, ...report, `./${file}`], {
+  const child = spawn(process.execPath, ["test", `--timeout=${deadlineMs * 0.9}`, ...report, `./${file}`], {
     detached: true,
     stdio: ["ignore", output, output],
     env: { ...process.env, TMPDIR: join(base, "tmp"), FALLTHRU_SESSION: undefined },
