@@ -1,0 +1,21 @@
+// The library: docs/library.md. Nothing here but re-exports, and nobody inside imports this file.
+export { type Configuration, findChroot, readChroots } from "./chroot/config.ts";
+export type { Problem } from "./chroot/problem.ts";
+export type { Chroot } from "./chroot/types.ts";
+export { type NewChroot, removeChroot, writeChroot } from "./chroot/write.ts";
+export { type ErrorCode, UserError } from "./error.ts";
+export { createChrootRoot, type CreateOptions } from "./image/create.ts";
+export { importRoot } from "./image/import.ts";
+export { type PlaceOptions, removeRoot } from "./image/place.ts";
+export type { Phase, Progress, Reporting } from "./image/progress.ts";
+export { KernelError } from "./kernel/error.ts";
+export { type Begun, beginSession } from "./session/begin.ts";
+export { diagnose, type Finding } from "./session/doctor.ts";
+export { endSession, type EndReport } from "./session/end.ts";
+export { collectGarbage, type GarbageReport } from "./session/gc.ts";
+export { listSessions, type SessionInfo, sessionInfo, type UnionInfo } from "./session/list.ts";
+export { runOnce } from "./session/once.ts";
+export { planSession } from "./session/plan.ts";
+export { recoverSessions, type RecoverReport } from "./session/recover.ts";
+export { CommandNotRun, runInSession } from "./session/run.ts";
+export type * from "./session/types.ts";
