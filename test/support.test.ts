@@ -1,8 +1,10 @@
 // What the other tests stand on.
 import { expect, test } from "bun:test";
 import { existsSync } from "node:fs";
+import { describeChroot } from "./support/directories.ts";
+import { executable, fallthru, run, startFallthru } from "./support/fallthru.ts";
+import { leftovers, traces } from "./support/leftovers.ts";
 import { debianRoot, tinyRoot } from "./support/roots.ts";
-import { run } from "./support/fallthru.ts";
 import { Terminal } from "./support/terminal.ts";
 
 test("tinyRoot() is a root that programs run in", async () => {
@@ -50,4 +52,25 @@ test("Terminal.hangUp() ends what runs on it", async () => {
   await terminal.until("up");
   terminal.hangUp();
   expect(await terminal.ended).toEqual({ status: null, signal: "SIGHUP" });
+});
+
+test("leftovers() names what an open session consists of, and nothing after its end", async () => {
+  describeChroot("tiny", tinyRoot());
+  const before = traces();
+  expect(await fallthru(["begin", "tiny", "--name", "open"])).toMatchObject({ status: 0, stderr: "" });
+  expect(leftovers(before).map((trace) => trace.replace(/ [0-9]+:/, ""))).toEqual(
+    expect.arrayContaining([
+      "mount overlay on /run/fallthru/mount/open",
+      "record /var/lib/fallthru/sessions/open",
+      "directory /run/fallthru/mount/open",
+    ]),
+  );
+  expect(await fallthru(["end", "@open"])).toMatchObject({ status: 0, stderr: "" });
+  expect(leftovers(before)).toEqual([]);
+});
+
+test("startFallthru() hands over the program that was built", async () => {
+  const child = startFallthru(["--version"]);
+  expect(child.spawnfile).toBe(executable);
+  expect(await new Promise((done) => child.on("exit", done))).toBe(0);
 });
