@@ -60,7 +60,11 @@ function debianPackages(): Stage[] {
 /** True where the stage succeeded. */
 function runStage({ name, command: [program = "", ...args] }: Stage): boolean {
   const start = performance.now();
-  const { status, stdout, stderr, error } = spawnSync(program, args, { cwd: top, maxBuffer: Infinity });
+  const { status, stdout, stderr, error } = spawnSync(program, args, {
+    cwd: top,
+    env: { ...process.env, NO_COLOR: "1" },
+    maxBuffer: Infinity,
+  });
   const word = status === 0 ? "ok" : "FAILED";
   const seconds = ((performance.now() - start) / 1000).toFixed(3);
   console.log(`${word.padEnd(7)}${name.padEnd(56)} ${seconds.padStart(9)} s`);
