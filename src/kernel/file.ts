@@ -1,4 +1,14 @@
-import { AT, O, RENAME_NOREPLACE, S, STATX_ATTR_MOUNT_ROOT, STATX_BASIC_STATS, STATX_MNT_ID, STATX_SIZE, fileSystemNames } from "./abi/file.ts";
+import {
+  AT,
+  O,
+  RENAME_NOREPLACE,
+  S,
+  STATX_ATTR_MOUNT_ROOT,
+  STATX_BASIC_STATS,
+  STATX_MNT_ID,
+  STATX_SIZE,
+  fileSystemNames,
+} from "./abi/file.ts";
 import { check, errnoName, KernelError } from "./error.ts";
 import { Fd } from "./fd.ts";
 import { cString, lastErrno, native, nativeAsync, type Path, pathText } from "./libc.ts";
@@ -42,7 +52,12 @@ function at(dir: Fd | null): number {
  * @throws {KernelError} ENOENT, ELOOP, EXDEV (a RESOLVE flag forbids it), …
  * @see openat2(2)
  */
-export function openAt(dir: Fd | null, path: Path, flags: number, options: { mode?: number; resolve?: number } = {}): Fd {
+export function openAt(
+  dir: Fd | null,
+  path: Path,
+  flags: number,
+  options: { mode?: number; resolve?: number } = {},
+): Fd {
   const how = new BigUint64Array(3);
   how[0] = BigInt(flags | O.CLOEXEC);
   how[1] = BigInt(options.mode ?? 0);
@@ -96,7 +111,8 @@ export function statAt(dir: Fd | null, path: Path = ""): Attr {
 /** struct statx, include/uapi/linux/stat.h */
 function parseStatx(buffer: Uint8Array): Attr {
   const view = new DataView(buffer.buffer, buffer.byteOffset);
-  const time = (offset: number) => view.getBigInt64(offset, true) * 1_000_000_000n + BigInt(view.getUint32(offset + 8, true));
+  const time = (offset: number) =>
+    view.getBigInt64(offset, true) * 1_000_000_000n + BigInt(view.getUint32(offset + 8, true));
   return {
     nlink: view.getUint32(16, true),
     uid: view.getUint32(20, true),
@@ -136,7 +152,12 @@ export function makeDirectoryAt(dir: Fd | null, name: Path, mode: number): void 
 }
 
 /** @param rdev for S_IFCHR and S_IFBLK; @see mknod(2) */
-export function makeNodeAt(dir: Fd | null, name: Path, mode: number, rdev: { major: number; minor: number } = { major: 0, minor: 0 }): void {
+export function makeNodeAt(
+  dir: Fd | null,
+  name: Path,
+  mode: number,
+  rdev: { major: number; minor: number } = { major: 0, minor: 0 },
+): void {
   check("mknod", under(dir, name), mknodat_(at(dir), cString(name), mode, packDevice(rdev.major, rdev.minor)));
 }
 
@@ -161,7 +182,11 @@ export function renameAt(from: Fd | null, oldName: Path, to: Fd | null, newName:
 
 /** Renames; EEXIST where the new name is taken. @see renameat2(2) */
 export function renameNoReplaceAt(from: Fd | null, oldName: Path, to: Fd | null, newName: Path): void {
-  check("rename", under(to, newName), renameat2_(at(from), cString(oldName), at(to), cString(newName), RENAME_NOREPLACE));
+  check(
+    "rename",
+    under(to, newName),
+    renameat2_(at(from), cString(oldName), at(to), cString(newName), RENAME_NOREPLACE),
+  );
 }
 
 /** A further name for an inode; a final symbolic link at `oldName` is itself linked, not followed. */
@@ -175,7 +200,10 @@ export function symlinkAt(target: Path, dir: Fd | null, name: Path): void {
 
 export function readLinkAt(dir: Fd | null, name: Path): Buffer {
   const buffer = Buffer.alloc(4096);
-  return buffer.subarray(0, check("readlink", under(dir, name), readlinkat_(at(dir), cString(name), buffer, buffer.length)));
+  return buffer.subarray(
+    0,
+    check("readlink", under(dir, name), readlinkat_(at(dir), cString(name), buffer, buffer.length)),
+  );
 }
 
 /** Changes the owner, of a symbolic link itself too; an empty name means `dir`. */
@@ -192,7 +220,11 @@ export function changeModeAt(dir: Fd, name: Path, mode: number): void {
 /** Sets both times, of a symbolic link itself too. @see utimensat(2) */
 export function setTimesAt(dir: Fd, name: Path, atimeNs: bigint, mtimeNs: bigint): void {
   const times = new BigInt64Array([...split(atimeNs), ...split(mtimeNs)]);
-  check("utimes", under(dir, name), utimensat_(at(dir), cString(name), new Uint8Array(times.buffer), AT.SYMLINK_NOFOLLOW));
+  check(
+    "utimes",
+    under(dir, name),
+    utimensat_(at(dir), cString(name), new Uint8Array(times.buffer), AT.SYMLINK_NOFOLLOW),
+  );
 }
 
 /** Seconds and nanoseconds, the latter never negative. */
@@ -215,7 +247,7 @@ export function* readDirectory(dir: Fd): Generator<DirectoryEntry> {
   for (;;) {
     const length = check("readdir", dir.path, getdents64_(dir.number, buffer, buffer.length));
     if (length === 0) return;
-    for (let offset = 0; offset < length; ) {
+    for (let offset = 0; offset < length;) {
       const size = buffer.readUInt16LE(offset + 16);
       const end = buffer.indexOf(0, offset + 19);
       const name = Buffer.from(buffer.subarray(offset + 19, end));
@@ -256,7 +288,8 @@ export function readAvailable(file: Fd): Buffer {
 }
 
 export function writeAll(file: Fd, data: Uint8Array): void {
-  for (let rest = data; rest.length > 0; ) rest = rest.subarray(check("write", file.path, write_(file.number, rest, rest.length)));
+  for (let rest = data; rest.length > 0;)
+    rest = rest.subarray(check("write", file.path, write_(file.number, rest, rest.length)));
 }
 
 /** Makes the content and metadata of an open file or directory durable. @see fsync(2) */

@@ -15,7 +15,9 @@ let loaded: { koffi: Koffi; libc: ReturnType<Koffi["load"]> } | undefined;
  */
 function load(): { koffi: Koffi; libc: ReturnType<Koffi["load"]> } {
   if (loaded !== undefined) return loaded;
-  const koffi = isCompiled ? loadBeside() : (process.getBuiltinModule("node:module").createRequire(import.meta.url)("koffi") as Koffi);
+  const koffi = isCompiled
+    ? loadBeside()
+    : (process.getBuiltinModule("node:module").createRequire(import.meta.url)("koffi") as Koffi);
   loaded = { koffi, libc: koffi.load("libc.so.6") };
   return loaded;
 }
@@ -46,7 +48,11 @@ export function native(symbol: string, result: string, parameters: readonly stri
  * As native(), but the call is made by a thread of the pool, for calls that block; signals go on being handled.
  * errno stays with that thread: the call must tell its outcome in what it fills in.
  */
-export function nativeAsync(symbol: string, result: string, parameters: readonly string[]): (...args: Argument[]) => Promise<number> {
+export function nativeAsync(
+  symbol: string,
+  result: string,
+  parameters: readonly string[],
+): (...args: Argument[]) => Promise<number> {
   let bound: AsyncFunction | undefined;
   return (...args) => {
     bound ??= (load().libc.func(symbol, result, [...parameters]) as unknown as { async: AsyncFunction }).async;

@@ -1,5 +1,15 @@
 import { AT, O } from "./abi/file.ts";
-import { FSCONFIG, FSMOUNT_CLOEXEC, FSOPEN_CLOEXEC, MNT_DETACH, MOVE_MOUNT, MS_PRIVATE, OPEN_TREE_CLONE, SYS, UMOUNT_NOFOLLOW } from "./abi/mount.ts";
+import {
+  FSCONFIG,
+  FSMOUNT_CLOEXEC,
+  FSOPEN_CLOEXEC,
+  MNT_DETACH,
+  MOVE_MOUNT,
+  MS_PRIVATE,
+  OPEN_TREE_CLONE,
+  SYS,
+  UMOUNT_NOFOLLOW,
+} from "./abi/mount.ts";
 import { check, KernelError, unless } from "./error.ts";
 import { Fd } from "./fd.ts";
 import { readAvailable } from "./file.ts";
@@ -22,7 +32,12 @@ export class MountError extends KernelError {
   readonly log: string;
 
   constructor(error: KernelError, option: string | undefined, log: string) {
-    super({ syscall: error.syscall, path: error.path, errno: error.errno, hint: log === "" ? undefined : `the kernel says: ${log}` });
+    super({
+      syscall: error.syscall,
+      path: error.path,
+      errno: error.errno,
+      hint: log === "" ? undefined : `the kernel says: ${log}`,
+    });
     this.option = option;
     this.log = log;
   }
@@ -36,7 +51,10 @@ export class MountError extends KernelError {
  * @see fsopen(2), fsconfig(2), fsmount(2)
  */
 export function makeMount(type: string, options: readonly MountOption[], attributes = 0): Fd {
-  using context = new Fd(check("mount", type, fsopen_(SYS.fsopen, cString(type), FSOPEN_CLOEXEC)), `${type} file system`);
+  using context = new Fd(
+    check("mount", type, fsopen_(SYS.fsopen, cString(type), FSOPEN_CLOEXEC)),
+    `${type} file system`,
+  );
   let current: string | undefined;
   try {
     for (const [key, value] of options) {
@@ -58,9 +76,17 @@ function configure(context: Fd, key: string, value: string | Fd | undefined): vo
     check(`set mount option ${key}`, "", fsconfig_(SYS.fsconfig, context.number, FSCONFIG.SET_FLAG, name, null, 0));
   } else if (typeof value === "string") {
     // The kernel takes at most 255 bytes here: longer paths are handed over as /proc/self/fd/N.
-    check(`set mount option ${key}`, value, fsconfig_(SYS.fsconfig, context.number, FSCONFIG.SET_STRING, name, cString(value), 0));
+    check(
+      `set mount option ${key}`,
+      value,
+      fsconfig_(SYS.fsconfig, context.number, FSCONFIG.SET_STRING, name, cString(value), 0),
+    );
   } else {
-    check(`set mount option ${key}`, value.path, fsconfig_(SYS.fsconfig, context.number, FSCONFIG.SET_FD, name, null, value.number));
+    check(
+      `set mount option ${key}`,
+      value.path,
+      fsconfig_(SYS.fsconfig, context.number, FSCONFIG.SET_FD, name, null, value.number),
+    );
   }
 }
 
@@ -70,7 +96,12 @@ function readLog(context: Fd): string {
   for (;;) {
     const line = unless(["ENODATA", "EAGAIN"], () => readAvailable(context));
     if (line === undefined || line.length === 0) return lines.join("; ");
-    lines.push(line.toString("utf8").trim().replace(/^[ewi] /, ""));
+    lines.push(
+      line
+        .toString("utf8")
+        .trim()
+        .replace(/^[ewi] /, ""),
+    );
   }
 }
 
@@ -80,7 +111,8 @@ function readLog(context: Fd): string {
  * @see open_tree(2)
  */
 export function cloneMount(dir: Fd | null, path: Path, depth: "single" | "recursive" = "single"): Fd {
-  const flags = OPEN_TREE_CLONE | O.CLOEXEC | (depth === "recursive" ? AT.RECURSIVE : 0) | (path.length === 0 ? AT.EMPTY_PATH : 0);
+  const flags =
+    OPEN_TREE_CLONE | O.CLOEXEC | (depth === "recursive" ? AT.RECURSIVE : 0) | (path.length === 0 ? AT.EMPTY_PATH : 0);
   const at = dir === null ? AT.FDCWD : dir.number;
   const label = path.length === 0 && dir !== null ? dir.path : pathText(path);
   return new Fd(check("clone mount", label, openTree_(SYS.open_tree, at, cString(path), flags)), label);
@@ -89,13 +121,21 @@ export function cloneMount(dir: Fd | null, path: Path, depth: "single" | "recurs
 /** Attaches a detached mount onto an open (O_PATH) mount point, which may itself be detached (Linux ≥ 6.15). */
 export function attachMount(mount: Fd, mountPoint: Fd): void {
   const flags = MOVE_MOUNT.F_EMPTY_PATH | MOVE_MOUNT.T_EMPTY_PATH;
-  check(`mount ${mount.path} on`, mountPoint.path, moveMount_(SYS.move_mount, mount.number, empty, mountPoint.number, empty, flags));
+  check(
+    `mount ${mount.path} on`,
+    mountPoint.path,
+    moveMount_(SYS.move_mount, mount.number, empty, mountPoint.number, empty, flags),
+  );
 }
 
 const empty = Uint8Array.of(0);
 
 /** Sets and clears MOUNT_ATTR flags of a mount, or of it and all below. @see mount_setattr(2) */
-export function setMountAttributes(mount: Fd, change: { set?: number; clear?: number }, depth: "single" | "recursive" = "single"): void {
+export function setMountAttributes(
+  mount: Fd,
+  change: { set?: number; clear?: number },
+  depth: "single" | "recursive" = "single",
+): void {
   mountSetattr(mount, BigInt(change.set ?? 0), BigInt(change.clear ?? 0), 0n, depth);
 }
 
@@ -108,7 +148,11 @@ export function makePrivate(mount: Fd, depth: "single" | "recursive" = "single")
 function mountSetattr(mount: Fd, set: bigint, clear: bigint, propagation: bigint, depth: "single" | "recursive"): void {
   const attr = new Uint8Array(BigUint64Array.of(set, clear, propagation, 0n).buffer);
   const flags = AT.EMPTY_PATH | (depth === "recursive" ? AT.RECURSIVE : 0);
-  check("set mount attributes of", mount.path, mountSetattr_(SYS.mount_setattr, mount.number, empty, flags, attr, attr.length));
+  check(
+    "set mount attributes of",
+    mount.path,
+    mountSetattr_(SYS.mount_setattr, mount.number, empty, flags, attr, attr.length),
+  );
 }
 
 /**

@@ -1,4 +1,12 @@
-import { CLOSE_RANGE_CLOEXEC, CLONE, POSIX_SPAWN_SETSIGDEF, POSIX_SPAWN_SETSIGMASK, RLIMIT_NOFILE, SYS_close_range, threadCallNumbers } from "./abi/process.ts";
+import {
+  CLOSE_RANGE_CLOEXEC,
+  CLONE,
+  POSIX_SPAWN_SETSIGDEF,
+  POSIX_SPAWN_SETSIGMASK,
+  RLIMIT_NOFILE,
+  SYS_close_range,
+  threadCallNumbers,
+} from "./abi/process.ts";
 import { AT, O } from "./abi/file.ts";
 import { check, errnoName, isErrno, KernelError } from "./error.ts";
 import { Fd } from "./fd.ts";
@@ -112,7 +120,8 @@ function start(file: string, program: Program): number {
   const run = (path: string, argv: readonly string[]) =>
     posixSpawn_(pidBytes, cString(path), null, attributes, pointers(argv).array, env.array);
   let errno = run(file, program.argv);
-  if (errno !== 0 && errnoName(errno) === "ENOEXEC") errno = run("/bin/sh", ["/bin/sh", file, ...program.argv.slice(1)]);
+  if (errno !== 0 && errnoName(errno) === "ENOEXEC")
+    errno = run("/bin/sh", ["/bin/sh", file, ...program.argv.slice(1)]);
   if (errno !== 0) throw new KernelError({ syscall: "run", path: file, errno: errnoName(errno) });
   return pid[0] ?? 0;
 }
@@ -185,7 +194,8 @@ function rememberNameSpaces(where: Surroundings): NameSpaces {
   const open: [Fd, number][] = [];
   if (where.network === "none") open.push([openAt(null, "/proc/thread-self/ns/net", O.RDONLY), CLONE.NEWNET]);
   if (where.hostname !== undefined) open.push([openAt(null, "/proc/thread-self/ns/uts", O.RDONLY), CLONE.NEWUTS]);
-  if (((where.newSpaces ?? 0) & CLONE.NEWPID) !== 0) open.push([openAt(null, "/proc/thread-self/ns/pid", O.RDONLY), CLONE.NEWPID]);
+  if (((where.newSpaces ?? 0) & CLONE.NEWPID) !== 0)
+    open.push([openAt(null, "/proc/thread-self/ns/pid", O.RDONLY), CLONE.NEWPID]);
   return { open, [Symbol.dispose]: () => open.forEach(([fd]) => fd.close()) };
 }
 

@@ -37,7 +37,7 @@ export function listXattrsAt(dir: Fd, name: Path): Buffer[] {
   const buffer = Buffer.alloc(65536);
   const length = check("listxattr", path, llistxattr_(cString(path), buffer, buffer.length));
   const names: Buffer[] = [];
-  for (let start = 0; start < length; ) {
+  for (let start = 0; start < length;) {
     const end = buffer.indexOf(0, start);
     names.push(Buffer.from(buffer.subarray(start, end)));
     start = end + 1;

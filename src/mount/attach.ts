@@ -1,8 +1,16 @@
 import { O, RESOLVE } from "../kernel/abi/file.ts";
-import { isErrno, KernelError, unless } from "../kernel/error.ts";
-import { Fd } from "../kernel/fd.ts";
+import { KernelError, unless } from "../kernel/error.ts";
+import type { Fd } from "../kernel/fd.ts";
 import { isDirectory, makeDirectoryAt, openAt, readAll, statAt } from "../kernel/file.ts";
-import { attachMount, cloneMount, detachMount, makeMount, makePrivate, type MountOption, setMountAttributes } from "../kernel/mount.ts";
+import {
+  attachMount,
+  cloneMount,
+  detachMount,
+  makeMount,
+  makePrivate,
+  type MountOption,
+  setMountAttributes,
+} from "../kernel/mount.ts";
 import { copyInto, openParent } from "../layer/inside.ts";
 import { canBuildDetached, makeOverlay } from "./overlay/mount.ts";
 import { describeStep, type MountPlan, type PlanStep } from "./plan.ts";

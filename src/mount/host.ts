@@ -53,7 +53,9 @@ function visibleMounts(all: readonly MountInfo[]): MountInfo[] {
   return all
     .filter((mount) => !pseudo.has(mount.type) && !own.some((path) => isBelow(mount.mountPoint, path)))
     .filter((mount) => {
-      const opened = unless(["ENOENT", "EACCES", "ENOTDIR", "ENOTCONN", "ESTALE"], () => openAt(null, mount.mountPoint, O.PATH | O.NOFOLLOW));
+      const opened = unless(["ENOENT", "EACCES", "ENOTDIR", "ENOTCONN", "ESTALE"], () =>
+        openAt(null, mount.mountPoint, O.PATH | O.NOFOLLOW),
+      );
       if (opened === undefined) return false;
       using found = opened;
       return statAt(found).mountId === BigInt(mount.id);
@@ -72,9 +74,23 @@ function isBelow(path: string, directory: string): boolean {
 function kernelSteps(): PlanStep[] {
   const { RDONLY, NOSUID, NODEV, NOEXEC } = MOUNT_ATTR;
   const kernel = NOSUID | NODEV | NOEXEC;
-  const bind = (at: string, attributes: number): PlanStep => ({ kind: "bind", at, from: at, depth: "single", attributes, optional: true });
+  const bind = (at: string, attributes: number): PlanStep => ({
+    kind: "bind",
+    at,
+    from: at,
+    depth: "single",
+    attributes,
+    optional: true,
+  });
   const tmpfs = (at: string, mode: string): PlanStep => {
-    return { kind: "filesystem", at, type: "tmpfs", source: "tmpfs", options: [`mode=${mode}`], attributes: NOSUID | NODEV };
+    return {
+      kind: "filesystem",
+      at,
+      type: "tmpfs",
+      source: "tmpfs",
+      options: [`mode=${mode}`],
+      attributes: NOSUID | NODEV,
+    };
   };
   return [
     { kind: "bind", at: "/proc", from: "/proc", depth: "single", attributes: kernel },

@@ -71,7 +71,9 @@ function makeSession(sourceName: string, options: SessionOptions, kind: RecordKi
 function refuseStrayMount(id: string): void {
   const mountPoint = mountPointOf(id);
   if (!isMounted(mountPoint) || existsSync(sessionDir(id))) return;
-  throw new UserError("busy", `something is mounted on ${mountPoint} already`, { hint: `unmount it (umount ${mountPoint}), or take another --name` });
+  throw new UserError("busy", `something is mounted on ${mountPoint} already`, {
+    hint: `unmount it (umount ${mountPoint}), or take another --name`,
+  });
 }
 
 function makeDirectory(id: string): void {
@@ -120,5 +122,11 @@ function commandDefaults(source: Source): CommandDefaults {
   // A view of the host is the caller's own machine: their variables mean the same in it.
   if (source.kind === "host") return { prefix: [], personality: "undefined", preserveEnvironment: true };
   const { commandPrefix, shell, personality, preserveEnvironment, environmentFilter } = source.chroot;
-  return { prefix: commandPrefix, shell, personality, preserveEnvironment, environmentFilter: environmentFilter ?? defaultFilter };
+  return {
+    prefix: commandPrefix,
+    shell,
+    personality,
+    preserveEnvironment,
+    environmentFilter: environmentFilter ?? defaultFilter,
+  };
 }

@@ -27,7 +27,8 @@ export function makeControlGroups(id: string, limits: Limits): void {
     const path = groupPath(hierarchy, id);
     enableController(hierarchy, controller);
     mkdirSync(path, { recursive: true });
-    for (const [file, value] of settings(hierarchy.version, controller, limits)) writeFileSync(`${path}/${file}`, value);
+    for (const [file, value] of settings(hierarchy.version, controller, limits))
+      writeFileSync(`${path}/${file}`, value);
   }
 }
 
@@ -108,7 +109,10 @@ function settings(version: 1 | 2, controller: Controller, limits: Limits): [file
     case "cpu":
       return version === 2
         ? [["cpu.max", `${quota} ${cpuPeriod}`]]
-        : [["cpu.cfs_period_us", String(cpuPeriod)], ["cpu.cfs_quota_us", quota]];
+        : [
+            ["cpu.cfs_period_us", String(cpuPeriod)],
+            ["cpu.cfs_quota_us", quota],
+          ];
     case "pids":
       return [["pids.max", String(limits.pids)]];
   }
@@ -132,7 +136,10 @@ function hierarchiesWith(id: string): Hierarchy[] {
 
 /** Where each controller is to be had on this machine. */
 export function describeControllers(): { controller: Controller; where: string | undefined }[] {
-  return (["memory", "cpu", "pids"] as const).map((controller) => ({ controller, where: findHierarchy(controller)?.mountPoint }));
+  return (["memory", "cpu", "pids"] as const).map((controller) => ({
+    controller,
+    where: findHierarchy(controller)?.mountPoint,
+  }));
 }
 
 /** Which hierarchy has the controller: version 2's where it can. */

@@ -43,7 +43,8 @@ function kernel(): Finding {
       hint: "Linux 6.7 or newer is needed: apt install linux-image-amd64/bookworm-backports",
     };
   }
-  if (canBuildDetached()) return { name: "kernel", state: "ok", detail: `Linux ${version}: a session's mounts appear in one call` };
+  if (canBuildDetached())
+    return { name: "kernel", state: "ok", detail: `Linux ${version}: a session's mounts appear in one call` };
   return {
     name: "kernel",
     state: "warning",
@@ -91,7 +92,12 @@ function cgroups(): Finding {
   const missing = found.filter(({ where }) => where === undefined).map(({ controller }) => controller);
   const detail = found.map(({ controller, where }) => `${controller}: ${where ?? "none"}`).join(", ");
   if (missing.length === 0) return { name: "cgroups", state: "ok", detail };
-  return { name: "cgroups", state: "warning", detail, hint: "mount cgroup 2 on /sys/fs/cgroup for --memory, --cpus and --pids" };
+  return {
+    name: "cgroups",
+    state: "warning",
+    detail,
+    hint: "mount cgroup 2 on /sys/fs/cgroup for --memory, --cpus and --pids",
+  };
 }
 
 /** Programs that some verbs start, and the Debian packages that have them. */

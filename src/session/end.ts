@@ -49,5 +49,7 @@ function exists(id: string): boolean {
 }
 
 function gone(id: string): UserError {
-  return new UserError("not-found", `no session ${id}`, { hint: "it may have ended already; what there is: fallthru list" });
+  return new UserError("not-found", `no session ${id}`, {
+    hint: "it may have ended already; what there is: fallthru list",
+  });
 }

@@ -63,7 +63,10 @@ export const defaultFilter =
   "^(BASH_ENV|CDPATH|ENV|HOSTALIASES|IFS|KRB5_CONFIG|KRBCONFDIR|KRBTKFILE|KRB_CONF|LD_.*|LOCALDOMAIN|NLSPATH|PATH_LOCALE|RES_OPTIONS|TERMINFO|TERMINFO_DIRS|TERMPATH)$";
 
 /** Without the variables whose names match the extended regular expression. */
-export function filterEnvironment(env: Readonly<Record<string, string>>, filter: string | undefined): Record<string, string> {
+export function filterEnvironment(
+  env: Readonly<Record<string, string>>,
+  filter: string | undefined,
+): Record<string, string> {
   if (filter === undefined) return { ...env };
   const expression = new RegExp(filter);
   return Object.fromEntries(Object.entries(env).filter(([key]) => !expression.test(key)));

@@ -41,7 +41,7 @@ export async function runInit(): Promise<number> {
     attachMount(proc, target);
   }
   const where = { root, credentials: order.credentials, directories: order.directories, network: "host" } as const;
-  return reapUntil(spawn(where, order.program));
+  return await reapUntil(spawn(where, order.program));
 }
 
 // Where there is no executable that is this program (the library on Node), this file is started by itself.

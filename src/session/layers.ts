@@ -4,7 +4,16 @@ import { UserError } from "../error.ts";
 import { O } from "../kernel/abi/file.ts";
 import { isErrno, unless } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
-import { changeModeAt, changeOwnerAt, fileSystemOf, isDirectory, openAt, openDirectory, setTimesAt, statAt } from "../kernel/file.ts";
+import {
+  changeModeAt,
+  changeOwnerAt,
+  fileSystemOf,
+  isDirectory,
+  openAt,
+  openDirectory,
+  setTimesAt,
+  statAt,
+} from "../kernel/file.ts";
 import { attachMount, detachMount, makeMount } from "../kernel/mount.ts";
 import { getXattrAt, listXattrsAt, setXattr } from "../kernel/xattr.ts";
 import { removeTree } from "../layer/remove.ts";
@@ -15,7 +24,9 @@ import { isMounted } from "./state.ts";
 import type { Upper } from "./types.ts";
 
 /** File systems that overlayfs refuses as an upper: no device nodes or extended attributes, or an overlay itself. */
-const notUpper = new Set("overlay nfs vfat exfat ntfs cifs smb3 9p fuse proc sysfs squashfs erofs iso9660 udf ramfs".split(" "));
+const notUpper = new Set(
+  "overlay nfs vfat exfat ntfs cifs smb3 9p fuse proc sysfs squashfs erofs iso9660 udf ramfs".split(" "),
+);
 
 /** Where a session's layers are; the unions' directories below it are numbered. */
 export interface Layers {
@@ -45,7 +56,9 @@ function typeOf(path: string): string {
   if (!isAbsolute(path)) throw new UserError("usage", `${path} is not an absolute path`);
   const opened = unless(["ENOENT", "ENOTDIR"], () => openDirectory(path));
   if (opened === undefined) {
-    throw new UserError("not-found", `no directory ${path} to keep changes in`, { hint: `make it first: mkdir ${path}` });
+    throw new UserError("not-found", `no directory ${path} to keep changes in`, {
+      hint: `make it first: mkdir ${path}`,
+    });
   }
   using directory = opened;
   return fileSystemOf(directory).type;

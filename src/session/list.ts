@@ -35,7 +35,8 @@ export function listSessions(): SessionSummary[] {
   for (const id of sessionIds()) {
     const summary = readSummary(id);
     if (summary !== undefined) found.push(summarize(summary, held.has(id)));
-    else if (held.has(id)) found.push({ id, chroot: "", state: heldState(id), createdMs: 0, mountPoint: mountPointOf(id) });
+    else if (held.has(id))
+      found.push({ id, chroot: "", state: heldState(id), createdMs: 0, mountPoint: mountPointOf(id) });
   }
   return found.toSorted((a, b) => a.createdMs - b.createdMs);
 }
@@ -54,7 +55,8 @@ export function sessionIds(): string[] {
 export function sessionInfo(id: string): SessionInfo {
   checkSessionId(id);
   const record = readRecord(id);
-  if (record === undefined) throw new UserError("not-found", `no session ${id}`, { hint: "what there is: fallthru list" });
+  if (record === undefined)
+    throw new UserError("not-found", `no session ${id}`, { hint: "what there is: fallthru list" });
   const unions = record.plan.steps.flatMap((step) => (step.kind === "union" ? [step] : []));
   return {
     ...summarize(record, heldIds().includes(id)),
@@ -83,4 +85,3 @@ function heldState(id: string): SessionState {
   leftover?.[Symbol.dispose]();
   return leftover === undefined ? "held" : "leftover";
 }
-

@@ -49,7 +49,9 @@ function isPerson(id: string | undefined): boolean {
 /** The same group in both: the members of both, and the root's own id unless another is given. */
 function mergeMembers(ours: string, theirs: string, id: string | undefined): string {
   const [name = "", password = "", ownId = "", ownMembers = ""] = ours.split(":");
-  const members = new Set([...ownMembers.split(","), ...(theirs.split(":")[3] ?? "").split(",")].filter((member) => member !== ""));
+  const members = new Set(
+    [...ownMembers.split(","), ...(theirs.split(":")[3] ?? "").split(",")].filter((member) => member !== ""),
+  );
   return [name, password, id ?? ownId, [...members].join(",")].join(":");
 }
 

@@ -10,7 +10,12 @@ import { waitAsShell } from "./waiting.ts";
  * where one killed it).
  * @throws {UserError} also CommandNotRun; nothing is left behind
  */
-export async function runOnce(source: string, session: SessionOptions, options: CommandOptions, onBegun?: (begun: Begun) => void): Promise<number> {
+export async function runOnce(
+  source: string,
+  session: SessionOptions,
+  options: CommandOptions,
+  onBegun?: (begun: Begun) => void,
+): Promise<number> {
   const { hold, begun } = beginAutomatic(source, session);
   try {
     onBegun?.(begun);

@@ -62,9 +62,29 @@ function fstabStep(line: SourceFstabLine): PlanStep {
   const isBind = rest.includes("bind") || rest.includes("rbind");
   if (isBind) {
     const depth = rest.includes("rbind") ? "recursive" : "single";
-    return { kind: "bind", at, from: line.source, depth, attributes, ...(rest.includes("nofail") ? { optional: true } : {}) };
+    return {
+      kind: "bind",
+      at,
+      from: line.source,
+      depth,
+      attributes,
+      ...(rest.includes("nofail") ? { optional: true } : {}),
+    };
   }
-  const ignored = new Set(["defaults", "rw", "relatime", "auto", "noauto", "nofail", "exec", "suid", "dev", "atime", "user", "nouser"]);
+  const ignored = new Set([
+    "defaults",
+    "rw",
+    "relatime",
+    "auto",
+    "noauto",
+    "nofail",
+    "exec",
+    "suid",
+    "dev",
+    "atime",
+    "user",
+    "nouser",
+  ]);
   const options = rest.filter((option) => !ignored.has(option) && !option.startsWith("x-"));
   return { kind: "filesystem", at, type: line.type, source: line.source, options, attributes };
 }
@@ -73,9 +93,16 @@ type SourceFstabLine = Extract<Source, { kind: "chroot" }>["profile"]["fstab"][n
 
 function bindStep(bind: Bind): PlanStep {
   const opened = unless(["ENOENT", "ENOTDIR"], () => openAt(null, bind.from, O.PATH));
-  if (opened === undefined) throw new UserError("not-found", `nothing at ${bind.from} to bind`, { hint: "--bind HOST[:INSIDE[:ro]]" });
+  if (opened === undefined)
+    throw new UserError("not-found", `nothing at ${bind.from} to bind`, { hint: "--bind HOST[:INSIDE[:ro]]" });
   opened.close();
-  return { kind: "bind", at: bind.to, from: bind.from, depth: "recursive", attributes: bind.readOnly ? MOUNT_ATTR.RDONLY : 0 };
+  return {
+    kind: "bind",
+    at: bind.to,
+    from: bind.from,
+    depth: "recursive",
+    attributes: bind.readOnly ? MOUNT_ATTR.RDONLY : 0,
+  };
 }
 
 function requireDirectory(path: string): void {
@@ -83,4 +110,3 @@ function requireDirectory(path: string): void {
   if (opened === undefined) throw new UserError("not-found", `no directory ${path} to use as a lower layer`);
   opened.close();
 }
-

@@ -16,7 +16,10 @@ export function processesInside(mountPoint: string): number[] {
   const device = unless(["ENOENT"], () => statAt(null, mountPoint));
   const dev = device === undefined ? undefined : packDev(device.dev);
   // /proc lists them in order; from the newest, so that a process that keeps forking is caught at its latest child.
-  const pids = readdirSync("/proc").map(Number).filter((pid) => pid > 0).reverse();
+  const pids = readdirSync("/proc")
+    .map(Number)
+    .filter((pid) => pid > 0)
+    .toReversed();
   return pids.filter((pid) => isInside(pid, mountPoint, dev));
 }
 

@@ -90,4 +90,3 @@ function unlessUnreadable<T>(read: () => T): T | "unreadable" {
     return "unreadable";
   }
 }
-

@@ -31,7 +31,8 @@ function copyFile(root: Fd, from: string, to: string): void {
   if (opened === undefined) return;
   using file = opened;
   const attr = statAt(file);
-  if (!isRegularFile(attr)) throw new UserError("config", `${from}, named in the profile's copyfiles, is not a regular file`);
+  if (!isRegularFile(attr))
+    throw new UserError("config", `${from}, named in the profile's copyfiles, is not a regular file`);
   copyInto(root, to, readAll(file, attr.size), attr);
 }
 
@@ -80,7 +81,13 @@ function remoteDatabases(): Set<string> {
   for (const line of text.split("\n")) {
     const colon = line.indexOf(":");
     if (colon < 0 || line.startsWith("#")) continue;
-    if (line.slice(colon + 1).split(" ").some(isRemoteService)) remote.add(line.slice(0, colon).trim());
+    if (
+      line
+        .slice(colon + 1)
+        .split(" ")
+        .some(isRemoteService)
+    )
+      remote.add(line.slice(0, colon).trim());
   }
   return remote;
 }
@@ -90,5 +97,7 @@ const localServices = new Set(["", "files", "compat", "systemd", "db", "myhostna
 /** A word of nsswitch.conf(5): a service, or an action in brackets. */
 function isRemoteService(word: string): boolean {
   const service = word.trim();
-  return !localServices.has(service) && !service.startsWith("mdns") && !service.startsWith("[") && !service.endsWith("]");
+  return (
+    !localServices.has(service) && !service.startsWith("mdns") && !service.startsWith("[") && !service.endsWith("]")
+  );
 }

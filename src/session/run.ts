@@ -35,23 +35,33 @@ export async function runInSession(id: string, options: CommandOptions): Promise
   prepareState();
   const opened = unless(["ENOENT"], () => openDirectory(sessionDir(id)));
   if (opened === undefined) throw noSession(id);
+  const pid = await startInSession(id, opened, options);
+  return waitAsShell(pid);
+}
+
+/** Becomes the command or, with a pid name space, starts it; `dir` is closed then. */
+async function startInSession(id: string, opened: Fd, options: CommandOptions): Promise<number> {
   using dir = opened;
   // Held until the command is executed: `end` waits for it, and then kills what came in.
   lock(dir, "shared");
   const record = readRecord(id);
   if (record === undefined) throw noSession(id);
   if (!isSessionMounted(id)) {
-    throw new UserError("failed", `session ${id} isn't mounted: the machine was restarted since`, { hint: "mount it again: fallthru recover" });
+    throw new UserError("failed", `session ${id} isn't mounted: the machine was restarted since`, {
+      hint: "mount it again: fallthru recover",
+    });
   }
   const goBack = await joinGroups(record);
   if (options.pidNamespace !== true) return runHere(record, options, become);
   const pid = runHere(record, options, spawn);
   goBack();
-  return waitAsShell(pid);
+  return pid;
 }
 
 function noSession(id: string): UserError {
-  return new UserError("not-found", `no session ${id}`, { hint: "what there is: fallthru list; a new one: fallthru begin" });
+  return new UserError("not-found", `no session ${id}`, {
+    hint: "what there is: fallthru list; a new one: fallthru begin",
+  });
 }
 
 export type Record = Omit<SessionRecord, "version">;
@@ -64,7 +74,11 @@ export async function joinGroups(record: Record): Promise<() => void> {
 }
 
 /** Starts the command by `start`: as this process, or as a child of it. */
-export function runHere<T>(record: Record, options: CommandOptions, start: (where: Surroundings, program: Program) => T): T {
+export function runHere<T>(
+  record: Record,
+  options: CommandOptions,
+  start: (where: Surroundings, program: Program) => T,
+): T {
   using root = openDirectory(mountPointOf(record.id));
   const user = findUser(root, options.user ?? "root");
   const program = makeProgram(root, record, user, options);
@@ -80,7 +94,13 @@ export function runHere<T>(record: Record, options: CommandOptions, start: (wher
     if (options.pidNamespace !== true) return start(where, program);
     using hostRoot = openDirectory("/");
     return start(
-      { ...where, root: hostRoot, credentials: { uid: 0, gid: 0, groups: [] }, directories: ["/"], newSpaces: CLONE.NEWPID },
+      {
+        ...where,
+        root: hostRoot,
+        credentials: { uid: 0, gid: 0, groups: [] },
+        directories: ["/"],
+        newSpaces: CLONE.NEWPID,
+      },
       initProgram({ mountPoint: mountPointOf(record.id), credentials: user, directories: where.directories, program }),
     );
   } catch (error) {

@@ -13,7 +13,10 @@ export function prepareState(): void {
   using state = openDirectory(stateDir);
   lock(state, "exclusive");
   if (hasRunDir()) return;
-  using tmpfs = makeMount("tmpfs", [["source", "fallthru"], ["mode", "0700"]]);
+  using tmpfs = makeMount("tmpfs", [
+    ["source", "fallthru"],
+    ["mode", "0700"],
+  ]);
   makePrivate(tmpfs);
   for (const name of ["mount", "upper"]) makeDirectoryAt(tmpfs, name, 0o700);
   using target = openAt(null, runDir, O.PATH | O.DIRECTORY | O.NOFOLLOW);
@@ -22,7 +25,15 @@ export function prepareState(): void {
 
 /** Nobody but the superuser may look into other people's changes. */
 function makeDirectories(): void {
-  for (const [path, mode] of [["/var", 0o755], ["/var/lib", 0o755], [stateDir, 0o755], [sessionsDir, 0o700], [heldDir, 0o700], ["/run", 0o755], [runDir, 0o700]] as const) {
+  for (const [path, mode] of [
+    ["/var", 0o755],
+    ["/var/lib", 0o755],
+    [stateDir, 0o755],
+    [sessionsDir, 0o700],
+    [heldDir, 0o700],
+    ["/run", 0o755],
+    [runDir, 0o700],
+  ] as const) {
     unless(["EEXIST"], () => makeDirectoryAt(null, path, mode));
   }
 }

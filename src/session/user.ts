@@ -31,13 +31,16 @@ export function findUser(root: Fd, wanted: string): User {
 
 function findEntry(passwd: string, wanted: string): PasswdEntry {
   const id = idPattern.test(wanted) ? wanted : undefined;
-  const found = findLine(passwd, 7, (fields) => fields[0] === wanted) ?? findLine(passwd, 7, (fields) => id !== undefined && Number(fields[2]) === Number(id));
+  const found =
+    findLine(passwd, 7, (fields) => fields[0] === wanted) ??
+    findLine(passwd, 7, (fields) => id !== undefined && Number(fields[2]) === Number(id));
   if (found !== undefined) {
     const [name = "", , uid, gid, , home = "", shell = ""] = found;
     return { name, uid: Number(uid), gid: Number(gid), home: home === "" ? "/" : home, shell };
   }
   if (wanted === "root") return { name: "root", uid: 0, gid: 0, home: "/root", shell: "" };
-  if (id !== undefined && Number(id) < 0xffffffff) return { name: id, uid: Number(id), gid: Number(id), home: "/", shell: "" };
+  if (id !== undefined && Number(id) < 0xffffffff)
+    return { name: id, uid: Number(id), gid: Number(id), home: "/", shell: "" };
   throw new UserError("not-found", `no user ${JSON.stringify(wanted)} in the session's /etc/passwd`, {
     hint: "give a number, or a user of that root: --user UID[:GID]",
   });

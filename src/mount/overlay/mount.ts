@@ -9,7 +9,7 @@ import type { Union } from "../plan.ts";
  * `redirect_dir`: directories can be renamed; `index`: hard links don't break at copy-up; `metacopy`: chmod and
  * chown copy no data; `xino`: inode numbers are one space. docs/overlayfs.md has the reasons.
  */
-const wanted: readonly MountOption[] = [
+const wanted: readonly (readonly [key: string, value: string])[] = [
   ["redirect_dir", "on"],
   ["index", "on"],
   ["metacopy", "on"],
@@ -54,15 +54,15 @@ function layerOptions(union: Union, openPath: (path: string) => Fd): MountOption
 }
 
 /** The options without the one that was refused, or undefined where that isn't what was wrong. */
-function withoutRefused(options: readonly MountOption[], error: unknown): MountOption[] | undefined {
+function withoutRefused<T extends MountOption>(options: readonly T[], error: unknown): T[] | undefined {
   if (!(error instanceof MountError) || error.errno !== "EINVAL") return undefined;
   const name = error.option ?? options.map(([key]) => key).find((key) => error.log.includes(key));
   if (name === undefined || !options.some(([key]) => key === name)) return undefined;
   return options.filter(([key]) => key !== name);
 }
 
-function optionNames(options: readonly MountOption[], isVolatile: boolean): string[] {
-  return [...options.map(([key, value]) => `${key}=${String(value)}`), ...(isVolatile ? ["volatile"] : [])];
+function optionNames(options: readonly (readonly [string, string])[], isVolatile: boolean): string[] {
+  return [...options.map(([key, value]) => `${key}=${value}`), ...(isVolatile ? ["volatile"] : [])];
 }
 
 function explain(error: unknown): unknown {
