@@ -1,0 +1,67 @@
+import { read } from "node:fs";
+import { promisify } from "node:util";
+import { UserError } from "../error.ts";
+import { O } from "../kernel/abi/file.ts";
+import { isErrno } from "../kernel/error.ts";
+import type { Fd } from "../kernel/fd.ts";
+import { isDirectory, isRegularFile, openAt, statAt } from "../kernel/file.ts";
+import { decompress } from "./compression.ts";
+import { extractTar } from "./extract.ts";
+import { finishRoot } from "./finish.ts";
+import { type PlaceOptions, placeRoot } from "./place.ts";
+import type { Reporting } from "./progress.ts";
+import { readTar } from "./tar/read.ts";
+
+/**
+ * Makes a root from a tar archive, which may be compressed with gzip, xz, zstd or bzip2, or be a pipe.
+ * @returns the root's path
+ * @throws {UserError} not-found; exists; data: the archive is damaged or an entry would land outside; no-space; unsupported
+ */
+export async function importRoot(name: string, archive: string, options: PlaceOptions = {}): Promise<string> {
+  using file = openArchive(archive);
+  const path = await placeRoot(name, (root) => unpackArchive(file, root, options), options);
+  return path;
+}
+
+async function unpackArchive(file: Fd, root: Fd, reporting: Reporting): Promise<void> {
+  const bytes = decompress(readChunks(file, reporting), file.path);
+  const onWarning = reporting.onWarning ?? (() => {});
+  await extractTar(readTar(bytes, file.path), root, { archive: file.path, onWarning });
+  reporting.onProgress?.({ phase: "finish", fraction: unpackedFraction });
+  finishRoot(root);
+}
+
+/** How much of an import is done when all is unpacked. */
+const unpackedFraction = 0.95;
+
+function openArchive(archive: string): Fd {
+  try {
+    const file = openAt(null, archive, O.RDONLY);
+    if (!isDirectory(statAt(file))) return file;
+    file.close();
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ENOTDIR")) throw new UserError("not-found", `there is no ${archive}`);
+    throw error;
+  }
+  throw new UserError("usage", `${archive} is a directory, not a tar archive`, {
+    hint: "a directory is taken as it is: fallthru chroot add NAME DIRECTORY",
+  });
+}
+
+const readAsync = promisify(read);
+const chunkSize = 1 << 20;
+
+/** Asynchronous reads, so that signals and progress are seen to in between. */
+async function* readChunks(file: Fd, { onProgress, signal }: Reporting): AsyncGenerator<Uint8Array, void, void> {
+  const attr = statAt(file);
+  const size = isRegularFile(attr) ? attr.size : 0;
+  for (let done = 0; ;) {
+    signal?.throwIfAborted();
+    onProgress?.({ phase: "unpack", ...(size > 0 && { fraction: (done / size) * unpackedFraction }) });
+    const chunk = Buffer.allocUnsafeSlow(chunkSize);
+    const { bytesRead } = await readAsync(file.number, chunk, 0, chunk.length, null);
+    if (bytesRead === 0) return;
+    done += bytesRead;
+    yield chunk.subarray(0, bytesRead);
+  }
+}
