@@ -17,5 +17,6 @@ export { listSessions, type SessionInfo, sessionInfo, type UnionInfo } from "./s
 export { runOnce } from "./session/once.ts";
 export { planSession } from "./session/plan.ts";
 export { recoverSessions, type RecoverReport } from "./session/recover.ts";
-export { CommandNotRun, runInSession } from "./session/run.ts";
+export { CommandNotRun } from "./session/notrun.ts";
+export { runInSession } from "./session/run.ts";
 export type * from "./session/types.ts";

@@ -47,7 +47,7 @@ export interface Surroundings {
   readonly root: Fd;
   readonly credentials: Credentials;
   /** Tried in this order, inside the root and as the user; the first that can be entered is taken. */
-  readonly directories: readonly string[];
+  readonly directories: readonly Path[];
   readonly network: "host" | "none";
   readonly hostname?: string | undefined;
   /** For personality(2). */
@@ -58,9 +58,9 @@ export interface Surroundings {
 
 export interface Program {
   /** Its name as typed: searched in `env`'s PATH unless it has a slash. */
-  readonly file: string;
-  readonly argv: readonly string[];
-  readonly env: Readonly<Record<string, string>>;
+  readonly file: Path;
+  readonly argv: readonly Path[];
+  readonly env: Readonly<Record<string, Path>>;
 }
 
 /**
@@ -74,15 +74,18 @@ export function become(where: Surroundings, program: Program): never {
   resetSignals();
   enter(where);
   const file = findExecutable(program);
-  const [argv, env] = [pointers(program.argv), pointers(environmentLines(program.env))];
   restoreFileLimit();
   closeOnExec();
-  execve_(cString(file), argv.array, env.array);
+  execute(file, program.argv, program.env);
   if (errnoName(lastErrno()) === "ENOEXEC") {
-    const shell = pointers(["/bin/sh", file, ...program.argv.slice(1)]);
-    execve_(cString("/bin/sh"), shell.array, env.array);
+    execute("/bin/sh", ["/bin/sh", file, ...program.argv.slice(1)], program.env);
   }
   throw new KernelError({ syscall: "run", path: file, errno: errnoName(lastErrno()) });
+}
+
+/** Returns only where it fails; lastErrno() says why. */
+function execute(file: Path, argv: readonly Path[], env: Program["env"]): void {
+  withPointers(argv, (words) => withPointers(environmentLines(env), (lines) => execve_(cString(file), words, lines)));
 }
 
 /**
@@ -107,18 +110,21 @@ export function spawn(where: Surroundings, program: Program): number {
   }
 }
 
-function start(file: string, program: Program): number {
+function start(file: Path, program: Program): number {
   const attributes = new Uint8Array(512); // posix_spawnattr_t is 336 bytes in glibc
   const every = new Uint8Array(128).fill(0xff);
   attrInit_(attributes);
   attrFlags_(attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
   attrDefault_(attributes, every);
   attrMask_(attributes, new Uint8Array(128));
-  const env = pointers(environmentLines(program.env));
   const pid = new Int32Array(1);
   const pidBytes = new Uint8Array(pid.buffer);
-  const run = (path: string, argv: readonly string[]) =>
-    posixSpawn_(pidBytes, cString(path), null, attributes, pointers(argv).array, env.array);
+  const run = (path: Path, argv: readonly Path[]) =>
+    withPointers(argv, (words) =>
+      withPointers(environmentLines(program.env), (lines) =>
+        posixSpawn_(pidBytes, cString(path), null, attributes, words, lines),
+      ),
+    );
   let errno = run(file, program.argv);
   if (errno !== 0 && errnoName(errno) === "ENOEXEC")
     errno = run("/bin/sh", ["/bin/sh", file, ...program.argv.slice(1)]);
@@ -173,7 +179,7 @@ function setGroups(groups: readonly number[]): void {
   check("setgroups", "", setgroups_(threadCallNumbers().setgroups, groups.length, list));
 }
 
-function changeDirectory(directories: readonly string[]): void {
+function changeDirectory(directories: readonly Path[]): void {
   for (const [index, directory] of directories.entries()) {
     try {
       check("change to directory", directory, chdir_(cString(directory)));
@@ -218,11 +224,13 @@ function comeBack(own: Fd, cwd: Fd, spaces: NameSpaces, groups: readonly number[
 }
 
 /** Where the program's file is, as execvp(3) finds it, seen from inside and as the user. */
-function findExecutable(program: Program): string {
-  if (program.file.includes("/")) return program.file;
+function findExecutable(program: Program): Path {
+  const file = Buffer.from(program.file);
+  if (file.includes("/")) return program.file;
   let errno = "ENOENT";
-  for (const directory of (program.env["PATH"] ?? "/usr/local/bin:/usr/bin:/bin").split(":")) {
-    const path = directory === "" ? `./${program.file}` : `${directory}/${program.file}`;
+  const searched = Buffer.from(program.env["PATH"] ?? "/usr/local/bin:/usr/bin:/bin").toString("latin1");
+  for (const directory of searched.split(":")) {
+    const path = Buffer.concat([Buffer.from(directory === "" ? "./" : `${directory}/`, "latin1"), file]);
     if (faccessat_(AT.FDCWD, cString(path), 1, 0) === 0 && !isDirectoryPath(path)) return path;
     if (errnoName(lastErrno()) === "EACCES") errno = "EACCES";
   }
@@ -239,15 +247,19 @@ function isDirectoryPath(path: Path): boolean {
   }
 }
 
-function environmentLines(env: Readonly<Record<string, string>>): string[] {
-  return Object.entries(env).map(([key, value]) => `${key}=${value}`);
+function environmentLines(env: Program["env"]): Path[] {
+  return Object.entries(env).map(([key, value]) =>
+    typeof value === "string" ? `${key}=${value}` : Buffer.concat([Buffer.from(`${key}=`), value]),
+  );
 }
 
-/** A NULL-terminated `char *[]`; `strings` keeps what it points to alive. */
-function pointers(strings: readonly string[]): { array: Uint8Array; strings: readonly Uint8Array[] } {
+/** Calls with a NULL-terminated `char *[]`; what it points to lives as long as the call. */
+function withPointers(strings: readonly Path[], call: (array: Uint8Array) => number): number {
   const kept = strings.map((text) => cString(text));
   const addresses = BigUint64Array.from([...kept.map((bytes) => addressOf(bytes)), 0n]);
-  return { array: new Uint8Array(addresses.buffer), strings: kept };
+  const result = call(new Uint8Array(addresses.buffer));
+  kept.length = 0; // used until here: the garbage collector doesn't see addresses
+  return result;
 }
 
 /** Every disposition is back at its default after exec(2) but those that are ignored: only these are reset here. */

@@ -2,6 +2,8 @@ import type { Fd } from "../kernel/fd.ts";
 import { O, RESOLVE } from "../kernel/abi/file.ts";
 import { unless } from "../kernel/error.ts";
 import { openAt, readLinkAt } from "../kernel/file.ts";
+import type { Path } from "../kernel/libc.ts";
+import { ownEnvironment } from "../kernel/own.ts";
 import type { User } from "./user.ts";
 
 const superuserPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -19,10 +21,10 @@ export function makeEnvironment(
   user: User,
   shell: string,
   options: { preserve: boolean; given: Readonly<Record<string, string>> },
-): Record<string, string> {
-  const env: Record<string, string> = {};
-  for (const [key, value] of Object.entries(process.env)) {
-    if (value !== undefined && (options.preserve || kept.includes(key))) env[key] = value;
+): Record<string, Path> {
+  const env: Record<string, Path> = {};
+  for (const [key, value] of Object.entries(ownEnvironment())) {
+    if (options.preserve || kept.includes(key)) env[key] = value;
   }
   const own = {
     HOME: user.home,
@@ -53,9 +55,9 @@ function existsInside(root: Fd, path: string): boolean {
 }
 
 /** The caller's own directory, or undefined where it was deleted under them. */
-export function callerDirectory(): string | undefined {
-  const directory = readLinkAt(null, "/proc/self/cwd").toString("utf8");
-  return directory.endsWith(" (deleted)") ? undefined : directory;
+export function callerDirectory(): Path | undefined {
+  const directory = readLinkAt(null, "/proc/self/cwd");
+  return directory.subarray(-10).toString("latin1") === " (deleted)" ? undefined : directory;
 }
 
 /** What schroot drops where a chroot's description doesn't say (schroot.conf(5), environment-filter). */
@@ -64,9 +66,9 @@ export const defaultFilter =
 
 /** Without the variables whose names match the extended regular expression. */
 export function filterEnvironment(
-  env: Readonly<Record<string, string>>,
+  env: Readonly<Record<string, Path>>,
   filter: string | undefined,
-): Record<string, string> {
+): Record<string, Path> {
   if (filter === undefined) return { ...env };
   const expression = new RegExp(filter);
   return Object.fromEntries(Object.entries(env).filter(([key]) => !expression.test(key)));

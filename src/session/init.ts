@@ -1,17 +1,18 @@
 import { CLONE } from "../kernel/abi/process.ts";
 import { RESOLVE, O } from "../kernel/abi/file.ts";
 import { openAt, openDirectory } from "../kernel/file.ts";
-import { isCompiled } from "../kernel/libc.ts";
+import { isCompiled, type Path } from "../kernel/libc.ts";
 import { attachMount, makeMount, makePrivate } from "../kernel/mount.ts";
 import { MOUNT_ATTR } from "../kernel/abi/mount.ts";
 import { type Credentials, type Program, spawn, unshareThread } from "../kernel/process.ts";
 import { reapUntil } from "../kernel/wait.ts";
+import { explainNotRun } from "./notrun.ts";
 
 /** What the first process of a session's pid name space is told: as JSON in its environment, which others can't read. */
 export interface InitOrder {
   readonly mountPoint: string;
   readonly credentials: Credentials;
-  readonly directories: readonly string[];
+  readonly directories: readonly Path[];
   readonly program: Program;
 }
 
@@ -28,7 +29,7 @@ export function initProgram(order: InitOrder): Program {
  * command, and buries whatever dies until the command does. When it exits, the kernel kills all that is left.
  */
 export async function runInit(): Promise<number> {
-  const order = JSON.parse(process.env[orderVariable] ?? "") as InitOrder;
+  const order = JSON.parse(process.env[orderVariable] ?? "", reviveBytes) as InitOrder;
   unshareThread(CLONE.NEWNS);
   {
     using everything = openDirectory("/");
@@ -41,7 +42,14 @@ export async function runInit(): Promise<number> {
     attachMount(proc, target);
   }
   const where = { root, credentials: order.credentials, directories: order.directories, network: "host" } as const;
-  return await reapUntil(spawn(where, order.program));
+  const pid = explainNotRun(() => spawn(where, order.program));
+  return await reapUntil(pid);
+}
+
+/** What Buffer's own toJSON() makes. */
+function reviveBytes(_key: string, value: unknown): unknown {
+  const isBytes = typeof value === "object" && value !== null && "type" in value && value.type === "Buffer";
+  return isBytes && "data" in value ? Buffer.from(value.data as number[]) : value;
 }
 
 // Where there is no executable that is this program (the library on Node), this file is started by itself.

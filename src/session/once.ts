@@ -1,7 +1,6 @@
-import { spawn } from "../kernel/process.ts";
 import { beginAutomatic, type Begun } from "./begin.ts";
 import { endHeld } from "./end.ts";
-import { joinGroups, runHere } from "./run.ts";
+import { startChild } from "./run.ts";
 import type { CommandOptions, SessionOptions } from "./types.ts";
 import { waitAsShell } from "./waiting.ts";
 
@@ -19,10 +18,7 @@ export async function runOnce(
   const { hold, begun } = beginAutomatic(source, session);
   try {
     onBegun?.(begun);
-    const goBack = await joinGroups(begun.record);
-    const pid = runHere(begun.record, options, spawn);
-    goBack();
-    return await waitAsShell(pid);
+    return await waitAsShell(await startChild(begun.record, options));
   } finally {
     endHeld(hold);
     hold.release();

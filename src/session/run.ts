@@ -1,12 +1,15 @@
 import { UserError } from "../error.ts";
 import { CLONE } from "../kernel/abi/process.ts";
-import { KernelError, unless } from "../kernel/error.ts";
+import { unless } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { lock, openDirectory } from "../kernel/file.ts";
+import type { Path } from "../kernel/libc.ts";
+import { verbatimArguments } from "../kernel/own.ts";
 import { become, type Program, spawn, type Surroundings } from "../kernel/process.ts";
 import { callerDirectory, chooseShell, filterEnvironment, makeEnvironment } from "./environment.ts";
 import { checkSessionId } from "./id.ts";
 import { initProgram } from "./init.ts";
+import { explainNotRun } from "./notrun.ts";
 import { mountPointOf, sessionDir } from "./paths.ts";
 import { personalityNumber } from "./personality.ts";
 import { readRecord, type SessionRecord } from "./record.ts";
@@ -14,16 +17,6 @@ import { isSessionMounted, prepareState } from "./state.ts";
 import type { CommandOptions } from "./types.ts";
 import { findUser, type User } from "./user.ts";
 import { waitAsShell } from "./waiting.ts";
-
-/** A command that isn't there (127) or can't be executed (126): what a shell's exit status would be. */
-export class CommandNotRun extends UserError {
-  readonly status: 126 | 127;
-
-  constructor(error: KernelError) {
-    super(error.errno === "ENOENT" ? "not-found" : "failed", error.message, { cause: error });
-    this.status = error.errno === "ENOENT" ? 127 : 126;
-  }
-}
 
 /**
  * Runs a command in a session. Normally it never returns: this process becomes the command. With a pid name space
@@ -51,11 +44,19 @@ async function startInSession(id: string, opened: Fd, options: CommandOptions): 
       hint: "mount it again: fallthru recover",
     });
   }
+  if (options.pidNamespace === true) return await startChild(record, options);
+  await joinGroups(record);
+  return runHere(record, options, become);
+}
+
+/** Starts the command as a child in the session's control groups; this process leaves them again, whatever happens. */
+export async function startChild(record: Record, options: CommandOptions): Promise<number> {
   const goBack = await joinGroups(record);
-  if (options.pidNamespace !== true) return runHere(record, options, become);
-  const pid = runHere(record, options, spawn);
-  goBack();
-  return pid;
+  try {
+    return runHere(record, options, spawn);
+  } finally {
+    goBack();
+  }
 }
 
 function noSession(id: string): UserError {
@@ -67,18 +68,14 @@ function noSession(id: string): UserError {
 export type Record = Omit<SessionRecord, "version">;
 
 /** Moves this process into the session's control groups; returns how to move it back. */
-export async function joinGroups(record: Record): Promise<() => void> {
+async function joinGroups(record: Record): Promise<() => void> {
   if (Object.keys(record.limits).length === 0) return () => {};
   const { joinControlGroups } = await import("./cgroup.ts");
   return joinControlGroups(record.id, record.limits);
 }
 
 /** Starts the command by `start`: as this process, or as a child of it. */
-export function runHere<T>(
-  record: Record,
-  options: CommandOptions,
-  start: (where: Surroundings, program: Program) => T,
-): T {
+function runHere<T>(record: Record, options: CommandOptions, start: (where: Surroundings, program: Program) => T): T {
   using root = openDirectory(mountPointOf(record.id));
   const user = findUser(root, options.user ?? "root");
   const program = makeProgram(root, record, user, options);
@@ -90,7 +87,7 @@ export function runHere<T>(
     hostname: record.hostname,
     personality: personalityNumber(record.command.personality),
   };
-  try {
+  return explainNotRun(() => {
     if (options.pidNamespace !== true) return start(where, program);
     using hostRoot = openDirectory("/");
     return start(
@@ -103,13 +100,10 @@ export function runHere<T>(
       },
       initProgram({ mountPoint: mountPointOf(record.id), credentials: user, directories: where.directories, program }),
     );
-  } catch (error) {
-    if (error instanceof KernelError && error.syscall === "run") throw new CommandNotRun(error);
-    throw error;
-  }
+  });
 }
 
-function fallbackDirectories(user: User): string[] {
+function fallbackDirectories(user: User): Path[] {
   const caller = callerDirectory();
   return [...(caller === undefined ? [] : [caller]), user.home, "/"];
 }
@@ -120,7 +114,7 @@ function makeProgram(root: Fd, record: Record, user: User, options: CommandOptio
   const preserve = options.preserveEnvironment ?? command.preserveEnvironment;
   const made = makeEnvironment(record.id, user, shell, { preserve, given: options.env ?? {} });
   const env = filterEnvironment(made, command.environmentFilter);
-  const wanted = [...command.prefix, ...options.command];
+  const wanted = [...command.prefix, ...verbatimArguments(options.command)];
   const [file] = wanted;
   if (file !== undefined && options.command.length > 0) return { file, argv: wanted, env };
   if (command.prefix.length > 0 && file !== undefined) return { file, argv: [...wanted, shell], env };

@@ -1,0 +1,53 @@
+import { readFile } from "./file.ts";
+import type { Path } from "./libc.ts";
+
+/**
+ * What this process was started with, as bytes: Bun and Node hand it over as text, and put U+FFFD for whatever isn't
+ * UTF-8. Files are read only where that happened.
+ */
+
+/**
+ * The words, which were the last of our own arguments, as they were given.
+ * @see proc_pid_cmdline(5)
+ */
+export function verbatimArguments(words: readonly string[]): readonly Path[] {
+  if (!words.some(isMangled)) return words;
+  const given = splitAtNul(readFile("/proc/self/cmdline")).slice(-words.length);
+  return words.map((word, index) => sameText(given[index], word) ?? word);
+}
+
+/**
+ * This process's environment.
+ * @see proc_pid_environ(5)
+ */
+export function ownEnvironment(): Record<string, Path> {
+  const env: Record<string, Path> = {};
+  for (const [key, value] of Object.entries(process.env)) if (value !== undefined) env[key] = value;
+  if (!Object.entries(env).some(([key, value]) => isMangled(key) || isMangled(value.toString()))) return env;
+  for (const line of splitAtNul(readFile("/proc/self/environ"))) {
+    const equals = line.indexOf("=");
+    const key = line.subarray(0, equals).toString("utf8");
+    const value = env[key];
+    if (typeof value === "string") env[key] = sameText(line.subarray(equals + 1), value) ?? value;
+  }
+  return env;
+}
+
+function isMangled(text: string): boolean {
+  return text.includes("\uFFFD");
+}
+
+/** The bytes, where they are what became the text. */
+function sameText(bytes: Buffer | undefined, text: string): Buffer | undefined {
+  return bytes !== undefined && isMangled(text) && bytes.toString("utf8") === text ? bytes : undefined;
+}
+
+function splitAtNul(data: Buffer): Buffer[] {
+  const parts: Buffer[] = [];
+  for (let start = 0; start < data.length;) {
+    const end = data.indexOf(0, start);
+    parts.push(data.subarray(start, end < 0 ? data.length : end));
+    start = (end < 0 ? data.length : end) + 1;
+  }
+  return parts;
+}
