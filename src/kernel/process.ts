@@ -54,6 +54,8 @@ export interface Surroundings {
   readonly personality?: number | undefined;
   /** Further name spaces for the child: CLONE flags. */
   readonly newSpaces?: number;
+  /** The soft limit of open files; without it our caller's. */
+  readonly fileLimit?: number | undefined;
 }
 
 export interface Program {
@@ -74,7 +76,7 @@ export function become(where: Surroundings, program: Program): never {
   resetSignals();
   enter(where);
   const file = findExecutable(program);
-  restoreFileLimit();
+  restoreFileLimit(where);
   closeOnExec();
   execute(file, program.argv, program.env);
   if (errnoName(lastErrno()) === "ENOEXEC") {
@@ -100,7 +102,7 @@ export function spawn(where: Surroundings, program: Program): number {
   const groups = process.getgroups?.() ?? [];
   check("unshare", "", unshare_(CLONE.FS));
   closeOnExec();
-  restoreFileLimit();
+  restoreFileLimit(where);
   try {
     isolate(where);
     enter(where, "come back");
@@ -282,15 +284,19 @@ function ignoredSignals(): number[] {
 }
 
 /** Bun raises the soft limit of open files to the hard one; our parent's tells what it was. */
-function restoreFileLimit(): void {
+export function callerFileLimit(): number | undefined {
   const limit = new BigUint64Array(2);
+  if (prlimit_(process.ppid, RLIMIT_NOFILE, null, new Uint8Array(limit.buffer)) !== 0) return undefined;
+  return Number(limit[0]);
+}
+
+function restoreFileLimit({ fileLimit = callerFileLimit() }: Surroundings): void {
   const own = new BigUint64Array(2);
-  if (prlimit_(process.ppid, RLIMIT_NOFILE, null, new Uint8Array(limit.buffer)) !== 0) return;
-  if (prlimit_(0, RLIMIT_NOFILE, null, new Uint8Array(own.buffer)) !== 0) return;
-  const [soft = 0n, hard = 0n] = [limit[0], own[1]];
-  if (soft > hard) return;
-  own[0] = soft;
-  prlimit_(0, RLIMIT_NOFILE, new Uint8Array(own.buffer), null);
+  const bytes = new Uint8Array(own.buffer);
+  if (fileLimit === undefined || prlimit_(0, RLIMIT_NOFILE, null, bytes) !== 0) return;
+  if (fileLimit >= Number(own[1])) return;
+  own[0] = BigInt(fileLimit);
+  prlimit_(0, RLIMIT_NOFILE, bytes, null);
 }
 
 /** Marks every descriptor above 2 to be closed by the next exec: ours, and those that our caller left open. */

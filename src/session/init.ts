@@ -14,6 +14,8 @@ export interface InitOrder {
   readonly credentials: Credentials;
   readonly directories: readonly Path[];
   readonly program: Program;
+  /** The caller's, whom one can't see from inside. */
+  readonly fileLimit: number | undefined;
 }
 
 const orderVariable = "FALLTHRU_INIT";
@@ -41,7 +43,8 @@ export async function runInit(): Promise<number> {
     using target = openAt(root, "/proc", O.PATH | O.DIRECTORY, { resolve: RESOLVE.IN_ROOT });
     attachMount(proc, target);
   }
-  const where = { root, credentials: order.credentials, directories: order.directories, network: "host" } as const;
+  const { credentials, directories, fileLimit } = order;
+  const where = { root, credentials, directories, network: "host", fileLimit } as const;
   const pid = explainNotRun(() => spawn(where, order.program));
   return await reapUntil(pid);
 }

@@ -5,7 +5,7 @@ import type { Fd } from "../kernel/fd.ts";
 import { lock, openDirectory } from "../kernel/file.ts";
 import type { Path } from "../kernel/libc.ts";
 import { verbatimArguments } from "../kernel/own.ts";
-import { become, type Program, spawn, type Surroundings } from "../kernel/process.ts";
+import { become, callerFileLimit, type Program, spawn, type Surroundings } from "../kernel/process.ts";
 import { callerDirectory, chooseShell, filterEnvironment, makeEnvironment } from "./environment.ts";
 import { checkSessionId } from "./id.ts";
 import { initProgram } from "./init.ts";
@@ -98,7 +98,13 @@ function runHere<T>(record: Record, options: CommandOptions, start: (where: Surr
         directories: ["/"],
         newSpaces: CLONE.NEWPID,
       },
-      initProgram({ mountPoint: mountPointOf(record.id), credentials: user, directories: where.directories, program }),
+      initProgram({
+        mountPoint: mountPointOf(record.id),
+        credentials: user,
+        directories: where.directories,
+        program,
+        fileLimit: callerFileLimit(),
+      }),
     );
   });
 }
