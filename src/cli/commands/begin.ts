@@ -1,6 +1,5 @@
 import { beginSession } from "../../session/begin.ts";
 import { UserError } from "../../error.ts";
-import { sessionInfo } from "../../session/list.ts";
 import { command } from "../command.ts";
 import { parseSource } from "./operands.ts";
 import { infoJson } from "./session-json.ts";
@@ -37,13 +36,15 @@ export const begin = command({
     8: "a file system is full",
   },
   json: infoJson,
-  run: ({ chroot }, options, common) => {
+  run: async ({ chroot }, options, common) => {
     const source = parseSource(chroot);
     if (source.kind === "session") {
       throw new UserError("usage", `@${source.id} is a session, not a chroot`, { hint: `fallthru run @${source.id}` });
     }
     const { record, warnings } = beginSession(source.name, sessionOptions(options));
     warn(warnings, common);
+    if (!common.json) return { data: { id: record.id } };
+    const { sessionInfo } = await import("../../session/list.ts");
     return { data: sessionInfo(record.id) };
   },
   text: ({ id }) => `${id}\n`,
