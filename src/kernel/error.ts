@@ -105,3 +105,14 @@ export function unless<T>(expected: readonly ErrnoName[], call: () => T): T | un
     throw error;
   }
 }
+
+let numbers: Map<ErrnoName, number> | undefined;
+
+/** The number that errnoName() names, for those who hand errors back to the kernel; undefined for what isn't one. */
+export function errnoNumber(name: ErrnoName): number | undefined {
+  numbers ??= new Map([
+    ...base.split(" ").map((known, index): [ErrnoName, number] => [known, index + 1]),
+    ...Object.entries(others).map(([number, known]): [ErrnoName, number] => [known, Number(number)]),
+  ]);
+  return numbers.get(name);
+}
