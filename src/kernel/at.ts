@@ -1,0 +1,246 @@
+import { AT, O, S, STATX_BASIC_STATS, STATX_SIZE } from "./abi/file.ts";
+import { errnoName, KernelError } from "./error.ts";
+import { lastErrno, native, type NativeFunction } from "./libc.ts";
+
+/**
+ * The calls of a hot path. Names are byte strings (one character, one byte), results numbers: negative is −errno,
+ * as the kernel itself has it, since an exception costs more than the call. Nothing is allocated: names and
+ * attributes go through buffers of this module, so a StatBuffer is read before the next call fills it.
+ */
+
+/** A name or path as bytes: each character is one byte (ISO 8859-1), so that any name is one string. */
+export type Name = string;
+
+const nameBuffers = [Buffer.alloc(8192), Buffer.alloc(8192)] as const;
+
+function put(slot: 0 | 1, name: Name): Buffer {
+  const buffer = nameBuffers[slot];
+  if (name.length > 8190) throw new KernelError({ syscall: "use name", path: "", errno: "ENAMETOOLONG" });
+  buffer[buffer.write(name, 0, "latin1")] = 0;
+  return buffer;
+}
+
+/** A C string of a byte string, for calls that aren't here. */
+export function bytesOf(name: Name): Buffer {
+  return Buffer.from(name, "latin1");
+}
+
+export function nameOf(bytes: Uint8Array): Name {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
+}
+
+const words = new Uint32Array(STATX_SIZE / 4);
+const statBytes = new Uint8Array(words.buffer);
+const view = new DataView(words.buffer);
+
+function word(at: number): number {
+  return words[at] ?? 0;
+}
+
+/** What the last statName() or statFd() that returned 0 has filled in: struct statx, include/uapi/linux/stat.h. */
+export const stat = {
+  get mode(): number {
+    return view.getUint16(28, true);
+  },
+  get type(): number {
+    return view.getUint16(28, true) & S.IFMT;
+  },
+  get nlink(): number {
+    return word(4);
+  },
+  get uid(): number {
+    return word(5);
+  },
+  get gid(): number {
+    return word(6);
+  },
+  get blksize(): number {
+    return word(1);
+  },
+  /** Exact below 2^53. */
+  get ino(): number {
+    return word(9) * 0x1_0000_0000 + word(8);
+  },
+  get inoHigh(): number {
+    return word(9);
+  },
+  get inoLow(): number {
+    return word(8);
+  },
+  get size(): number {
+    return word(11) * 0x1_0000_0000 + word(10);
+  },
+  get blocks(): number {
+    return word(13) * 0x1_0000_0000 + word(12);
+  },
+  get atime(): number {
+    return view.getInt32(68, true) * 0x1_0000_0000 + word(16);
+  },
+  get atimeNsec(): number {
+    return word(18);
+  },
+  get ctime(): number {
+    return view.getInt32(100, true) * 0x1_0000_0000 + word(24);
+  },
+  get ctimeNsec(): number {
+    return word(26);
+  },
+  get mtime(): number {
+    return view.getInt32(116, true) * 0x1_0000_0000 + word(28);
+  },
+  get mtimeNsec(): number {
+    return word(30);
+  },
+  get rdevMajor(): number {
+    return word(32);
+  },
+  get rdevMinor(): number {
+    return word(33);
+  },
+  /** Major and minor as one number, to be compared. */
+  get device(): number {
+    return word(34) * 0x10_0000 + word(35);
+  },
+  /** A character device 0:0: overlayfs's whiteout. */
+  get isWhiteoutDevice(): boolean {
+    return (view.getUint16(28, true) & S.IFMT) === S.IFCHR && word(32) === 0 && word(33) === 0;
+  },
+};
+
+function result(value: number): number {
+  return value === -1 ? -lastErrno() : value;
+}
+
+/** Throws what a call answered; for results that are errors to the caller too. */
+export function fail(syscall: string, name: Name, result: number): never {
+  throw new KernelError({ syscall, path: Buffer.from(name, "latin1"), errno: errnoName(-result) });
+}
+
+/** Passes a result on, or throws it. */
+export function must(syscall: string, name: Name, result: number): number {
+  return result < 0 ? fail(syscall, name, result) : result;
+}
+
+const statx_ = native("statx", "int", ["int", "void *", "int", "unsigned int", "void *"]);
+const openat_ = native("openat", "int", ["int", "void *", "int", "unsigned int"]);
+const close_ = native("close", "int", ["int"]);
+const mkdirat_ = native("mkdirat", "int", ["int", "void *", "unsigned int"]);
+const mknodat_ = native("mknodat", "int", ["int", "void *", "unsigned int", "uint64_t"]);
+const unlinkat_ = native("unlinkat", "int", ["int", "void *", "int"]);
+const renameat2_ = native("renameat2", "int", ["int", "void *", "int", "void *", "unsigned int"]);
+const linkat_ = native("linkat", "int", ["int", "void *", "int", "void *", "int"]);
+const symlinkat_ = native("symlinkat", "int", ["void *", "int", "void *"]);
+const readlinkat_ = native("readlinkat", "long", ["int", "void *", "void *", "size_t"]);
+const fchownat_ = native("fchownat", "int", ["int", "void *", "unsigned int", "unsigned int", "int"]);
+const fchmodat_ = native("fchmodat", "int", ["int", "void *", "unsigned int", "int"]);
+const utimensat_ = native("utimensat", "int", ["int", "void *", "void *", "int"]);
+
+/** Attributes of `name` below `dirfd`, a final link not followed, into `stat`. @see statx(2) */
+export function statName(dirfd: number, name: Name): number {
+  return result(statx_(dirfd, put(0, name), AT.SYMLINK_NOFOLLOW, STATX_BASIC_STATS, statBytes));
+}
+
+const empty = Buffer.alloc(1);
+
+/** Attributes of an open file, O_PATH too, into `stat`. */
+export function statFd(fd: number): number {
+  return result(statx_(fd, empty, AT.EMPTY_PATH, STATX_BASIC_STATS, statBytes));
+}
+
+/**
+ * Opens one name below `dirfd`. The name has no slash and isn't `..`, so that with O_NOFOLLOW nothing is left;
+ * layers are opened on mounts of their own, which have no mounts below them.
+ */
+export function openName(dirfd: number, name: Name, flags: number, mode = 0): number {
+  return result(openat_(dirfd, put(0, name), flags | O.CLOEXEC, mode));
+}
+
+export function closeFd(fd: number): void {
+  close_(fd);
+}
+
+export function mkdirName(dirfd: number, name: Name, mode: number): number {
+  return result(mkdirat_(dirfd, put(0, name), mode));
+}
+
+export function mknodName(dirfd: number, name: Name, mode: number, rdev: bigint): number {
+  return result(mknodat_(dirfd, put(0, name), mode, rdev));
+}
+
+export function unlinkName(dirfd: number, name: Name): number {
+  return result(unlinkat_(dirfd, put(0, name), 0));
+}
+
+export function rmdirName(dirfd: number, name: Name): number {
+  return result(unlinkat_(dirfd, put(0, name), AT.REMOVEDIR));
+}
+
+export function renameName(fromfd: number, from: Name, tofd: number, to: Name, flags: number): number {
+  return result(renameat2_(fromfd, put(0, from), tofd, put(1, to), flags));
+}
+
+export function linkName(fromfd: number, from: Name, tofd: number, to: Name): number {
+  return result(linkat_(fromfd, put(0, from), tofd, put(1, to), 0));
+}
+
+/** A name for an open file that has none (O_TMPFILE), or has lost all but open descriptors. */
+export function linkFd(fd: number, tofd: number, to: Name): number {
+  return result(linkat_(AT.FDCWD, put(0, fdPath(fd)), tofd, put(1, to), AT.SYMLINK_FOLLOW));
+}
+
+export function symlinkName(target: Name, dirfd: number, name: Name): number {
+  return result(symlinkat_(put(0, target), dirfd, put(1, name)));
+}
+
+const linkBuffer = Buffer.alloc(4096);
+
+/** @returns the target as a fresh buffer, or −errno */
+export function readlinkName(dirfd: number, name: Name): Buffer | number {
+  const length = result(readlinkat_(dirfd, put(0, name), linkBuffer, linkBuffer.length));
+  return length < 0 ? length : Buffer.from(linkBuffer.subarray(0, length));
+}
+
+export const KEEP_ID = 0xffffffff;
+
+/** Of a symbolic link itself too; an empty name means the open file. KEEP_ID leaves an id as it is. */
+export function chownName(dirfd: number, name: Name, uid: number, gid: number): number {
+  const flags = AT.SYMLINK_NOFOLLOW | (name === "" ? AT.EMPTY_PATH : 0);
+  return result(fchownat_(dirfd, put(0, name), uid, gid, flags));
+}
+
+/** Follows a final link: know what the name is. An empty name means the open file, O_PATH too. */
+export function chmodName(dirfd: number, name: Name, mode: number): number {
+  if (name === "") return result(fchmodat_(AT.FDCWD, put(0, fdPath(dirfd)), mode & 0o7777, 0));
+  return result(fchmodat_(dirfd, put(0, name), mode & 0o7777, 0));
+}
+
+/** A file's time: seconds and nanoseconds, "now", or "keep". */
+export type Time = "now" | "keep" | { readonly seconds: number; readonly nsec: number };
+
+const timesBuffer = Buffer.alloc(32);
+const UTIME_NOW = 0x3fffffffn;
+const UTIME_OMIT = 0x3ffffffen;
+
+function putTime(at: number, time: Time): void {
+  timesBuffer.writeBigInt64LE(typeof time === "string" ? 0n : BigInt(time.seconds), at);
+  const nsec = time === "now" ? UTIME_NOW : time === "keep" ? UTIME_OMIT : BigInt(time.nsec);
+  timesBuffer.writeBigInt64LE(nsec, at + 8);
+}
+
+/** Of a symbolic link itself too; an empty name means the open file. @see utimensat(2) */
+export function utimesName(dirfd: number, name: Name, atime: Time, mtime: Time): number {
+  putTime(0, atime);
+  putTime(16, mtime);
+  if (name === "") return result(utimensat_(AT.FDCWD, put(0, fdPath(dirfd)), timesBuffer, 0));
+  return result(utimensat_(dirfd, put(0, name), timesBuffer, AT.SYMLINK_NOFOLLOW));
+}
+
+/** A path that means the open file itself, for calls that take only paths. */
+export function fdPath(fd: number): Name {
+  return `/proc/self/fd/${fd}`;
+}
+
+/** A native function whose −1 becomes −errno. */
+export function raw(call: NativeFunction): NativeFunction {
+  return (...args) => result(call(...args));
+}

@@ -1,0 +1,28 @@
+import type { Name } from "../../kernel/at.ts";
+
+/** What a directory says of itself in its marks. */
+export interface DirectoryMarks {
+  /** Nothing below it merges into it. */
+  readonly isOpaque: boolean;
+  /** Files in it may be whiteouts by an attribute. */
+  readonly hasMarkedWhiteouts: boolean;
+  /** Where it lies in the layers below: a name, or a path from the root. */
+  readonly redirect: Name | undefined;
+  /** Some of its entries have come from below: they may have marks of their own. */
+  readonly isImpure: boolean;
+  readonly hasDefaultAcl: boolean;
+}
+
+/** How a layer spells what isn't content: whiteouts, opaque directories, and the names that it keeps to itself. */
+export interface Dialect {
+  readonly name: "overlay" | "overlay-user" | "aufs";
+  /** Where marks are attributes: their prefix, `trusted.overlay.` or `user.overlay.`. */
+  readonly prefix: Name | undefined;
+  /** Reads the marks of an open directory. @throws {KernelError} for any errno but "none" */
+  readMarks(dirfd: number): DirectoryMarks;
+  /** The entry of the same directory that, when there is one, deletes `name`; undefined: the name itself says it. */
+  whiteoutName(name: Name): Name | undefined;
+  /** Whether the name is the dialect's own: never shown, never looked up, refused to be made. */
+  isReserved(name: Name): boolean;
+  makeWhiteout(dirfd: number, name: Name): number;
+}

@@ -1,0 +1,103 @@
+import { E } from "../../kernel/abi/errno.ts";
+import { S } from "../../kernel/abi/file.ts";
+import { fail, mknodName, type Name } from "../../kernel/at.ts";
+import { attributeName, getXattr, getXattrOfFd, listXattrs, listXattrsOfFd } from "../../kernel/io.ts";
+import type { Dialect, DirectoryMarks } from "./dialect.ts";
+
+/** The attributes that overlayfs writes, by what follows the prefix; values as in Documentation/filesystems/overlayfs.rst. */
+export interface OverlayMarks {
+  readonly opaque: Uint8Array;
+  readonly redirect: Uint8Array;
+  readonly origin: Uint8Array;
+  readonly impure: Uint8Array;
+  readonly nlink: Uint8Array;
+  readonly metacopy: Uint8Array;
+  readonly whiteout: Uint8Array;
+  readonly upper: Uint8Array;
+}
+
+export function overlayMarks(prefix: Name): OverlayMarks {
+  const mark = (name: string): Uint8Array => attributeName(prefix + name);
+  return {
+    opaque: mark("opaque"),
+    redirect: mark("redirect"),
+    origin: mark("origin"),
+    impure: mark("impure"),
+    nlink: mark("nlink"),
+    metacopy: mark("metacopy"),
+    whiteout: mark("whiteout"),
+    upper: mark("upper"),
+  };
+}
+
+const value = Buffer.alloc(65536);
+
+/** A mark of `name` below `dirfd` (of the open file itself with an empty name), or undefined where it has none. */
+export function readMark(dirfd: number, name: Name, mark: Uint8Array): Buffer | undefined {
+  const length = getXattr(dirfd, name, mark, value);
+  if (length >= 0) return Buffer.from(value.subarray(0, length));
+  if (length === -E.NODATA || length === -E.OPNOTSUPP) return undefined;
+  return fail("getxattr", name, length);
+}
+
+/** Whether the file system says that there is no such attribute, or none at all. */
+export function isNoAttribute(result: number): boolean {
+  return result === -E.NODATA || result === -E.OPNOTSUPP;
+}
+
+const none: DirectoryMarks = { isOpaque: false, hasMarkedWhiteouts: false, redirect: undefined, isImpure: false, hasDefaultAcl: false };
+
+/** overlayfs's own format: a character device 0:0 deletes; directories say the rest in attributes. */
+export class OverlayDialect implements Dialect {
+  readonly name: "overlay" | "overlay-user";
+  readonly prefix: Name;
+  readonly marks: OverlayMarks;
+
+  constructor(prefix: "trusted.overlay." | "user.overlay.") {
+    this.name = prefix === "user.overlay." ? "overlay-user" : "overlay";
+    this.prefix = prefix;
+    this.marks = overlayMarks(prefix);
+  }
+
+  readMarks(dirfd: number): DirectoryMarks {
+    let length = listXattrsOfFd(dirfd, value);
+    if (length === -E.BADF) length = listXattrs(dirfd, "", value); // opened as O_PATH
+    if (length === 0 || isNoAttribute(length)) return none;
+    if (length < 0) return fail("listxattr", "", length);
+    const list = `\0${value.toString("latin1", 0, length)}`;
+    const has = (name: Name): boolean => list.includes(`\0${name}\0`);
+    const opaque = has(`${this.prefix}opaque`) ? readMark(dirfd, "", this.marks.opaque)?.toString("latin1") : undefined;
+    return {
+      isOpaque: opaque === "y",
+      hasMarkedWhiteouts: opaque === "x",
+      redirect: has(`${this.prefix}redirect`) ? readMark(dirfd, "", this.marks.redirect)?.toString("latin1") : undefined,
+      isImpure: has(`${this.prefix}impure`),
+      hasDefaultAcl: has("system.posix_acl_default"),
+    };
+  }
+
+  whiteoutName(): undefined {
+    return undefined;
+  }
+
+  isReserved(): boolean {
+    return false;
+  }
+
+  makeWhiteout(dirfd: number, name: Name): number {
+    return mknodName(dirfd, name, S.IFCHR, 0n);
+  }
+}
+
+/** Whether an empty regular file is a whiteout by its attribute. */
+export function isMarkedWhiteout(dirfd: number, name: Name, marks: OverlayMarks): boolean {
+  return readMark(dirfd, name, marks.whiteout) !== undefined;
+}
+
+/** As readMark(), of a file that is open for reading or writing. */
+export function readMarkOfFd(fd: number, mark: Uint8Array): Buffer | undefined {
+  const length = getXattrOfFd(fd, mark, value);
+  if (length >= 0) return Buffer.from(value.subarray(0, length));
+  if (isNoAttribute(length)) return undefined;
+  return fail("getxattr", "", length);
+}

@@ -1,0 +1,41 @@
+import { E } from "../kernel/abi/errno.ts";
+import { S } from "../kernel/abi/file.ts";
+import { fail, must, type Name, stat, statName } from "../kernel/at.ts";
+import type { DirectoryMarks } from "./dialect/dialect.ts";
+import { isMarkedWhiteout, OverlayDialect } from "./dialect/overlay.ts";
+import { LayerDirectory, openDirectoryName } from "./directory.ts";
+
+/**
+ * What one name means in one directory of one layer, and so whether the search goes on below it.
+ * `present`: `stat` holds its attributes until the next call.
+ */
+export type Presence = "absent" | "present" | "whiteout";
+
+export function probe(directory: LayerDirectory, name: Name): Presence {
+  const dialect = directory.layer.dialect;
+  const whiteout = dialect.whiteoutName(name);
+  if (whiteout !== undefined && statName(directory.fd, whiteout) === 0) return "whiteout";
+  if (dialect.isReserved(name)) return "absent";
+  const result = statName(directory.fd, name);
+  if (result === -E.NOENT || result === -E.NAMETOOLONG) return "absent";
+  if (result < 0) return fail("stat", `${directory.path}/${name}`, result);
+  if (stat.isWhiteoutDevice) return "whiteout";
+  if (!directory.hasMarkedWhiteouts || stat.type !== S.IFREG || stat.size !== 0) return "present";
+  if (dialect instanceof OverlayDialect && isMarkedWhiteout(directory.fd, name, dialect.marks)) return "whiteout";
+  must("stat", name, statName(directory.fd, name));
+  return "present";
+}
+
+export interface OpenedDirectory {
+  readonly directory: LayerDirectory;
+  readonly marks: DirectoryMarks;
+}
+
+/** Opens a directory that probe() has found, and reads its marks. A link that has taken its place is an error. */
+export function openMarked(parent: LayerDirectory, name: Name): OpenedDirectory {
+  const fd = must("open", name, openDirectoryName(parent.fd, name));
+  const directory = new LayerDirectory(parent.layer, parent, name, fd);
+  const marks = parent.layer.dialect.readMarks(fd);
+  directory.hasMarkedWhiteouts = marks.hasMarkedWhiteouts;
+  return { directory, marks };
+}

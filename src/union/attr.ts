@@ -1,0 +1,124 @@
+import { E } from "../kernel/abi/errno.ts";
+import { S } from "../kernel/abi/file.ts";
+import {
+  chmodName,
+  chownName,
+  closeFd,
+  fail,
+  KEEP_ID,
+  must,
+  type Name,
+  openName,
+  stat,
+  statName,
+  type Time,
+  utimesName,
+} from "../kernel/at.ts";
+import { O } from "../kernel/abi/file.ts";
+import { truncateFd } from "../kernel/io.ts";
+import { copyUp } from "./copyup.ts";
+import { type Core, locate, place, statPlace } from "./core.ts";
+import type { Inode } from "./inode.ts";
+
+/** What stat(2) says; times are seconds and nanoseconds, `blocks` of 512 bytes. All numbers are exact. */
+export interface UnionAttr {
+  readonly ino: number;
+  readonly mode: number;
+  readonly nlink: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly rdevMajor: number;
+  readonly rdevMinor: number;
+  readonly size: number;
+  readonly blocks: number;
+  readonly blksize: number;
+  readonly atime: number;
+  readonly atimeNsec: number;
+  readonly mtime: number;
+  readonly mtimeNsec: number;
+  readonly ctime: number;
+  readonly ctimeNsec: number;
+}
+
+/** One statx(2), or two for a file whose content and attributes are in different layers. */
+export function attrOf(core: Core, inode: Inode): UnionAttr {
+  const blocks = inode.isMetacopy ? contentBlocks(inode) : -1;
+  locate(core, inode);
+  must("stat", place.name, statPlace());
+  return {
+    ino: inode.ino,
+    mode: stat.mode,
+    nlink: nlinkOf(inode),
+    uid: stat.uid,
+    gid: stat.gid,
+    rdevMajor: stat.rdevMajor,
+    rdevMinor: stat.rdevMinor,
+    size: stat.size,
+    blocks: blocks < 0 ? stat.blocks : blocks,
+    blksize: stat.blksize,
+    atime: stat.atime,
+    atimeNsec: stat.atimeNsec,
+    mtime: stat.mtime,
+    mtimeNsec: stat.mtimeNsec,
+    ctime: stat.ctime,
+    ctimeNsec: stat.ctimeNsec,
+  };
+}
+
+function contentBlocks(inode: Inode): number {
+  const directory = inode.dataDir;
+  if (directory === undefined || statName(directory.fd, inode.dataName) < 0) return -1;
+  return stat.blocks;
+}
+
+/** What `stat` holds, as the union counts it: a directory that merges has 1, which says nothing of subdirectories. */
+function nlinkOf(inode: Inode): number {
+  if (inode.isDead) return inode.links.length > 0 ? stat.nlink : 0;
+  if (inode.isDirectory) return inode.isMerged ? 1 : stat.nlink;
+  return inode.indexEntry === undefined ? stat.nlink : Math.max(0, stat.nlink + inode.nlinkExcess);
+}
+
+export interface AttrChange {
+  readonly mode?: number;
+  readonly uid?: number;
+  readonly gid?: number;
+  readonly size?: number;
+  readonly atime?: Time;
+  readonly mtime?: Time;
+}
+
+/** Changes attributes, all or those given; a lower file's are copied up first, its content only for a new size. */
+export function setAttr(core: Core, inode: Inode, change: AttrChange, openFd = -1): void {
+  if (change.size !== undefined) setSize(core, inode, change.size, openFd);
+  copyUp(core, inode, { content: "leave" });
+  locate(core, inode);
+  const { fd, name } = place;
+  if (change.uid !== undefined || change.gid !== undefined) {
+    must("chown", inode.path, chownName(fd, name, change.uid ?? KEEP_ID, change.gid ?? KEEP_ID));
+  }
+  if (change.mode !== undefined) setMode(inode, fd, name, change.mode);
+  if (change.atime !== undefined || change.mtime !== undefined) {
+    must("utimes", inode.path, utimesName(fd, name, change.atime ?? "keep", change.mtime ?? "keep"));
+  }
+}
+
+function setMode(inode: Inode, fd: number, name: Name, mode: number): void {
+  if (inode.type === S.IFLNK) fail("chmod", inode.path, -E.OPNOTSUPP);
+  must("chmod", inode.path, chmodName(fd, name, mode));
+}
+
+function setSize(core: Core, inode: Inode, size: number, openFd: number): void {
+  if (inode.isDirectory) fail("truncate", inode.path, -E.ISDIR);
+  if (inode.type !== S.IFREG) fail("truncate", inode.path, -E.INVAL);
+  copyUp(core, inode, { content: "copy", upTo: size });
+  if (openFd >= 0) {
+    must("truncate", inode.path, truncateFd(openFd, size));
+    return;
+  }
+  locate(core, inode);
+  const path = place.name === "" ? `/proc/self/fd/${place.fd}` : place.name;
+  const fd = must("open", inode.path, openName(place.fd, path, O.WRONLY | (place.name === "" ? 0 : O.NOFOLLOW)));
+  const result = truncateFd(fd, size);
+  closeFd(fd);
+  must("truncate", inode.path, result);
+}

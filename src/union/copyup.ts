@@ -1,0 +1,231 @@
+import { E } from "../kernel/abi/errno.ts";
+import { O, RENAME_NOREPLACE, S } from "../kernel/abi/file.ts";
+import { closeFd, fail, linkName, must, type Name, openName, renameName, stat, statFd, type Time, unlinkName, utimesName } from "../kernel/at.ts";
+import { attributeName, getXattr, removeXattr, setXattrOf } from "../kernel/io.ts";
+import { type Content, type Copied, copyEntry, fillFile } from "../layer/copyup.ts";
+import { readMark } from "../layer/dialect/overlay.ts";
+import { LayerDirectory } from "../layer/directory.ts";
+import { encodeOrigin, indexName } from "../layer/handle.ts";
+import { type Core, locate, place, statIno, statPlace, type Writable, writable } from "./core.ts";
+import type { Inode, Link } from "./inode.ts";
+
+/** "leave": its content may stay below. `upTo`: no more of it than so many bytes is wanted. */
+export interface CopyUpWish {
+  readonly content: "leave" | "copy";
+  readonly upTo?: number;
+}
+
+/** Makes an inode one of the upper, so that it can be changed. It keeps its st_ino, and all its names. */
+export function copyUp(core: Core, inode: Inode, wish: CopyUpWish): void {
+  const upper = writable(core);
+  if (inode.isDirectory) {
+    copyUpDirectory(core, upper, inode);
+  } else if (!inode.hasUpper) {
+    copyUpFile(core, upper, inode, wish);
+  } else if (inode.isMetacopy && wish.content === "copy") {
+    copyUpContent(core, upper, inode, wish.upTo ?? Infinity);
+  }
+}
+
+const yes = Buffer.from("y");
+
+/** Marks a directory of the upper that is to hold what came from below. */
+export function markImpure(upper: Writable, directory: Inode): void {
+  if (directory.isImpure || directory.upperDir === undefined) return;
+  must("mark", directory.path, setXattrOf(directory.upperDir.fd, "", upper.dialect.marks.impure, yes));
+  directory.isImpure = true;
+}
+
+/** Marks a directory of the upper: nothing below merges into it. */
+export function markOpaque(upper: Writable, dirfd: number, name: Name): void {
+  must("mark", name, setXattrOf(dirfd, name, upper.dialect.marks.opaque, yes));
+}
+
+/** overlayfs's marks are each layer's own; those that were written through a union (overlay.overlay.) go along. */
+export function isPrivateMark(upper: Writable, attribute: Name): boolean {
+  const { prefix } = upper.dialect;
+  return attribute.startsWith(prefix) && !attribute.startsWith(`${prefix}overlay.`);
+}
+
+const defaultAcl = attributeName("system.posix_acl_default");
+
+function copyUpDirectory(core: Core, upper: Writable, inode: Inode): void {
+  if (inode.upperDir !== undefined) return;
+  const [link, lower] = [inode.links[0], inode.lowerDirs[0]];
+  if (link === undefined || lower === undefined) return fail("copy up", inode.path, -E.STALE);
+  copyUpDirectory(core, upper, link.parent);
+  markImpure(upper, link.parent);
+  const temporary = upper.work.withTemporary((name) => {
+    const to = { fd: upper.work.fd, name };
+    copyEntry({ fd: lower.fd, name: "" }, to, undefined, (attribute) => isPrivateMark(upper, attribute), () =>
+      markOrigin(upper, lower, "", to.fd, name),
+    );
+  });
+  putInPlace(upper, link, temporary);
+  const directory = new LayerDirectory(upper.layer, link.parent.upperDir, link.name);
+  inode.upperDir = directory;
+  inode.hasDefaultAcl = getXattr(directory.fd, "", defaultAcl, empty) > 0;
+}
+
+const empty = new Uint8Array(0);
+
+function markOrigin(upper: Writable, lower: LayerDirectory, lowerName: Name, tofd: number, to: Name): void {
+  const origin = encodeOrigin(lower.layer.fileSystem, lower.fd, lowerName) ?? empty;
+  const result = setXattrOf(tofd, to, upper.dialect.marks.origin, origin);
+  // user.* can't be on links and devices.
+  if (result < 0 && result !== -E.PERM && result !== -E.OPNOTSUPP) fail("mark", to, result);
+}
+
+/** Renames what was made to its name in the upper; the directory's times stay as they were. */
+function putInPlace(upper: Writable, link: Link, temporary: Name): void {
+  const directory = link.parent.upperDir;
+  if (directory === undefined) return fail("copy up", link.name, -E.STALE);
+  const times = timesOf(directory);
+  const result = renameName(upper.work.fd, temporary, directory.fd, link.name, RENAME_NOREPLACE);
+  if (result < 0) {
+    upper.work.discard(temporary);
+    fail("copy up", link.name, result);
+  }
+  utimesName(directory.fd, "", times.atime, times.mtime);
+  link.isUpper = true;
+}
+
+function timesOf(directory: LayerDirectory): { atime: Time; mtime: Time } {
+  must("stat", directory.name, statFd(directory.fd));
+  return { atime: { seconds: stat.atime, nsec: stat.atimeNsec }, mtime: { seconds: stat.mtime, nsec: stat.mtimeNsec } };
+}
+
+function copyUpFile(core: Core, upper: Writable, inode: Inode, wish: CopyUpWish): void {
+  const lower = inode.lowerDir;
+  if (lower === undefined) return fail("copy up", inode.path, -E.STALE);
+  const link = inode.links[0];
+  if (link !== undefined) {
+    copyUpDirectory(core, upper, link.parent);
+    markImpure(upper, link.parent);
+  }
+  must("stat", inode.path, statLower(core, inode));
+  const isLinked = stat.nlink > 1;
+  const leaves = wish.content === "leave" && core.useMetacopy && inode.type === S.IFREG && stat.size > 0 && link !== undefined;
+  const data: Content = { fd: (inode.dataDir ?? lower).fd, name: inode.dataDir === undefined ? inode.lowerName : inode.dataName, upTo: wish.upTo ?? Infinity };
+  const origin = encodeOrigin(lower.layer.fileSystem, lower.fd, inode.lowerName);
+  const indexed = isLinked && link !== undefined && upper.index !== undefined && origin !== undefined;
+  let copied: Copied | undefined;
+  const temporary = upper.work.withTemporary((name) => {
+    const from = { fd: lower.fd, name: inode.lowerName };
+    const to = { fd: upper.work.fd, name };
+    copied = copyEntry(from, to, leaves ? undefined : data, (attribute) => isPrivateMark(upper, attribute), () => {
+      if (!isLinked || indexed) markOrigin(upper, lower, inode.lowerName, to.fd, name);
+      if (leaves) must("mark", name, setXattrOf(to.fd, name, upper.dialect.marks.metacopy, empty));
+    });
+  });
+  inode.isMetacopy = leaves;
+  if (leaves && inode.dataDir === undefined) {
+    inode.dataDir = lower;
+    inode.dataName = inode.lowerName;
+  }
+  if (link === undefined) keepNameless(core, upper, inode, temporary);
+  else if (indexed && copied !== undefined) placeInIndex(core, upper, inode, link, temporary, indexName(origin), copied);
+  else putInPlace(upper, link, temporary);
+  finishFile(core, upper, inode);
+}
+
+function statLower(core: Core, inode: Inode): number {
+  locate(core, inode);
+  return statPlace();
+}
+
+function finishFile(core: Core, upper: Writable, inode: Inode): void {
+  inode.hasUpper = true;
+  inode.hasOriginMark = true;
+  must("stat", inode.path, statLower(core, inode));
+  inode.upperIno = statIno(core, upper.layer.fileSystem);
+  if (inode.indexEntry !== undefined) upper.index?.set(inode.ino, inode.indexEntry, inode.upperIno);
+}
+
+/** A file without a name, which is open: so is its copy. */
+function keepNameless(core: Core, upper: Writable, inode: Inode, temporary: Name): void {
+  inode.pin = must("open", temporary, openName(upper.work.fd, temporary, O.PATH | O.NOFOLLOW));
+  upper.work.discard(temporary);
+}
+
+function placeInIndex(core: Core, upper: Writable, inode: Inode, link: Link, temporary: Name, entry: Name, copied: Copied): void {
+  const index = upper.index;
+  if (index === undefined) return;
+  const result = renameName(upper.work.fd, temporary, index.fd, entry, RENAME_NOREPLACE);
+  if (result < 0) {
+    upper.work.discard(temporary);
+    fail("index", link.name, result);
+  }
+  inode.indexEntry = entry;
+  inode.hasUpper = true;
+  inode.nlinkExcess = copied.nlink - 1;
+  linkUp(core, inode, link);
+}
+
+/** Gives an indexed inode that is in the upper the name there too that it has in a lower. */
+export function linkUp(core: Core, inode: Inode, link: Link): void {
+  const upper = writable(core);
+  if (link.isUpper || upper.index === undefined || inode.indexEntry === undefined) return;
+  copyUpDirectory(core, upper, link.parent);
+  markImpure(upper, link.parent);
+  const directory = link.parent.upperDir;
+  if (directory === undefined) return fail("link", link.name, -E.STALE);
+  const times = timesOf(directory);
+  writeNlink(upper, inode);
+  must("link", link.name, linkName(upper.index.fd, inode.indexEntry, directory.fd, link.name));
+  utimesName(directory.fd, "", times.atime, times.mtime);
+  link.isUpper = true;
+  inode.nlinkExcess -= 1; // the upper has one more, the union has not
+  writeNlink(upper, inode);
+}
+
+function writeNlink(upper: Writable, inode: Inode): void {
+  if (upper.index === undefined || inode.indexEntry === undefined) return;
+  const text = Buffer.from(`U${inode.nlinkExcess < 0 ? "" : "+"}${inode.nlinkExcess}`);
+  must("mark", inode.path, setXattrOf(upper.index.fd, inode.indexEntry, upper.dialect.marks.nlink, text));
+}
+
+/** Before one of its names goes: a lower file with several names is indexed, and this name with it. */
+export function prepareUnlink(core: Core, inode: Inode, link: Link): void {
+  const upper = writable(core);
+  if (inode.isDirectory || upper.index === undefined) return;
+  if (!inode.hasUpper) {
+    must("stat", inode.path, statLower(core, inode));
+    if (stat.nlink > 1) copyUp(core, inode, { content: "leave" });
+  }
+  linkUp(core, inode, link);
+}
+
+/** After the last name of an indexed inode has gone: so does its entry. */
+export function dropFromIndex(core: Core, inode: Inode): void {
+  const index = core.upper?.index;
+  if (index === undefined || inode.indexEntry === undefined) return;
+  unlinkName(index.fd, inode.indexEntry);
+  index.delete(inode.ino);
+  inode.indexEntry = undefined;
+}
+
+const capability = attributeName("security.capability");
+
+/** The second half of a copy-up of attributes alone. Capabilities, which writing takes away, stay. */
+function copyUpContent(core: Core, upper: Writable, inode: Inode, upTo: number): void {
+  const source = inode.dataDir;
+  if (source === undefined) return fail("copy up", inode.path, -E.IO);
+  locate(core, inode);
+  const { fd: dirfd, name } = place;
+  const kept = readMark(dirfd, name, capability);
+  must("stat", inode.path, statPlace());
+  const mtime = { seconds: stat.mtime, nsec: stat.mtimeNsec };
+  const length = Math.min(upTo, stat.size);
+  const path = name === "" ? `/proc/self/fd/${dirfd}` : name;
+  const fd = must("open", inode.path, openName(dirfd, path, O.WRONLY | (name === "" ? 0 : O.NOFOLLOW)));
+  try {
+    fillFile(fd, { fd: source.fd, name: inode.dataName, upTo: length });
+  } finally {
+    closeFd(fd);
+  }
+  if (kept !== undefined) must("setxattr", name, setXattrOf(dirfd, name, capability, kept));
+  must("utimes", name, utimesName(dirfd, name, "keep", mtime));
+  must("mark", name, removeXattr(dirfd, name, upper.dialect.marks.metacopy));
+  inode.isMetacopy = false;
+}

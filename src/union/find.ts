@@ -1,0 +1,244 @@
+import { S } from "../kernel/abi/file.ts";
+import { E } from "../kernel/abi/errno.ts";
+import { fail, type Name, stat } from "../kernel/at.ts";
+import { OverlayDialect, readMark } from "../layer/dialect/overlay.ts";
+import { LayerDirectory } from "../layer/directory.ts";
+import type { Layer } from "../layer/layer.ts";
+import { openMarked, probe } from "../layer/probe.ts";
+import { bad, type Core, encodeIno, statIno } from "./core.ts";
+import type { Inode } from "./inode.ts";
+import { resolveOrigin } from "./origin.ts";
+import { follow, type Search, walkToParent } from "./redirect.ts";
+
+/** What a name leads to in the layers: the files and directories that make up one inode of the union. */
+export interface Found {
+  type: number;
+  ino: number;
+  /** The upper's own number, for when `ino` is taken. */
+  upperIno: number;
+  hasUpper: boolean;
+  upperDir: LayerDirectory | undefined;
+  lowerDirs: LayerDirectory[];
+  lowerDir: LayerDirectory | undefined;
+  lowerName: Name;
+  /** Of the topmost lower. */
+  lowerIno: number;
+  lowerNlink: number;
+  isMetacopy: boolean;
+  dataDir: LayerDirectory | undefined;
+  dataName: Name;
+  isImpure: boolean;
+  hasDefaultAcl: boolean;
+  redirect: Name | undefined;
+  indexEntry: Name | undefined;
+  nlinkExcess: number;
+  /** The name stands in the upper. */
+  isUpperName: boolean;
+  /** The upper file says that it was copied up. */
+  hasOriginMark: boolean;
+}
+
+function nothing(): Found {
+  return {
+    type: 0,
+    ino: 0,
+    upperIno: 0,
+    hasUpper: false,
+    upperDir: undefined,
+    lowerDirs: [],
+    lowerDir: undefined,
+    lowerName: "",
+    lowerIno: 0,
+    lowerNlink: 0,
+    isMetacopy: false,
+    dataDir: undefined,
+    dataName: "",
+    isImpure: false,
+    hasDefaultAcl: false,
+    redirect: undefined,
+    indexEntry: undefined,
+    nlinkExcess: 0,
+    isUpperName: false,
+    hasOriginMark: false,
+  };
+}
+
+/** Looks a name up in the layers of a directory; undefined: it isn't there, or deleted. */
+export function find(core: Core, parent: Inode, name: Name): Found | undefined {
+  const found = nothing();
+  const search: Search = { target: name, isStopped: false };
+  if (parent.upperDir !== undefined) {
+    const presence = probe(parent.upperDir, name);
+    if (presence === "whiteout") return undefined;
+    if (presence === "present") takeUpper(core, parent, parent.upperDir, name, found, search);
+  }
+  findLowers(core, parent.lowerDirs, found, search);
+  if (found.type === 0) return undefined;
+  if (found.isMetacopy && found.dataDir === undefined) bad(core, "attributes of a file whose content is nowhere", `${parent.path}/${name}`);
+  if (found.type === S.IFDIR) {
+    found.ino = found.lowerDirs.length > 0 ? found.lowerIno : found.upperIno;
+  } else {
+    if (!found.hasUpper) takeFromIndex(core, found);
+    if (found.ino === 0) found.ino = found.hasUpper ? found.upperIno : found.lowerIno;
+  }
+  return found;
+}
+
+function takeUpper(core: Core, parent: Inode, dir: LayerDirectory, name: Name, found: Found, search: Search): void {
+  found.type = stat.type;
+  found.upperIno = statIno(core, dir.layer.fileSystem);
+  found.isUpperName = true;
+  if (found.type !== S.IFDIR) {
+    found.hasUpper = true;
+    search.isStopped = true;
+    if (parent.isImpure) takeUpperMarks(core, dir.fd, name, found, search);
+    return;
+  }
+  if (core.traps.has(found.upperIno)) fail("look up", name, -E.LOOP);
+  const { directory, marks } = openMarked(dir, name);
+  found.upperDir = directory;
+  found.isImpure = marks.isImpure;
+  found.hasDefaultAcl = marks.hasDefaultAcl;
+  found.redirect = marks.redirect;
+  if (marks.isOpaque) search.isStopped = true;
+  else if (marks.redirect !== undefined) follow(core, search, marks.redirect, "", "");
+}
+
+/** An upper file that came from below says so: which inode it was, and whether its content is still there. */
+function takeUpperMarks(core: Core, dirfd: number, name: Name, found: Found, search: Search): void {
+  const upper = core.upper;
+  if (upper === undefined) return;
+  const upperNlink = stat.nlink;
+  const { marks } = upper.dialect;
+  const originMark = readMark(dirfd, name, marks.origin);
+  found.hasOriginMark = originMark !== undefined;
+  const origin = originMark === undefined || originMark.length === 0 ? undefined : resolveOrigin(core, originMark);
+  if (origin !== undefined && (origin.type ?? found.type) === found.type) {
+    const entry = upper.index?.get(origin.ino);
+    if (entry !== undefined && entry.upperIno === found.upperIno) {
+      found.indexEntry = entry.name;
+      found.nlinkExcess = readNlinkExcess(dirfd, name, marks.nlink, upperNlink, origin.nlink);
+      found.ino = origin.ino;
+    } else if (origin.nlink <= 1) {
+      found.ino = origin.ino;
+    }
+  }
+  takeMetacopy(core, dirfd, name, found, search);
+}
+
+function takeMetacopy(core: Core, dirfd: number, name: Name, found: Found, search: Search): void {
+  const marks = core.upper?.dialect.marks;
+  if (marks === undefined || found.type !== S.IFREG || readMark(dirfd, name, marks.metacopy) === undefined) return;
+  found.isMetacopy = true;
+  found.redirect = readMark(dirfd, name, marks.redirect)?.toString("latin1");
+  search.isStopped = false;
+  if (found.redirect !== undefined) follow(core, search, found.redirect, "", "");
+}
+
+/** The mark `nlink`: the union's count relative to the upper's or the lower's, fs/overlayfs/inode.c. */
+function readNlinkExcess(dirfd: number, name: Name, mark: Uint8Array, upperNlink: number, lowerNlink: number): number {
+  const text = readMark(dirfd, name, mark)?.toString("latin1") ?? "";
+  const match = /^([UL])([+-]\d+)/.exec(text);
+  if (match === null) return -1; // the index's own name doesn't count
+  return Number(match[2]) + (match[1] === "U" ? 0 : lowerNlink - upperNlink);
+}
+
+/** A lower file with several names, one of which was copied up, is that copy. */
+function takeFromIndex(core: Core, found: Found): void {
+  const upper = core.upper;
+  if (upper?.index === undefined || found.lowerNlink <= 1) return;
+  const entry = upper.index.get(found.lowerIno);
+  if (entry === undefined) return;
+  const { fd } = upper.index;
+  if (probe(upper.index.directory, entry.name) !== "present" || stat.type !== found.type) {
+    bad(core, "an index entry that isn't what it stands for", entry.name);
+  }
+  found.hasUpper = true;
+  found.hasOriginMark = true;
+  found.upperIno = statIno(core, upper.layer.fileSystem);
+  found.indexEntry = entry.name;
+  found.ino = found.lowerIno;
+  found.nlinkExcess = readNlinkExcess(fd, entry.name, upper.dialect.marks.nlink, stat.nlink, found.lowerNlink);
+  if (found.type !== S.IFREG || readMark(fd, entry.name, upper.dialect.marks.metacopy) === undefined) return;
+  found.isMetacopy = true;
+  found.redirect = readMark(fd, entry.name, upper.dialect.marks.redirect)?.toString("latin1");
+  if (found.dataDir === undefined) {
+    found.dataDir = found.lowerDir;
+    found.dataName = found.lowerName;
+  }
+}
+
+function findLowers(core: Core, parentDirs: readonly LayerDirectory[], found: Found, search: Search): void {
+  let at = 0;
+  let layerIndex = 0;
+  while (!search.isStopped) {
+    if (search.target.startsWith("/")) {
+      const layer: Layer | undefined = core.lowers[layerIndex++];
+      if (layer === undefined) return;
+      const parent = walkToParent(core, layer, search);
+      if (parent !== undefined) takeLower(core, parent.directory, parent.name, found, search);
+    } else {
+      const directory = parentDirs[at++];
+      if (directory === undefined) return;
+      layerIndex = directory.layer.index;
+      takeLower(core, directory, search.target, found, search);
+    }
+  }
+}
+
+function takeLower(core: Core, dir: LayerDirectory, name: Name, found: Found, search: Search): void {
+  const presence = probe(dir, name);
+  if (presence === "absent") return;
+  if (presence === "whiteout") {
+    search.isStopped = true;
+    return;
+  }
+  const isFirst = found.lowerDirs.length === 0 && found.lowerDir === undefined;
+  if (isFirst) found.lowerIno = statIno(core, dir.layer.fileSystem);
+  if (stat.type === S.IFDIR) takeLowerDirectory(core, dir, name, found, search);
+  else takeLowerFile(core, dir, name, found, search);
+}
+
+function takeLowerDirectory(core: Core, dir: LayerDirectory, name: Name, found: Found, search: Search): void {
+  if (found.type !== 0 && found.type !== S.IFDIR) {
+    search.isStopped = true;
+    return;
+  }
+  if (core.traps.has(encodeIno(core.inoSpace, dir.layer.fileSystem, stat.inoHigh, stat.inoLow))) fail("look up", name, -E.LOOP);
+  found.type = S.IFDIR;
+  if (dir.layer.isLast) {
+    found.lowerDirs.push(new LayerDirectory(dir.layer, dir, name));
+    return;
+  }
+  const { directory, marks } = openMarked(dir, name);
+  found.lowerDirs.push(directory);
+  if (marks.isOpaque) search.isStopped = true;
+  else if (marks.redirect !== undefined) follow(core, search, marks.redirect, search.target.slice(0, search.target.lastIndexOf("/") + 1), "");
+}
+
+function takeLowerFile(core: Core, dir: LayerDirectory, name: Name, found: Found, search: Search): void {
+  if (found.type === S.IFDIR || (found.type !== 0 && found.type !== stat.type)) {
+    search.isStopped = true;
+    return;
+  }
+  found.type = stat.type;
+  if (found.lowerDir === undefined) {
+    found.lowerDir = dir;
+    found.lowerName = name;
+    found.lowerNlink = stat.nlink;
+  }
+  // A file that has at least as many blocks as its size needs has its content.
+  const mayBeMetacopy = stat.type === S.IFREG && stat.size > 0 && stat.blocks * 512 < stat.size;
+  const { dialect } = dir.layer;
+  if (mayBeMetacopy && dialect instanceof OverlayDialect && readMark(dir.fd, name, dialect.marks.metacopy) !== undefined) {
+    found.isMetacopy = true;
+    const redirect = readMark(dir.fd, name, dialect.marks.redirect)?.toString("latin1");
+    if (redirect !== undefined) follow(core, search, redirect, search.target.slice(0, search.target.lastIndexOf("/") + 1), "");
+    return;
+  }
+  search.isStopped = true;
+  if (found.isMetacopy) {
+    found.dataDir = dir;
+    found.dataName = name;
+  }
+}

@@ -1,0 +1,168 @@
+import { S } from "../kernel/abi/file.ts";
+import { closeFd, type Name } from "../kernel/at.ts";
+import type { LayerDirectory } from "../layer/directory.ts";
+
+/** One name of an inode that has been looked up: what the kernel calls a dentry. */
+export interface Link {
+  readonly inode: Inode;
+  parent: Inode;
+  name: Name;
+  /** The name stands in the upper too; a further name of an indexed inode may not. */
+  isUpper: boolean;
+}
+
+/** A file or directory of the union that the kernel remembers. */
+export class Inode {
+  readonly nodeid: number;
+  /** st_ino, for good: of the lowest layer's inode that this one came from. */
+  readonly ino: number;
+  /** S_IF bits. */
+  readonly type: number;
+  /** How many times the kernel was told of it, less what it has forgotten. */
+  lookups = 0;
+  opens = 0;
+  readonly links: Link[] = [];
+
+  // Directories: what is merged, from the top.
+  upperDir: LayerDirectory | undefined = undefined;
+  lowerDirs: readonly LayerDirectory[] = [];
+  children: Map<Name, Link> | undefined = undefined;
+  isImpure = false;
+  hasDefaultAcl = false;
+  /** Grows with each change of the entries. */
+  version = 0;
+
+  // Others: the file in the upper, and in a lower its origin, where it stays readable.
+  hasUpper = false;
+  upperIno = 0;
+  hasOriginMark = false;
+  lowerDir: LayerDirectory | undefined = undefined;
+  lowerName: Name = "";
+  /** The upper holds the attributes alone; the content is in a lower. */
+  isMetacopy = false;
+  dataDir: LayerDirectory | undefined = undefined;
+  dataName: Name = "";
+  /** Its name in the index: several lower names share this upper inode. */
+  indexEntry: Name | undefined = undefined;
+  /** The union's link count less the upper inode's, of indexed ones. */
+  nlinkExcess = 0;
+
+  /** The `redirect` mark of the upper, directories' and metacopies'. */
+  redirect: Name | undefined = undefined;
+  /** An O_PATH descriptor of an upper inode that has lost its last name, else −1. */
+  pin = -1;
+  isDead = false;
+
+  constructor(nodeid: number, ino: number, type: number) {
+    this.nodeid = nodeid;
+    this.ino = ino;
+    this.type = type;
+    if (type === S.IFDIR) this.children = new Map();
+  }
+
+  get isDirectory(): boolean {
+    return this.type === S.IFDIR;
+  }
+
+  get isMerged(): boolean {
+    return this.lowerDirs.length > (this.upperDir === undefined ? 1 : 0);
+  }
+
+  /** It has come from below: the directory of the upper that holds it is to be marked impure. */
+  get hasOrigin(): boolean {
+    return this.isDirectory ? this.upperDir !== undefined && this.lowerDirs.length > 0 : this.hasOriginMark;
+  }
+
+  addLink(parent: Inode, name: Name, isUpper: boolean): Link {
+    const link = { inode: this, parent, name, isUpper };
+    this.links.push(link);
+    parent.children?.set(name, link);
+    return link;
+  }
+
+  removeLink(link: Link): void {
+    const at = this.links.indexOf(link);
+    if (at >= 0) this.links.splice(at, 1);
+    if (link.parent.children?.get(link.name) === link) link.parent.children.delete(link.name);
+  }
+
+  moveLink(link: Link, parent: Inode, name: Name): void {
+    if (link.parent.children?.get(link.name) === link) link.parent.children.delete(link.name);
+    link.parent = parent;
+    link.name = name;
+    parent.children?.set(name, link);
+  }
+
+  /** For messages. */
+  get path(): Name {
+    const link = this.links[0];
+    if (link === undefined) return this.nodeid === 1 ? "" : `#${this.nodeid}`;
+    return `${link.parent.path}/${link.name}`;
+  }
+}
+
+/** All inodes that the kernel remembers, by what it calls them and by what users see. */
+export class InodeTable {
+  readonly #byNodeid = new Map<number, Inode>();
+  readonly #byIno = new Map<number, Inode>();
+  #nextTemporary: number;
+
+  /** @param firstTemporary numbers from here on are no inode's st_ino */
+  constructor(firstTemporary: number) {
+    this.#nextTemporary = firstTemporary;
+  }
+
+  get size(): number {
+    return this.#byNodeid.size;
+  }
+
+  get(nodeid: number): Inode | undefined {
+    return this.#byNodeid.get(nodeid);
+  }
+
+  withIno(ino: number): Inode | undefined {
+    return this.#byIno.get(ino);
+  }
+
+  all(): IterableIterator<Inode> {
+    return this.#byNodeid.values();
+  }
+
+  /** A new inode; its nodeid is its st_ino where that is free. */
+  make(ino: number, type: number, nodeid = this.#nodeidFor(ino)): Inode {
+    const inode = new Inode(nodeid, ino, type);
+    this.#byNodeid.set(nodeid, inode);
+    this.#byIno.set(ino, inode);
+    return inode;
+  }
+
+  #nodeidFor(ino: number): number {
+    return ino <= 1 || this.#byNodeid.has(ino) ? this.temporary() : ino;
+  }
+
+  temporary(): number {
+    return this.#nextTemporary++;
+  }
+
+  /** No longer what a name with this st_ino leads to. */
+  hide(inode: Inode): void {
+    if (this.#byIno.get(inode.ino) === inode) this.#byIno.delete(inode.ino);
+  }
+
+  /** Frees an inode that nobody holds any more, and then its parents. */
+  release(inode: Inode): void {
+    if (inode.lookups > 0 || inode.opens > 0 || inode.nodeid === 1 || (inode.children?.size ?? 0) > 0) return;
+    if (this.#byNodeid.get(inode.nodeid) !== inode) return;
+    this.#byNodeid.delete(inode.nodeid);
+    this.hide(inode);
+    if (inode.pin >= 0) closeFd(inode.pin);
+    inode.pin = -1;
+    inode.upperDir?.close();
+    for (const directory of inode.lowerDirs) if (directory.parent !== undefined) directory.close();
+    const links = inode.links.splice(0);
+    for (const link of links) {
+      if (link.parent.children?.get(link.name) === link) link.parent.children.delete(link.name);
+      this.release(link.parent);
+    }
+  }
+}

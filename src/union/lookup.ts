@@ -1,0 +1,74 @@
+import { E } from "../kernel/abi/errno.ts";
+import { fail, type Name } from "../kernel/at.ts";
+import type { Core } from "./core.ts";
+import { find, type Found } from "./find.ts";
+import type { Inode, Link } from "./inode.ts";
+
+const NAME_MAX = 255;
+
+/** The inode that the kernel calls `nodeid`. @throws {KernelError} ESTALE */
+export function inodeOf(core: Core, nodeid: number): Inode {
+  return core.table.get(nodeid) ?? fail("use inode", String(nodeid), -E.STALE);
+}
+
+export function directoryOf(core: Core, nodeid: number): Inode {
+  const inode = inodeOf(core, nodeid);
+  return inode.isDirectory ? inode : fail("use", inode.path, -E.NOTDIR);
+}
+
+/** Finds a name of a directory; undefined where there is none. */
+export function lookUp(core: Core, parent: Inode, name: Name): Link | undefined {
+  const known = parent.children?.get(name);
+  if (known !== undefined) return known;
+  if (name.length > NAME_MAX) return fail("look up", name, -E.NAMETOOLONG);
+  if (parent.isDead) return undefined;
+  const found = find(core, parent, name);
+  return found === undefined ? undefined : adopt(core, parent, name, found);
+}
+
+/** As lookUp(). @throws {KernelError} ENOENT */
+export function mustLookUp(core: Core, parent: Inode, name: Name): Link {
+  return lookUp(core, parent, name) ?? fail("look up", `${parent.path}/${name}`, -E.NOENT);
+}
+
+/** The inode for what was found: one that is known already, or a new one. */
+export function adopt(core: Core, parent: Inode, name: Name, found: Found): Link {
+  let ino = found.ino;
+  let inode = core.table.withIno(ino);
+  if (inode !== undefined && !isSame(inode, found)) {
+    // A mark that was copied along, or a directory that two redirects lead to: the upper's own number is free.
+    ino = found.upperIno === 0 ? core.table.temporary() : found.upperIno;
+    inode = core.table.withIno(ino);
+    if (inode !== undefined && !isSame(inode, found)) {
+      ino = core.table.temporary();
+      inode = undefined;
+    }
+  }
+  inode ??= fill(core.table.make(ino, found.type), found);
+  return inode.addLink(parent, name, found.isUpperName);
+}
+
+/** A directory has one name; other files are the same where their upper file is, or their lower one. */
+function isSame(inode: Inode, found: Found): boolean {
+  if (inode.isDirectory || inode.type !== found.type || inode.isDead) return false;
+  return inode.hasUpper === found.hasUpper && (!found.hasUpper || inode.upperIno === found.upperIno);
+}
+
+function fill(inode: Inode, found: Found): Inode {
+  inode.upperDir = found.upperDir;
+  inode.lowerDirs = found.lowerDirs;
+  inode.isImpure = found.isImpure;
+  inode.hasDefaultAcl = found.hasDefaultAcl;
+  inode.redirect = found.redirect;
+  inode.hasUpper = found.hasUpper;
+  inode.upperIno = found.upperIno;
+  inode.hasOriginMark = found.hasOriginMark;
+  inode.lowerDir = found.lowerDir;
+  inode.lowerName = found.lowerName;
+  inode.isMetacopy = found.isMetacopy;
+  inode.dataDir = found.dataDir;
+  inode.dataName = found.dataName;
+  inode.indexEntry = found.indexEntry;
+  inode.nlinkExcess = found.nlinkExcess;
+  return inode;
+}

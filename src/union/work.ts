@@ -1,0 +1,116 @@
+import { E } from "../kernel/abi/errno.ts";
+import { RENAME_EXCHANGE } from "../kernel/abi/file.ts";
+import { fail, linkName, must, type Name, renameName, rmdirName, stat, statName, unlinkName } from "../kernel/at.ts";
+import { S } from "../kernel/abi/file.ts";
+import { listDirectory } from "../kernel/io.ts";
+import type { Dialect } from "../layer/dialect/dialect.ts";
+import { type LayerDirectory, openDirectoryName } from "../layer/directory.ts";
+import { closeFd } from "../kernel/at.ts";
+
+/** The directory beside the upper where entries are made before they are renamed to their place. */
+export class WorkDirectory {
+  readonly directory: LayerDirectory;
+  readonly #dialect: Dialect;
+  #next = 1;
+  #sharedWhiteout: "none" | "made" | "unsupported" = "none";
+
+  constructor(directory: LayerDirectory, dialect: Dialect) {
+    this.directory = directory;
+    this.#dialect = dialect;
+  }
+
+  get fd(): number {
+    return this.directory.fd;
+  }
+
+  /** A name that nothing here has. */
+  temporaryName(): Name {
+    return `#${(this.#next++).toString(16)}`;
+  }
+
+  /** Runs `make`, and removes what stands at the temporary name if that throws. */
+  withTemporary(make: (name: Name) => void): Name {
+    const name = this.temporaryName();
+    try {
+      make(name);
+    } catch (error) {
+      this.discard(name);
+      throw error;
+    }
+    return name;
+  }
+
+  /** A whiteout at a free name: one inode serves for all of them where the file system has links. */
+  placeWhiteout(dirfd: number, name: Name): void {
+    if (this.#sharedWhiteout === "none") this.#makeShared();
+    if (this.#sharedWhiteout === "made") {
+      const result = linkName(this.fd, "#whiteout", dirfd, name);
+      if (result === 0) return;
+      if (result !== -E.MLINK) fail("make whiteout", name, result);
+      unlinkName(this.fd, "#whiteout");
+      this.#sharedWhiteout = "none";
+    }
+    must("make whiteout", name, this.#dialect.makeWhiteout(dirfd, name));
+  }
+
+  #makeShared(): void {
+    const result = this.#dialect.makeWhiteout(this.fd, "#whiteout");
+    if (result !== 0 && result !== -E.EXIST) fail("make whiteout", "", result);
+    const probe = this.temporaryName();
+    const linked = linkName(this.fd, "#whiteout", this.fd, probe);
+    this.#sharedWhiteout = linked === 0 ? "made" : "unsupported";
+    if (linked === 0) unlinkName(this.fd, probe);
+  }
+
+  /** Puts a whiteout where something stands, in one step; that is then removed. */
+  replaceByWhiteout(dirfd: number, name: Name, kind: "directory" | "file"): void {
+    const temporary = this.withTemporary((temporary) => {
+      this.placeWhiteout(this.fd, temporary);
+      const flags = kind === "directory" ? RENAME_EXCHANGE : 0;
+      must("make whiteout", name, renameName(this.fd, temporary, dirfd, name, flags));
+    });
+    if (kind === "directory") this.discard(temporary);
+  }
+
+  /** Takes an empty directory, which may hold whiteouts, out of the upper. */
+  removeDirectory(dirfd: number, name: Name): void {
+    const result = rmdirName(dirfd, name);
+    if (result === 0) return;
+    if (result !== -E.NOTEMPTY && result !== -E.EXIST) fail("rmdir", name, result);
+    const temporary = this.temporaryName();
+    must("rmdir", name, renameName(dirfd, name, this.fd, temporary, 0));
+    this.discard(temporary);
+  }
+
+  /** Removes what stands here, and all in it. */
+  discard(name: Name): void {
+    removeAll(this.fd, name, 0);
+  }
+
+  /** Removes what a killed server has left. */
+  clean(): void {
+    const names: Name[] = [];
+    listDirectory(this.fd, (name) => {
+      if (name !== "." && name !== "..") names.push(name);
+    });
+    for (const name of names) this.discard(name);
+  }
+}
+
+/** The work directory is ours, but what was renamed into it came from the upper: nothing is followed. */
+function removeAll(dirfd: number, name: Name, depth: number): void {
+  const result = unlinkName(dirfd, name);
+  if (result === 0 || result === -E.NOENT) return;
+  if (statName(dirfd, name) !== 0 || stat.type !== S.IFDIR || depth > 200) fail("remove", name, result);
+  const fd = must("remove", name, openDirectoryName(dirfd, name));
+  try {
+    const names: Name[] = [];
+    listDirectory(fd, (name) => {
+      if (name !== "." && name !== "..") names.push(name);
+    });
+    for (const entry of names) removeAll(fd, entry, depth + 1);
+  } finally {
+    closeFd(fd);
+  }
+  must("remove", name, rmdirName(dirfd, name));
+}
