@@ -141,7 +141,7 @@ export function placeholderOf(spec: OptionSpec): string | undefined {
 }
 
 /** How an operand stands in a line of usage. */
-export function operandUsage(name: string, arity: Arity): string {
+function operandUsage(name: string, arity: Arity): string {
   const upper = name.toUpperCase();
   switch (arity) {
     case "one":

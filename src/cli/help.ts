@@ -41,7 +41,7 @@ function verbHelp(verb: Command): string {
 }
 
 /** `-d, --directory DIR` and what it does. */
-export function optionLines(specs: Readonly<Record<string, OptionSpec>>): [string, string][] {
+function optionLines(specs: Readonly<Record<string, OptionSpec>>): [string, string][] {
   return Object.entries(specs).map(([key, spec]) => {
     const short = spec.short === undefined ? "    " : `-${spec.short}, `;
     const value = placeholderOf(spec);

@@ -30,7 +30,7 @@ function limitsOf({ memory, cpus, pids }: SessionOptionValues): Limits | undefin
 }
 
 /** `tmpfs`, `tmpfs:2G`, or a directory; one that is called tmpfs is written ./tmpfs. */
-export function parseUpper(text: string): Upper {
+function parseUpper(text: string): Upper {
   if (text === "tmpfs") return { kind: "tmpfs" };
   if (text.startsWith("tmpfs:")) return { kind: "tmpfs", sizeBytes: parseSize(text.slice(6), "--upper tmpfs") };
   if (text === "") throw new UserError("usage", "--upper: an empty path");
@@ -38,7 +38,7 @@ export function parseUpper(text: string): Upper {
 }
 
 /** `HOST[:INSIDE[:ro]]`; without INSIDE, or with an empty one, it is at the same place inside. */
-export function parseBind(text: string): Bind {
+function parseBind(text: string): Bind {
   const [host = "", inside = "", mode, ...more] = text.split(":");
   const hint = "give HOST, HOST:INSIDE or HOST:INSIDE:ro, with INSIDE beginning with /";
   const isInsideGood = inside === "" || inside.startsWith("/");

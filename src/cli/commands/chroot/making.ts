@@ -59,7 +59,11 @@ async function withProgress<T>(
   const view = showProgress(quiet || json ? "quiet" : "shown");
   const controller = new AbortController();
   const handlers = Object.entries(stopping).map(([signal, number]) => {
-    const stop = () => controller.abort(new Interrupted(name, signal, number));
+    const stop = () => {
+      // Who asks twice doesn't want to wait; what is left then is cleared away by the next one.
+      if (controller.signal.aborted) process.exit(128 + number);
+      controller.abort(new Interrupted(name, signal, number));
+    };
     process.on(signal, stop);
     return () => process.off(signal, stop);
   });
@@ -69,6 +73,9 @@ async function withProgress<T>(
       onWarning: (text) => view.line(`warning: ${text}`),
       signal: controller.signal,
     });
+  } catch (error) {
+    // What fails after it was stopped fails because it was stopped.
+    throw controller.signal.aborted ? controller.signal.reason : error;
   } finally {
     view.end();
     for (const forget of handlers) forget();
