@@ -25,26 +25,44 @@ export function makeControlGroups(id: string, limits: Limits): void {
   for (const controller of wanted(limits)) {
     const hierarchy = hierarchyOf(controller);
     const path = groupPath(hierarchy, id);
+    makeGroup(path);
     enableController(hierarchy, controller);
-    mkdirSync(path, { recursive: true });
     for (const [file, value] of settings(hierarchy.version, controller, limits))
       writeFileSync(`${path}/${file}`, value);
   }
 }
 
-/** Moves this process into the session's groups, and returns how to move it back. */
+/** Until the group is there, the end of another session may take the parent away. */
+function makeGroup(path: string): void {
+  for (let tries = 0; ; tries++) {
+    try {
+      mkdirSync(path, { recursive: true });
+      return;
+    } catch (error) {
+      if (!isErrno(error, "ENOENT") || tries > 100) throw error;
+    }
+  }
+}
+
+/** Moves this process into the session's groups, all of them or none, and returns how to move it back. */
 export function joinControlGroups(id: string, limits: Limits): () => void {
   const controllers = wanted(limits);
   if (controllers.length === 0) return () => {};
   const own = parseOwnGroups(readFileSync("/proc/self/cgroup", "utf8"));
   const back: string[] = [];
+  const goBack = () => back.forEach((file) => writeFileSync(file, "0"));
   for (const hierarchy of new Map(controllers.map(hierarchyOf).map((found) => [found.mountPoint, found])).values()) {
     const controller = controllers.find((name) => hierarchyOf(name).mountPoint === hierarchy.mountPoint);
     const before = hierarchy.version === 2 ? own.get("") : own.get(controller ?? "");
     back.push(`${hierarchy.mountPoint}${before ?? "/"}/cgroup.procs`);
-    writeFileSync(`${groupPath(hierarchy, id)}/cgroup.procs`, "0");
+    try {
+      writeFileSync(`${groupPath(hierarchy, id)}/cgroup.procs`, "0");
+    } catch (error) {
+      goBack();
+      throw error;
+    }
   }
-  return () => back.forEach((file) => writeFileSync(file, "0"));
+  return goBack;
 }
 
 /** Kills every process of the session's groups at once (cgroup.kill), or one by one under version 1. */
@@ -59,8 +77,10 @@ export function killControlGroups(id: string): void {
   }
 }
 
+/** Also a parent without groups: whoever was to make or remove one there may have been killed. */
 export function removeControlGroups(id: string): void {
-  for (const hierarchy of hierarchiesWith(id)) {
+  for (const hierarchy of hierarchies()) {
+    if (!existsSync(`${hierarchy.mountPoint}/${parent}`)) continue;
     removeGroup(groupPath(hierarchy, id));
     removeParent(`${hierarchy.mountPoint}/${parent}`);
   }
@@ -123,7 +143,6 @@ function groupPath(hierarchy: Hierarchy, id: string): string {
 }
 
 function enableController(hierarchy: Hierarchy, controller: Controller): void {
-  mkdirSync(`${hierarchy.mountPoint}/${parent}`, { recursive: true });
   if (hierarchy.version === 1) return;
   for (const path of [hierarchy.mountPoint, `${hierarchy.mountPoint}/${parent}`]) {
     writeFileSync(`${path}/cgroup.subtree_control`, `+${controller}`);

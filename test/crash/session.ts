@@ -1,0 +1,79 @@
+// What must hold of a session after a crash: it is whole, or gone.
+import { expect } from "bun:test";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describeChroot } from "../support/directories.ts";
+import { fallthru } from "../support/fallthru.ts";
+import { leftovers, type Traces, traces } from "../support/leftovers.ts";
+import { tinyRoot } from "../support/roots.ts";
+import type { Point } from "./strace.ts";
+
+/** The host has this file too, so that a session on the host's root is known by it as one on the chroot is. */
+const mark = "/etc/hostname";
+
+/** Makes the chroot `tiny`. */
+export function describeMarked(): void {
+  const root = tinyRoot();
+  writeFileSync(join(root, mark), "mark\n");
+  describeChroot("tiny", root);
+}
+
+/** What is there when nothing is: after a first command, which makes /run/fallthru. */
+export async function settle(prepare: () => void = () => {}): Promise<Traces> {
+  prepare();
+  expect(await fallthru(["recover"])).toMatchObject({ status: 0, stderr: "" });
+  return traces();
+}
+
+export async function beginMarked(id: string, options: readonly string[] = []): Promise<void> {
+  expect(await fallthru(["begin", "tiny", "--name", id, ...options])).toMatchObject({ status: 0, stderr: "" });
+}
+
+export type State = "open" | "unmounted" | "held" | "leftover";
+
+/** The state of a session in `fallthru list`; undefined where it isn't listed. */
+export async function stateOf(id: string): Promise<State | undefined> {
+  const listed = await fallthru(["list", "--json"]);
+  expect(listed).toMatchObject({ status: 0, stderr: "" });
+  const { sessions } = JSON.parse(listed.stdout) as { sessions: { id: string; state: State }[] };
+  return sessions.find((session) => session.id === id)?.state;
+}
+
+/**
+ * Checks that `recover` makes the session whole or gone, that a whole one can be run in and ended, and that
+ * nothing is left of it then.
+ * @returns which it was
+ */
+export async function expectWholeOrGone(id: string, before: Traces): Promise<"whole" | "gone"> {
+  expect(await stateOf(id)).not.toBe("held");
+  const recovered = await fallthru(["recover", "--json"]);
+  expect(recovered).toMatchObject({ status: 0, stderr: "" });
+  expect(JSON.parse(recovered.stdout)).toMatchObject({ lost: [] });
+  const state = await stateOf(id);
+  if (state === undefined) {
+    expect(leftovers(before)).toEqual([]);
+    expect((await fallthru(["end", id])).status).toBe(3);
+    return "gone";
+  }
+  expect(state).toBe("open");
+  await expectUsable(id);
+  expect(await fallthru(["end", id])).toMatchObject({ status: 0, stderr: "" });
+  expect(leftovers(before)).toEqual([]);
+  return "whole";
+}
+
+/** Reads what the root has and writes something new. */
+export async function expectUsable(id: string): Promise<void> {
+  const command = ["sh", "-c", `test -s ${mark} && echo new > /new && cat /new`];
+  expect(await fallthru(["run", `@${id}`, "--", ...command])).toMatchObject({ status: 0, stdout: "new\n" });
+}
+
+/** Says at which point it was where `check` fails. */
+export async function expectFate<T>(point: Point, check: () => Promise<T>): Promise<T> {
+  try {
+    return await check();
+  } catch (error) {
+    console.log(`at ${point.syscall} ${point.nth}: ${point.call}`);
+    throw error;
+  }
+}

@@ -1,0 +1,78 @@
+// Kills a command, or makes the kernel refuse it something, at one chosen system call: strace(1), --inject.
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { temporaryDirectory } from "../support/directories.ts";
+import { executable, run, type RunOptions, type RunResult } from "../support/fallthru.ts";
+
+/** One system call of a command's main thread: the `nth` of its kind since the start. */
+export interface Point {
+  readonly syscall: string;
+  readonly nth: number;
+  /** As strace shows it, for messages. */
+  readonly call: string;
+}
+
+/** The calls that change something. Between two of them nothing happens that a kill could make a difference to. */
+const changing = [
+  ..."mkdir mkdirat mknodat openat openat2 creat rename renameat renameat2 link linkat symlink symlinkat".split(" "),
+  ..."unlink unlinkat rmdir write pwrite64 ftruncate fsync fdatasync syncfs flock ioctl".split(" "),
+  ..."fchown fchownat chmod fchmod fchmodat utimensat setxattr lsetxattr fsetxattr".split(" "),
+  ..."fsopen fsconfig fsmount open_tree move_mount mount_setattr mount umount2".split(" "),
+  ..."chroot chdir fchdir unshare setns sethostname setgroups setresgid setresuid personality".split(" "),
+  ..."clone clone3 fork vfork execve kill tgkill waitid exit_group".split(" "),
+];
+
+/** A kind that this architecture lacks is passed over. */
+const filter = `trace=${changing.map((name) => `?${name}`).join(",")},?statx`;
+
+/** Where the program's own work starts: before it are the dynamic linker, Bun, and reading the configuration. */
+const beginning = '"/run/fallthru"';
+
+/** Runs `fallthru args` once to its end and returns the points at which it changes something, in order. */
+export async function pointsOf(args: readonly string[], options: RunOptions = {}): Promise<Point[]> {
+  const file = join(temporaryDirectory("trace"), "trace");
+  const result = await run(["strace", "-o", file, "-e", "signal=none", "-e", filter, executable, ...args], options);
+  if (result.status !== 0) throw new Error(`${args.join(" ")} ended with ${String(result.status)}:\n${result.stderr}`);
+  const counts = new Map<string, number>();
+  const points: Point[] = [];
+  let isBegun = false;
+  for (const call of readFileSync(file, "utf8").split("\n")) {
+    const syscall = /^\w+(?=\()/.exec(call)?.[0];
+    if (syscall === undefined) continue;
+    const nth = (counts.get(syscall) ?? 0) + 1;
+    counts.set(syscall, nth);
+    isBegun ||= call.includes(beginning);
+    if (isBegun && isChange(syscall, call)) points.push({ syscall, nth, call });
+  }
+  return points;
+}
+
+/** What only looks, or asks a terminal's state, is none. */
+function isChange(syscall: string, call: string): boolean {
+  if (syscall.startsWith("openat")) return call.includes("O_CREAT");
+  return syscall !== "statx" && !(syscall === "ioctl" && call.includes("TCGETS"));
+}
+
+export interface Injected extends RunResult {
+  /** Whether the point was reached: start-up isn't the same every time. */
+  readonly isReached: boolean;
+}
+
+/**
+ * Runs `fallthru args` and does `what` when its main thread comes to `point`: `signal=KILL` before the call is made,
+ * other signals right after it, `error=ENOSPC` instead of it.
+ */
+export async function inject(
+  point: Point,
+  what: string,
+  args: readonly string[],
+  options: RunOptions = {},
+): Promise<Injected> {
+  const file = join(temporaryDirectory("trace"), "trace");
+  const injection = `inject=${point.syscall}:${what}:when=${point.nth}`;
+  const flags = ["-o", file, "-e", "signal=none", "-e", `trace=${point.syscall}`, "-e", injection];
+  const result = await run(["strace", ...flags, executable, ...args], options);
+  const trace = existsSync(file) ? readFileSync(file, "utf8") : "";
+  const isReached = what.startsWith("signal=KILL") ? result.signal === "SIGKILL" : trace.includes("INJECTED");
+  return { ...result, isReached };
+}
