@@ -128,7 +128,7 @@ export function optionName(key: string): string {
 export const commonOptions = {
   json: { type: "boolean", summary: "print JSON, errors too (see docs/json.md)" },
   quiet: { type: "boolean", short: "q", summary: "print results and errors only" },
-  verbose: { type: "boolean", short: "v", summary: "say more" },
+  verbose: { type: "boolean", short: "v", summary: "with an error, say what caused it" },
   help: { type: "boolean", short: "h", summary: "show this help" },
 } as const satisfies OptionSpecs;
 

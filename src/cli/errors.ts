@@ -59,8 +59,7 @@ function systemError(error: Error): Failure | undefined {
   const place = typeof path === "string" ? ` ${path}` : "";
   const message = isOurs ? error.message : `${syscall}${place}: ${reason} (${name})`;
   const isFull = name === "ENOSPC" || name === "EDQUOT";
-  const advice =
-    typeof hint === "string" ? hint : needsSuperuser(name) ? "run it as root: sudo fallthru ..." : undefined;
+  const advice = typeof hint === "string" ? hint : needsSuperuser(name) ? "run it as root: sudo fallthru …" : undefined;
   const failure = {
     code: isFull ? "no-space" : "failed",
     message,
