@@ -1,6 +1,8 @@
+import { O } from "../kernel/abi/file.ts";
 import type { Fd } from "../kernel/fd.ts";
+import { openAt } from "../kernel/file.ts";
 import { cloneFuseDevice, closeBacking, openBacking, openFuseDevice, readRequest, writeReply } from "../kernel/fuse.ts";
-import { makeMount, type MountOption } from "../kernel/mount.ts";
+import { attachMount, makeMount, type MountOption } from "../kernel/mount.ts";
 import type { Terms } from "./wire/init.ts";
 import { makeNotification, type Notification } from "./wire/notify.ts";
 import type { ReplyBuffer } from "./wire/reply.ts";
@@ -55,7 +57,7 @@ export class Connection implements Disposable {
   }
 
   /**
-   * Makes the mount, detached: attach it with attachMount(). Serve before anybody looks at it, from another process or
+   * Makes the mount, detached: attach it with attachAt(). Serve before anybody looks at it, from another process or
    * thread than those who look.
    * @throws {MountError} EPERM: neither privileged nor in a user name space of its own; the device must have been
    *   opened in the same user name space
@@ -119,4 +121,11 @@ export class Connection implements Disposable {
   [Symbol.dispose](): void {
     this.device.close();
   }
+}
+
+/** Makes a detached mount appear at a directory, and lets go of its descriptor. */
+export function attachAt(mount: Fd, mountPoint: string): void {
+  using target = openAt(null, mountPoint, O.PATH | O.DIRECTORY);
+  attachMount(mount, target);
+  mount.close();
 }

@@ -1,7 +1,7 @@
 import { O } from "./abi/file.ts";
 import { FUSE_BACKING_MAP_SIZE, FUSE_DEV_IOC } from "./abi/fuse.ts";
 import { check, errnoName, isErrno, KernelError } from "./error.ts";
-import { Fd } from "./fd.ts";
+import type { Fd } from "./fd.ts";
 import { openAt } from "./file.ts";
 import { lastErrno, native } from "./libc.ts";
 

@@ -1,6 +1,7 @@
 import {
   CLOSE_RANGE_CLOEXEC,
   CLONE,
+  F_SETFD,
   POSIX_SPAWN_SETSIGDEF,
   POSIX_SPAWN_SETSIGMASK,
   RLIMIT_NOFILE,
@@ -33,6 +34,7 @@ const attrDefault_ = native("posix_spawnattr_setsigdefault", "int", ["void *", "
 const attrMask_ = native("posix_spawnattr_setsigmask", "int", ["void *", "void *"]);
 const personality_ = native("personality", "int", ["unsigned long"]);
 const socket_ = native("socket", "int", ["int", "int", "int"]);
+const fcntl_ = native("fcntl", "int", ["int", "int", "int"]);
 const ioctl_ = native("ioctl", "int", ["int", "unsigned long", "void *"]);
 
 export interface Credentials {
@@ -54,15 +56,20 @@ export interface Surroundings {
   readonly personality?: number | undefined;
   /** Further name spaces for the child: CLONE flags. */
   readonly newSpaces?: number;
-  /** The soft limit of open files; without it our caller's. */
-  readonly fileLimit?: number | undefined;
+  /** Name spaces that are there already, with their kinds, that the child gets instead of ours. */
+  readonly joinSpaces?: readonly NameSpace[];
 }
+
+/** An open file below /proc/PID/ns, and its CLONE flag. */
+export type NameSpace = readonly [Fd, number];
 
 export interface Program {
   /** Its name as typed: searched in `env`'s PATH unless it has a slash. */
   readonly file: Path;
   readonly argv: readonly Path[];
   readonly env: Readonly<Record<string, Path>>;
+  /** Stays open in a child under its own number. */
+  readonly inherits?: Fd;
 }
 
 /**
@@ -76,7 +83,7 @@ export function become(where: Surroundings, program: Program): never {
   resetSignals();
   enter(where);
   const file = findExecutable(program);
-  restoreFileLimit(where);
+  restoreFileLimit();
   closeOnExec();
   execute(file, program.argv, program.env);
   if (errnoName(lastErrno()) === "ENOEXEC") {
@@ -102,7 +109,8 @@ export function spawn(where: Surroundings, program: Program): number {
   const groups = process.getgroups?.() ?? [];
   check("unshare", "", unshare_(CLONE.FS));
   closeOnExec();
-  restoreFileLimit(where);
+  if (program.inherits !== undefined) check("fcntl", "", fcntl_(program.inherits.number, F_SETFD, 0));
+  restoreFileLimit();
   try {
     isolate(where);
     enter(where, "come back");
@@ -141,6 +149,7 @@ function isolate(where: Surroundings): void {
     raiseLoopback();
   }
   if (where.newSpaces !== undefined) unshareThread(where.newSpaces);
+  for (const [fd, kind] of where.joinSpaces ?? []) check("setns", fd.path, setns_(fd.number, kind));
   if (where.hostname !== undefined) {
     check("unshare host name", "", unshare_(CLONE.NEWUTS));
     const name = Buffer.from(where.hostname);
@@ -194,16 +203,24 @@ function changeDirectory(directories: readonly Path[]): void {
 }
 
 interface NameSpaces extends Disposable {
-  readonly open: readonly (readonly [Fd, number])[];
+  readonly open: readonly NameSpace[];
 }
+
+const nameSpaceFiles: readonly (readonly [kind: number, name: string])[] = [
+  [CLONE.NEWNET, "net"],
+  [CLONE.NEWUTS, "uts"],
+  [CLONE.NEWPID, "pid"],
+  [CLONE.NEWNS, "mnt"],
+];
 
 /** This thread's own name spaces, of those that isolate() will change. */
 function rememberNameSpaces(where: Surroundings): NameSpaces {
-  const open: [Fd, number][] = [];
-  if (where.network === "none") open.push([openAt(null, "/proc/thread-self/ns/net", O.RDONLY), CLONE.NEWNET]);
-  if (where.hostname !== undefined) open.push([openAt(null, "/proc/thread-self/ns/uts", O.RDONLY), CLONE.NEWUTS]);
-  if (((where.newSpaces ?? 0) & CLONE.NEWPID) !== 0)
-    open.push([openAt(null, "/proc/thread-self/ns/pid", O.RDONLY), CLONE.NEWPID]);
+  let kinds = where.newSpaces ?? 0;
+  if (where.network === "none") kinds |= CLONE.NEWNET;
+  if (where.hostname !== undefined) kinds |= CLONE.NEWUTS;
+  for (const [, kind] of where.joinSpaces ?? []) kinds |= kind;
+  const changed = nameSpaceFiles.filter(([kind]) => (kinds & kind) !== 0);
+  const open = changed.map(([kind, name]) => [openAt(null, `/proc/thread-self/ns/${name}`, O.RDONLY), kind] as const);
   return { open, [Symbol.dispose]: () => open.forEach(([fd]) => fd.close()) };
 }
 
@@ -214,11 +231,12 @@ function comeBack(own: Fd, cwd: Fd, spaces: NameSpaces, groups: readonly number[
     check("setuid", "", syscall3(calls.setresuid, 0, 0, 0));
     check("setgid", "", syscall3(calls.setresgid, 0, 0, 0));
     setGroups(groups);
+    // Before the directories: a mount name space brings its own root.
+    for (const [fd, kind] of spaces.open) check("setns", fd.path, setns_(fd.number, kind));
     check("chdir", "/", fchdir_(own.number));
     check("chroot", "/", chroot_(cString(".")));
     check("chdir", cwd.path, fchdir_(cwd.number));
     check("set personality", "", personality_(0));
-    for (const [fd, kind] of spaces.open) check("setns", fd.path, setns_(fd.number, kind));
   } catch (error) {
     process.stderr.write(`fallthru: ${String(error)}\n`);
     process.abort();
@@ -256,7 +274,7 @@ function environmentLines(env: Program["env"]): Path[] {
 }
 
 /** Calls with a NULL-terminated `char *[]`; what it points to lives as long as the call. */
-function withPointers(strings: readonly Path[], call: (array: Uint8Array) => number): number {
+export function withPointers(strings: readonly Path[], call: (array: Uint8Array) => number): number {
   const kept = strings.map((text) => cString(text));
   const addresses = BigUint64Array.from([...kept.map((bytes) => addressOf(bytes)), 0n]);
   const result = call(new Uint8Array(addresses.buffer));
@@ -284,19 +302,15 @@ function ignoredSignals(): number[] {
 }
 
 /** Bun raises the soft limit of open files to the hard one; our parent's tells what it was. */
-export function callerFileLimit(): number | undefined {
+function restoreFileLimit(): void {
   const limit = new BigUint64Array(2);
-  if (prlimit_(process.ppid, RLIMIT_NOFILE, null, new Uint8Array(limit.buffer)) !== 0) return undefined;
-  return Number(limit[0]);
-}
-
-function restoreFileLimit({ fileLimit = callerFileLimit() }: Surroundings): void {
   const own = new BigUint64Array(2);
-  const bytes = new Uint8Array(own.buffer);
-  if (fileLimit === undefined || prlimit_(0, RLIMIT_NOFILE, null, bytes) !== 0) return;
-  if (fileLimit >= Number(own[1])) return;
-  own[0] = BigInt(fileLimit);
-  prlimit_(0, RLIMIT_NOFILE, bytes, null);
+  if (prlimit_(process.ppid, RLIMIT_NOFILE, null, new Uint8Array(limit.buffer)) !== 0) return;
+  if (prlimit_(0, RLIMIT_NOFILE, null, new Uint8Array(own.buffer)) !== 0) return;
+  const [soft = 0n, hard = 0n] = [limit[0], own[1]];
+  if (soft > hard) return;
+  own[0] = soft;
+  prlimit_(0, RLIMIT_NOFILE, new Uint8Array(own.buffer), null);
 }
 
 /** Marks every descriptor above 2 to be closed by the next exec: ours, and those that our caller left open. */

@@ -1,0 +1,56 @@
+import { POSIX_SPAWN_SETSID, POSIX_SPAWN_SETSIGDEF, POSIX_SPAWN_SETSIGMASK } from "./abi/process.ts";
+import { check, errnoName, KernelError } from "./error.ts";
+import { Fd } from "./fd.ts";
+import { cString, native, type Path } from "./libc.ts";
+import { withPointers } from "./process.ts";
+
+const posixSpawn_ = native("posix_spawn", "int", ["void *", "void *", "void *", "void *", "void *", "void *"]);
+const attrInit_ = native("posix_spawnattr_init", "int", ["void *"]);
+const attrFlags_ = native("posix_spawnattr_setflags", "int", ["void *", "short"]);
+const attrDefault_ = native("posix_spawnattr_setsigdefault", "int", ["void *", "void *"]);
+const attrMask_ = native("posix_spawnattr_setsigmask", "int", ["void *", "void *"]);
+const actionsInit_ = native("posix_spawn_file_actions_init", "int", ["void *"]);
+const actionsDestroy_ = native("posix_spawn_file_actions_destroy", "int", ["void *"]);
+const actionsDup_ = native("posix_spawn_file_actions_adddup2", "int", ["void *", "int", "int"]);
+const actionsCloseFrom_ = native("posix_spawn_file_actions_addclosefrom_np", "int", ["void *", "int"]);
+const actionsChdir_ = native("posix_spawn_file_actions_addchdir_np", "int", ["void *", "void *"]);
+const fcntl_ = native("fcntl", "int", ["int", "int", "int"]);
+
+const F_DUPFD_CLOEXEC = 1030;
+
+/**
+ * Starts a process that goes on without us: in a session and process group of its own, working directory `/`, every
+ * signal at its default, and with exactly these descriptors: `descriptors[0]` as its stdin, and so on.
+ * @returns its process id; it is our child, so to be waited for, or left to whoever adopts it
+ * @throws {KernelError} ENOENT, EACCES of `file`
+ * @see posix_spawn(3)
+ */
+export function startHelper(file: Path, argv: readonly Path[], env: readonly Path[], descriptors: readonly Fd[]): number {
+  // Above all that they are to become, so that none is overwritten before it is copied.
+  const copies = descriptors.map((fd) => new Fd(duplicate(fd, descriptors.length), fd.path));
+  const attributes = Buffer.alloc(512); // posix_spawnattr_t is 336 bytes in glibc, posix_spawn_file_actions_t 80
+  const actions = Buffer.alloc(256);
+  const pid = Buffer.alloc(4);
+  attrInit_(attributes);
+  attrFlags_(attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSID);
+  attrDefault_(attributes, Buffer.alloc(128, 0xff));
+  attrMask_(attributes, Buffer.alloc(128));
+  actionsInit_(actions);
+  try {
+    for (const [number, copy] of copies.entries()) actionsDup_(actions, copy.number, number);
+    actionsCloseFrom_(actions, descriptors.length);
+    actionsChdir_(actions, cString("/"));
+    const errno = withPointers(argv, (words) =>
+      withPointers(env, (lines) => posixSpawn_(pid, cString(file), actions, attributes, words, lines)),
+    );
+    if (errno !== 0) throw new KernelError({ syscall: "run", path: file, errno: errnoName(errno) });
+    return pid.readInt32LE(0);
+  } finally {
+    actionsDestroy_(actions);
+    for (const copy of copies) copy.close();
+  }
+}
+
+function duplicate(fd: Fd, above: number): number {
+  return check("duplicate", fd.path, fcntl_(fd.number, F_DUPFD_CLOEXEC, above));
+}
