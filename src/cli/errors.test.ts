@@ -1,9 +1,18 @@
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { UserError } from "../error.ts";
-import { KernelError } from "../kernel/error.ts";
 import { describe as describeError } from "./errors.ts";
 import { statusOf, statusTexts } from "./exit.ts";
+
+/** As kernel/error.ts's KernelError, which the command line knows only by its fields. */
+function kernelError(syscall: string, path: string, errno: string, text: string): Error {
+  return Object.assign(new Error(`${syscall} ${path}: ${text} (${errno})`), {
+    name: "KernelError",
+    syscall,
+    path,
+    errno,
+  });
+}
 
 test("every kind of error has an exit status of its own, with its meaning", () => {
   const statuses = Object.values(statusOf);
@@ -17,7 +26,7 @@ test("a UserError is its code, message and hint", () => {
 });
 
 test("a refused system call is told in the same words, whoever made it", () => {
-  const ours = new KernelError({ syscall: "open", path: "/nowhere", errno: "ENOENT" });
+  const ours = kernelError("open", "/nowhere", "ENOENT", "no such file or directory");
   const expected = { code: "failed", message: "open /nowhere: no such file or directory (ENOENT)", status: 1 };
   expect(describeError(ours)).toEqual(expected as never);
   try {
@@ -30,7 +39,7 @@ test("a refused system call is told in the same words, whoever made it", () => {
 
 test("a full disk is always the same code", () => {
   for (const errno of ["ENOSPC", "EDQUOT"]) {
-    expect(describeError(new KernelError({ syscall: "write", path: "/x", errno }))).toMatchObject({
+    expect(describeError(kernelError("write", "/x", errno, "full"))).toMatchObject({
       code: "no-space",
       status: 8,
     });
