@@ -1,61 +1,97 @@
-import { CLONE } from "../kernel/abi/process.ts";
-import { RESOLVE, O } from "../kernel/abi/file.ts";
-import { openAt, openDirectory } from "../kernel/file.ts";
-import { isCompiled, type Path } from "../kernel/libc.ts";
-import { attachMount, makeMount, makePrivate } from "../kernel/mount.ts";
+import { UserError } from "../error.ts";
+import { CLONE, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU } from "../kernel/abi/process.ts";
+import { O, RESOLVE } from "../kernel/abi/file.ts";
 import { MOUNT_ATTR } from "../kernel/abi/mount.ts";
-import { type Credentials, type Program, spawn, unshareThread } from "../kernel/process.ts";
-import { reapUntil } from "../kernel/wait.ts";
-import { explainNotRun } from "./notrun.ts";
+import { Fd } from "../kernel/fd.ts";
+import { openAt, openDirectory, readAvailable, writeAll } from "../kernel/file.ts";
+import { isCompiled } from "../kernel/libc.ts";
+import { attachMount, makeMount, makePrivate } from "../kernel/mount.ts";
+import { type NameSpace, type Program, spawn, unshareThread } from "../kernel/process.ts";
+import { changeRoot, dieWithParent, ignoreSignals, makePipe, pauseForever } from "../kernel/self.ts";
+import { waitForChild } from "../kernel/wait.ts";
 
-/** What the first process of a session's pid name space is told: as JSON in its environment, which others can't read. */
-export interface InitOrder {
+/**
+ * A pid name space for one command. Its first process is this program again: it mounts the name space's own /proc
+ * over the session's, for those inside only, and buries orphans. The command is a child of ours, so that it
+ * stops, goes on and ends as any other.
+ */
+export interface PidSpace {
+  /** The session's root, with the /proc of this name space. */
+  readonly root: Fd;
+  readonly spaces: readonly NameSpace[];
+  /** Kills all that is left inside, and waits until it is dead. */
+  end(): Promise<void>;
+}
+
+/** What the first process is told, as JSON in its environment. */
+interface InitOrder {
   readonly mountPoint: string;
-  readonly credentials: Credentials;
-  readonly directories: readonly Path[];
-  readonly program: Program;
-  /** The caller's, whom one can't see from inside. */
-  readonly fileLimit: number | undefined;
+  /** The descriptor of a pipe: a byte says that all is ready. */
+  readonly ready: number;
 }
 
 const orderVariable = "FALLTHRU_INIT";
 
-/** This program again, as the first process of a new pid name space. */
-export function initProgram(order: InitOrder): Program {
-  const self = isCompiled ? [process.execPath, "init"] : [process.execPath, import.meta.filename];
-  return { file: process.execPath, argv: self, env: { [orderVariable]: JSON.stringify(order) } };
+/** Starts the first process of a new pid name space in the session that is mounted there, and waits until it is ready. */
+export function startPidSpace(mountPoint: string): PidSpace {
+  using hostRoot = openDirectory("/");
+  const [reading, writing] = makePipe();
+  using ready = reading;
+  const credentials = { uid: 0, gid: 0, groups: [] };
+  const where = { root: hostRoot, credentials, directories: ["/"], network: "host", newSpaces: CLONE.NEWPID } as const;
+  let pid: number;
+  {
+    using inherits = writing;
+    pid = spawn(where, initProgram({ mountPoint, ready: inherits.number }, inherits));
+  }
+  if (readAvailable(ready).length === 0) throw new UserError("failed", "the pid name space's first process ended");
+  const root = openAt(null, `/proc/${pid}/root`, O.PATH | O.DIRECTORY);
+  const mounts = openAt(null, `/proc/${pid}/ns/mnt`, O.RDONLY);
+  const processes = openAt(null, `/proc/${pid}/ns/pid`, O.RDONLY);
+  const end = async (): Promise<void> => {
+    for (const fd of [root, mounts, processes]) fd.close();
+    process.kill(pid, "SIGKILL");
+    await waitForChild(pid);
+  };
+  const spaces: NameSpace[] = [
+    [mounts, CLONE.NEWNS],
+    [processes, CLONE.NEWPID],
+  ];
+  return { root, spaces, end };
 }
 
-/**
- * The first process of a pid name space: mounts its /proc over the session's, for itself and its children only, starts the
- * command, and buries whatever dies until the command does. When it exits, the kernel kills all that is left.
- */
-export async function runInit(): Promise<number> {
-  const order = JSON.parse(process.env[orderVariable] ?? "", reviveBytes) as InitOrder;
+function initProgram(order: InitOrder, inherits: Fd): Program {
+  const argv = isCompiled ? [process.execPath, "init"] : [process.execPath, import.meta.filename];
+  return { file: process.execPath, argv, env: { [orderVariable]: JSON.stringify(order) }, inherits };
+}
+
+/** The first process of a pid name space: ends only when it is killed, and all others in the name space with it. */
+export function runInit(): never {
+  const order = JSON.parse(process.env[orderVariable] ?? "") as InitOrder;
+  using ready = new Fd(order.ready, "pipe");
+  // Orphans are buried; a terminal's keys and hanging up are for the others (Bun has handlers of its own for them).
+  ignoreSignals([SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU]);
+  dieWithParent();
   unshareThread(CLONE.NEWNS);
   {
     using everything = openDirectory("/");
     makePrivate(everything, "recursive");
   }
-  using root = openDirectory(order.mountPoint);
   {
+    using root = openDirectory(order.mountPoint);
     using proc = makeMount("proc", [["source", "proc"]], MOUNT_ATTR.NOSUID | MOUNT_ATTR.NODEV | MOUNT_ATTR.NOEXEC);
     using target = openAt(root, "/proc", O.PATH | O.DIRECTORY, { resolve: RESOLVE.IN_ROOT });
     attachMount(proc, target);
+    // Not the host's: those inside can reach it as /proc/1/root.
+    changeRoot(root);
   }
-  const { credentials, directories, fileLimit } = order;
-  const where = { root, credentials, directories, network: "host", fileLimit } as const;
-  const pid = explainNotRun(() => spawn(where, order.program));
-  return await reapUntil(pid);
-}
-
-/** What Buffer's own toJSON() makes. */
-function reviveBytes(_key: string, value: unknown): unknown {
-  const isBytes = typeof value === "object" && value !== null && "type" in value && value.type === "Buffer";
-  return isBytes && "data" in value ? Buffer.from(value.data as number[]) : value;
+  // Where our parent died before dieWithParent(), nobody has the other end, and this fails.
+  writeAll(ready, Uint8Array.of(1));
+  ready.close();
+  pauseForever();
 }
 
 // Where there is no executable that is this program (the library on Node), this file is started by itself.
 if (!isCompiled && process.argv[1] === import.meta.filename) {
-  process.exit(await runInit());
+  runInit();
 }

@@ -1,8 +1,8 @@
 import { beginAutomatic, type Begun } from "./begin.ts";
 import { endHeld } from "./end.ts";
-import { startChild } from "./run.ts";
+import { startChild, waitForCommand } from "./run.ts";
 import type { CommandOptions, SessionOptions } from "./types.ts";
-import { waitAsShell } from "./waiting.ts";
+import { SignalRelay } from "./waiting.ts";
 
 /**
  * Begins a session, runs a command in it, ends the session, and returns the command's exit status (128 and the signal's number
@@ -15,10 +15,13 @@ export async function runOnce(
   options: CommandOptions,
   onBegun?: (begun: Begun) => void,
 ): Promise<number> {
+  using signals = new SignalRelay();
   const { hold, begun } = beginAutomatic(source, session);
   try {
     onBegun?.(begun);
-    return await waitAsShell(await startChild(begun.record, options));
+    const early = await signals.early();
+    if (early !== undefined) return early;
+    return await waitForCommand(await startChild(begun.record, options), signals);
   } finally {
     endHeld(hold);
     hold.release();

@@ -1,14 +1,13 @@
 import { UserError } from "../error.ts";
-import { CLONE } from "../kernel/abi/process.ts";
 import { unless } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { lock, openDirectory } from "../kernel/file.ts";
 import type { Path } from "../kernel/libc.ts";
 import { verbatimArguments } from "../kernel/own.ts";
-import { become, callerFileLimit, type Program, spawn, type Surroundings } from "../kernel/process.ts";
+import { become, type Program, spawn, type Surroundings } from "../kernel/process.ts";
 import { callerDirectory, chooseShell, filterEnvironment, makeEnvironment } from "./environment.ts";
 import { checkSessionId } from "./id.ts";
-import { initProgram } from "./init.ts";
+import type { PidSpace } from "./init.ts";
 import { explainNotRun } from "./notrun.ts";
 import { mountPointOf, sessionDir } from "./paths.ts";
 import { personalityNumber } from "./personality.ts";
@@ -16,26 +15,31 @@ import { readRecord, type SessionRecord } from "./record.ts";
 import { isSessionMounted, prepareState } from "./state.ts";
 import type { CommandOptions } from "./types.ts";
 import { findUser, type User } from "./user.ts";
-import { waitAsShell } from "./waiting.ts";
+import type { SignalRelay } from "./waiting.ts";
+
+/** For whoever ran a command and has nothing more to do: its terminal stays as the command left it. */
+export { exitNow } from "../kernel/self.ts";
 
 /**
  * Runs a command in a session. Normally it never returns: this process becomes the command. With a pid name space
- * somebody has to be its first process, so then it waits and returns the exit status.
+ * somebody has to look after its first process, so then it waits and returns the exit status.
  * @throws {UserError} not-found; CommandNotRun
  */
 export async function runInSession(id: string, options: CommandOptions): Promise<number> {
   checkSessionId(id);
   prepareState();
-  const opened = unless(["ENOENT"], () => openDirectory(sessionDir(id)));
-  if (opened === undefined) throw noSession(id);
-  const pid = await startInSession(id, opened, options);
-  return waitAsShell(pid);
+  if (options.pidNamespace !== true) return await enterSession(id, (record) => becomeCommand(record, options));
+  const { SignalRelay } = await import("./waiting.ts");
+  using signals = new SignalRelay();
+  const child = await enterSession(id, (record) => startChild(record, options));
+  return await waitForCommand(child, signals);
 }
 
-/** Becomes the command or, with a pid name space, starts it; `dir` is closed then. */
-async function startInSession(id: string, opened: Fd, options: CommandOptions): Promise<number> {
+/** Keeps the session from being ended until `start` has the command in it; `end` then kills it. */
+async function enterSession<T>(id: string, start: (record: Record) => Promise<T>): Promise<T> {
+  const opened = unless(["ENOENT"], () => openDirectory(sessionDir(id)));
+  if (opened === undefined) throw noSession(id);
   using dir = opened;
-  // Held until the command is executed: `end` waits for it, and then kills what came in.
   lock(dir, "shared");
   const record = readRecord(id);
   if (record === undefined) throw noSession(id);
@@ -44,18 +48,49 @@ async function startInSession(id: string, opened: Fd, options: CommandOptions): 
       hint: "mount it again: fallthru recover",
     });
   }
-  if (options.pidNamespace === true) return await startChild(record, options);
+  return await start(record);
+}
+
+async function becomeCommand(record: Record, options: CommandOptions): Promise<never> {
   await joinGroups(record);
   return runHere(record, options, become);
 }
 
+/** A command that somebody has to wait for. */
+export interface Child {
+  readonly pid: number;
+  readonly space: PidSpace | undefined;
+}
+
 /** Starts the command as a child in the session's control groups; this process leaves them again, whatever happens. */
-export async function startChild(record: Record, options: CommandOptions): Promise<number> {
-  const goBack = await joinGroups(record);
+export async function startChild(record: Record, options: CommandOptions): Promise<Child> {
+  const space = options.pidNamespace === true ? await makePidSpace(record) : undefined;
   try {
-    return runHere(record, options, spawn);
+    const goBack = await joinGroups(record);
+    try {
+      return { pid: runHere(record, options, spawn, space), space };
+    } finally {
+      goBack();
+    }
+  } catch (error) {
+    await space?.end();
+    throw error;
+  }
+}
+
+async function makePidSpace(record: Record): Promise<PidSpace> {
+  const { startPidSpace } = await import("./init.ts");
+  return startPidSpace(mountPointOf(record.id));
+}
+
+/** @returns the command's exit status; 128 and the signal's number where one killed it */
+export async function waitForCommand({ pid, space }: Child, signals: SignalRelay): Promise<number> {
+  const { waitAsShell } = await import("./waiting.ts");
+  signals.relayTo(pid);
+  try {
+    return await waitAsShell(pid);
   } finally {
-    goBack();
+    await space?.end();
   }
 }
 
@@ -75,38 +110,25 @@ async function joinGroups(record: Record): Promise<() => void> {
 }
 
 /** Starts the command by `start`: as this process, or as a child of it. */
-function runHere<T>(record: Record, options: CommandOptions, start: (where: Surroundings, program: Program) => T): T {
+function runHere<T>(
+  record: Record,
+  options: CommandOptions,
+  start: (where: Surroundings, program: Program) => T,
+  space?: PidSpace,
+): T {
   using root = openDirectory(mountPointOf(record.id));
   const user = findUser(root, options.user ?? "root");
   const program = makeProgram(root, record, user, options);
   const where: Surroundings = {
-    root,
+    root: space?.root ?? root,
     credentials: user,
     directories: options.directory === undefined ? fallbackDirectories(user) : [options.directory],
     network: record.network,
     hostname: record.hostname,
     personality: personalityNumber(record.command.personality),
+    ...(space === undefined ? {} : { joinSpaces: space.spaces }),
   };
-  return explainNotRun(() => {
-    if (options.pidNamespace !== true) return start(where, program);
-    using hostRoot = openDirectory("/");
-    return start(
-      {
-        ...where,
-        root: hostRoot,
-        credentials: { uid: 0, gid: 0, groups: [] },
-        directories: ["/"],
-        newSpaces: CLONE.NEWPID,
-      },
-      initProgram({
-        mountPoint: mountPointOf(record.id),
-        credentials: user,
-        directories: where.directories,
-        program,
-        fileLimit: callerFileLimit(),
-      }),
-    );
-  });
+  return explainNotRun(() => start(where, program));
 }
 
 function fallbackDirectories(user: User): Path[] {

@@ -1,44 +1,87 @@
+import { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2 } from "../kernel/abi/process.ts";
 import { isErrno } from "../kernel/error.ts";
-import { isTerminal } from "../kernel/file.ts";
+import { isForeground } from "../kernel/self.ts";
 import { waitForChild } from "../kernel/wait.ts";
 
-/** Signals that end a program and that reach only us when somebody means the command. */
+/** Signals that mean the command where they reach only us. */
 const forwarded = ["SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"] as const;
-/** Signals of the terminal's keys: the kernel sends them to the whole foreground group, so to the command too. */
-const keys = ["SIGINT", "SIGQUIT"] as const;
+/** Signals of a terminal's keys: the kernel sends them to the whole foreground group, so to the command too. */
+const keys = ["SIGINT", "SIGQUIT", "SIGTSTP"] as const;
+/** A terminal's answer to a command in the background, also to its whole group: its stopping is seen by itself. */
+const ignored = ["SIGTTIN", "SIGTTOU"] as const;
+
+/** Of those that end programs; node:os knows them too, but costs every start. */
+const numbers: Readonly<Partial<Record<NodeJS.Signals, number>>> = {
+  SIGHUP,
+  SIGINT,
+  SIGQUIT,
+  SIGUSR1,
+  SIGUSR2,
+  SIGTERM,
+};
 
 /**
- * Waits for a child as a shell does: what stops it stops us, what is sent to us reaches it, and nothing but its own end
- * ends the waiting.
+ * From its making on, signals end the command and not us, who have to clean up after it. They are handled
+ * where the program waits: before that, early() tells of them.
+ */
+export class SignalRelay implements Disposable {
+  #pid: number | undefined;
+  #early: number | undefined;
+
+  constructor() {
+    for (const signal of [...forwarded, ...keys, ...ignored]) process.on(signal, this.#take);
+  }
+
+  /** The status with which to end, where a signal that ends programs came before there was a command. */
+  async early(): Promise<number | undefined> {
+    await new Promise((done) => setImmediate(done));
+    return this.#early === undefined ? undefined : 128 + this.#early;
+  }
+
+  /** From now on this child gets them. */
+  relayTo(pid: number): void {
+    this.#pid = pid;
+  }
+
+  [Symbol.dispose](): void {
+    for (const signal of [...forwarded, ...keys, ...ignored]) process.off(signal, this.#take);
+  }
+
+  readonly #take = (signal: NodeJS.Signals): void => {
+    if (isOneOf(ignored, signal)) return;
+    if (this.#pid === undefined) this.#early ??= numbers[signal];
+    else if (!isOneOf(keys, signal) || !isForeground()) send(this.#pid, signal);
+  };
+}
+
+function isOneOf(signals: readonly NodeJS.Signals[], signal: NodeJS.Signals): boolean {
+  return signals.includes(signal);
+}
+
+function send(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if (!isErrno(error, "ESRCH")) throw error;
+  }
+}
+
+/**
+ * Waits for a child as a shell does: what stops it stops us, and nothing but its own end ends the waiting.
  * @returns its exit status; 128 and the signal's number where a signal killed it
  */
 export async function waitAsShell(pid: number): Promise<number> {
-  const send = (signal: NodeJS.Signals) => {
-    try {
-      process.kill(pid, signal);
-    } catch (error) {
-      if (!isErrno(error, "ESRCH")) throw error;
+  for (;;) {
+    const outcome = await waitForChild(pid);
+    switch (outcome.kind) {
+      case "exited":
+        return outcome.status;
+      case "killed":
+        return 128 + outcome.signal;
+      case "stopped":
+        // As su(1) does: the shell that started us sees us stopped, and `fg` wakes both.
+        process.kill(process.pid, "SIGSTOP");
+        send(pid, "SIGCONT");
     }
-  };
-  const ignore = () => {};
-  for (const signal of forwarded) process.on(signal, send);
-  for (const signal of keys) process.on(signal, isTerminal(0) ? ignore : send);
-  try {
-    for (;;) {
-      const outcome = await waitForChild(pid);
-      switch (outcome.kind) {
-        case "exited":
-          return outcome.status;
-        case "killed":
-          return 128 + outcome.signal;
-        case "stopped":
-          // As su(1) does: the shell that started us sees us stopped, and `fg` wakes both.
-          process.kill(process.pid, "SIGSTOP");
-          send("SIGCONT");
-      }
-    }
-  } finally {
-    for (const signal of forwarded) process.off(signal, send);
-    for (const signal of keys) process.off(signal, ignore).off(signal, send);
   }
 }

@@ -10,5 +10,5 @@ export const init = command({
   exits: {},
   failureStatus: 125,
   json: [],
-  run: async () => ({ status: await runInit() }),
+  run: () => runInit(),
 });

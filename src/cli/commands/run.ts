@@ -1,5 +1,5 @@
 import { UserError } from "../../error.ts";
-import { runInSession } from "../../session/run.ts";
+import { exitNow, runInSession } from "../../session/run.ts";
 import type { CommandOptions } from "../../session/types.ts";
 import { command, type OptionSpec, type OptionsOf, optionName } from "../command.ts";
 import { parseSource } from "./operands.ts";
@@ -78,7 +78,7 @@ export const run = command({
     const source = parseSource(word);
     if (source.kind === "session") {
       checkFixed(source.id, options);
-      return { status: await runInSession(source.id, commandOptions(words, options)) };
+      return exitNow(await runInSession(source.id, commandOptions(words, options)));
     }
     if (options.dryRun) {
       const [{ planSession }, { sessionOptions }] = await Promise.all([
@@ -88,7 +88,7 @@ export const run = command({
       return { data: { plan: planSession(source.name, sessionOptions(options)).map(({ describe }) => describe) } };
     }
     const { runNew } = await import("./run-once.ts");
-    return { status: await runNew(source.name, options, commandOptions(words, options), common) };
+    return exitNow(await runNew(source.name, options, commandOptions(words, options), common));
   },
   text: ({ plan }) => plan.map((line) => `${line}\n`).join(""),
 });

@@ -1,0 +1,67 @@
+import { O } from "./abi/file.ts";
+import { PR_SET_PDEATHSIG, SIG_IGN, SIGKILL, TIOCGPGRP } from "./abi/process.ts";
+import { check, unless } from "./error.ts";
+import { Fd } from "./fd.ts";
+import { ioctl, openAt } from "./file.ts";
+import { cString, native } from "./libc.ts";
+
+/** What this process does to itself. */
+
+const exit_ = native("_exit", "void", ["int"]);
+const prctl_ = native("prctl", "int", ["int", "unsigned long"]);
+const sigaction_ = native("sigaction", "int", ["int", "void *", "void *"]);
+const fchdir_ = native("fchdir", "int", ["int"]);
+const chroot_ = native("chroot", "int", ["void *"]);
+const pause_ = native("pause", "int", []);
+const getpgrp_ = native("getpgrp", "int", []);
+const pipe2_ = native("pipe2", "int", ["void *", "int"]);
+
+/**
+ * Ends this process at once. process.exit() isn't the same: Bun's puts a terminal's settings back to what they were
+ * at its start, whatever the command did to them. @see _exit(2)
+ */
+export function exitNow(status: number): never {
+  exit_(status);
+  throw new Error("_exit(2) returned");
+}
+
+/** Has the kernel kill this process when the thread that started it ends. @see PR_SET_PDEATHSIG(2const) */
+export function dieWithParent(): void {
+  check("prctl", "", prctl_(PR_SET_PDEATHSIG, SIGKILL));
+}
+
+/** Ignores these signals. Where SIGCHLD is, the kernel buries children, and those inherited, as they die. @see wait(2) */
+export function ignoreSignals(signals: readonly number[]): void {
+  const action = new Uint8Array(152); // struct sigaction
+  new DataView(action.buffer).setBigUint64(0, SIG_IGN, true);
+  for (const signal of signals) check("ignore signal", String(signal), sigaction_(signal, action, null));
+}
+
+/** Does nothing until a signal ends this process; JavaScript doesn't go on meanwhile. @see pause(2) */
+export function pauseForever(): never {
+  for (;;) pause_();
+}
+
+/** Changes this process's root directory, and its working directory to it. @see chroot(2) */
+export function changeRoot(root: Fd): void {
+  check("chdir", root.path, fchdir_(root.number));
+  check("chroot", root.path, chroot_(cString(".")));
+}
+
+/** Whether a terminal's keys (Ctrl-C and the like) are sent to this process, and so to all of its process group. */
+export function isForeground(): boolean {
+  const terminal = unless(["ENXIO", "ENOENT", "EIO"], () => openAt(null, "/dev/tty", O.RDONLY | O.NONBLOCK));
+  if (terminal === undefined) return false;
+  using open = terminal;
+  const group = new Int32Array(1);
+  // EIO, ENOTTY: it was hung up.
+  const asked = unless(["EIO", "ENOTTY"], () => ioctl(open, TIOCGPGRP, new Uint8Array(group.buffer)));
+  return asked !== undefined && group[0] === getpgrp_();
+}
+
+/** @returns the ends to read from and to write to; @see pipe2(2) */
+export function makePipe(): readonly [Fd, Fd] {
+  const numbers = new Int32Array(2);
+  check("pipe", "", pipe2_(new Uint8Array(numbers.buffer), O.CLOEXEC));
+  return [new Fd(numbers[0] ?? -1, "pipe"), new Fd(numbers[1] ?? -1, "pipe")];
+}
