@@ -1,4 +1,3 @@
-import { UserError } from "../error.ts";
 import { isErrno } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { changeModeAt, changeOwnerAt, fileSystemOf, setTimesAt } from "../kernel/file.ts";
@@ -6,6 +5,18 @@ import { type Path, pathText } from "../kernel/libc.ts";
 import { setXattrAt } from "../kernel/xattr.ts";
 import type { TarHeader } from "./tar/entry.ts";
 import type { Xattr } from "./tar/pax.ts";
+
+/** Why an entry can't have what the archive gives it; it follows the entry's name. */
+export class AttributeProblem extends Error {
+  readonly code: "data" | "unsupported";
+  readonly hint: string | undefined;
+
+  constructor(code: "data" | "unsupported", message: string, options: { hint?: string; cause?: unknown } = {}) {
+    super(message, { cause: options.cause });
+    this.code = code;
+    this.hint = options.hint;
+  }
+}
 
 export type Attributes = Pick<TarHeader, "mode" | "uid" | "gid" | "mtimeNs" | "xattrs">;
 
@@ -28,13 +39,13 @@ export function setAttribute(dir: Fd, name: Path, { name: attribute, value }: Xa
     const text = pathText(attribute);
     if (isErrno(error, "EOPNOTSUPP")) {
       const { type } = fileSystemOf(dir);
-      throw new UserError("unsupported", `the file system (${type}) can't keep the extended attribute ${text}`, {
+      throw new AttributeProblem("unsupported", `the file system (${type}) can't keep the extended attribute ${text}`, {
         cause: error,
       });
     }
     // EPERM: `user.` attributes are for regular files and directories only (xattr(7)).
     if (!isErrno(error, "EINVAL", "ERANGE", "E2BIG", "EPERM")) throw error;
-    throw new UserError("data", `the kernel refuses the extended attribute ${text}`, { cause: error });
+    throw new AttributeProblem("data", `the kernel refuses the extended attribute ${text}`, { cause: error });
   }
 }
 

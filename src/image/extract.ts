@@ -15,7 +15,7 @@ import {
 } from "../kernel/file.ts";
 import { pathText } from "../kernel/libc.ts";
 import { removeTree } from "../layer/remove.ts";
-import { applyAttributes, isOverlayMark } from "./attributes.ts";
+import { applyAttributes, AttributeProblem, isOverlayMark } from "./attributes.ts";
 import { LateAttributes } from "./late.ts";
 import { openInside, parseInnerPath, Parents, PathProblem, splitPath } from "./parent.ts";
 import { noSpace } from "./space.ts";
@@ -55,19 +55,20 @@ function withoutMarks(header: TarHeader): TarHeader {
   return { ...header, xattrs: header.xattrs.filter((xattr) => !isOverlayMark(xattr)) };
 }
 
+/** What isn't about the entry passes: the reader's own errors, and the reason why somebody stopped it. */
 function explain(error: unknown, root: Fd, path: string, archive: string): unknown {
   const task = `unpack ${path} from ${archive}`;
   if (error instanceof PathProblem) {
-    return new UserError("data", `${archive}: the entry ${path} ${error.message}`, {
-      hint: "nothing of this archive was kept",
-    });
+    const hint = "nothing of this archive was kept";
+    return new UserError("data", `${archive}: the entry ${path} ${error.message}`, { hint });
   }
-  if (error instanceof UserError && error.message.startsWith(archive)) return error; // the reader's own
-  if (error instanceof UserError)
+  if (error instanceof AttributeProblem) {
     return new UserError(error.code, `${task}: ${error.message}`, { hint: error.hint, cause: error });
+  }
   if (isErrno(error, "ENOSPC", "EDQUOT")) return noSpace(root, task, error);
+  if (!(error instanceof Error && "syscall" in error)) return error;
   const code = isErrno(error, "ENAMETOOLONG") ? "data" : "failed";
-  return new UserError(code, `${task}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  return new UserError(code, `${task}: ${error.message}`, { cause: error });
 }
 
 interface Target {

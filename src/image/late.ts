@@ -1,11 +1,10 @@
-import { UserError } from "../error.ts";
 import { O } from "../kernel/abi/file.ts";
 import { unless } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { pathText } from "../kernel/libc.ts";
 import { readInside } from "../layer/inside.ts";
 import { encodeAcl, type NameTable, nameTable } from "./acl.ts";
-import { applyAttributes, setAttribute } from "./attributes.ts";
+import { applyAttributes, AttributeProblem, setAttribute } from "./attributes.ts";
 import { type InnerPath, openInside, pathBytes, PathProblem, splitPath } from "./parent.ts";
 import type { TarHeader } from "./tar/entry.ts";
 
@@ -62,7 +61,7 @@ function applyAcl(root: Fd, path: InnerPath, acl: TarHeader["acl"], names: NameT
     if (text === undefined) continue;
     const value = encodeAcl(text, names);
     if ("problem" in value) {
-      throw new UserError(
+      throw new AttributeProblem(
         "data",
         `its ACL has ${JSON.stringify(value.problem)}, which the root's own users and groups don't explain`,
         {

@@ -144,6 +144,21 @@ describe("readTar()", () => {
   });
 });
 
+test("readTar() needs no more memory for a large file than for a small one", async () => {
+  const size = 2 ** 31;
+  const chunk = Buffer.alloc(1 << 20, 1);
+  async function* large(): AsyncGenerator<Buffer> {
+    yield craftEntry({ size });
+    for (let done = 0; done < size; done += chunk.length) yield chunk;
+    yield Buffer.alloc(1024);
+  }
+  const before = process.memoryUsage().rss;
+  let sum = 0;
+  for await (const { body } of readTar(large(), "a.tar")) for await (const { data } of body) sum += data.length;
+  expect(sum).toBe(size);
+  expect(process.memoryUsage().rss - before).toBeLessThan(64 << 20);
+});
+
 describe("readTar() of sparse files", () => {
   const body = "aaabb";
   const pieces = [
