@@ -28,6 +28,9 @@ export interface Core {
   /** The st_inos of the layers' own directories: meeting one of them below is a loop. */
   readonly traps: ReadonlySet<number>;
   readonly useMetacopy: boolean;
+  /** The server's own ids: what it makes belongs to them. */
+  readonly ownUid: number;
+  readonly ownGid: number;
   readonly log: (line: string) => void;
 }
 

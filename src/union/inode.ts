@@ -29,6 +29,8 @@ export class Inode {
   children: Map<Name, Link> | undefined = undefined;
   isImpure = false;
   hasDefaultAcl = false;
+  /** New entries take its group; undefined: not known. */
+  inheritsGroup: boolean | undefined = undefined;
   /** Grows with each change of the entries. */
   version = 0;
 
@@ -147,6 +149,10 @@ export class InodeTable {
   /** No longer what a name with this st_ino leads to. */
   hide(inode: Inode): void {
     if (this.#byIno.get(inode.ino) === inode) this.#byIno.delete(inode.ino);
+  }
+
+  show(inode: Inode): void {
+    this.#byIno.set(inode.ino, inode);
   }
 
   /** Frees an inode that nobody holds any more, and then its parents. */

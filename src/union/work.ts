@@ -87,6 +87,11 @@ export class WorkDirectory {
     removeAll(this.fd, name, 0);
   }
 
+  /** Removes a whiteout, or an empty directory with whiteouts, from elsewhere. */
+  discardFrom(dirfd: number, name: Name): void {
+    removeAll(dirfd, name, 0);
+  }
+
   /** Removes what a killed server has left. */
   clean(): void {
     const names: Name[] = [];

@@ -24,5 +24,7 @@ export interface Dialect {
   whiteoutName(name: Name): Name | undefined;
   /** Whether the name is the dialect's own: never shown, never looked up, refused to be made. */
   isReserved(name: Name): boolean;
+  /** The name that an entry with a reserved name deletes. */
+  deletedBy(name: Name): Name | undefined;
   makeWhiteout(dirfd: number, name: Name): number;
 }

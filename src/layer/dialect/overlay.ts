@@ -84,6 +84,10 @@ export class OverlayDialect implements Dialect {
     return false;
   }
 
+  deletedBy(): undefined {
+    return undefined;
+  }
+
   makeWhiteout(dirfd: number, name: Name): number {
     return mknodName(dirfd, name, S.IFCHR, 0n);
   }

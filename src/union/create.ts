@@ -1,0 +1,257 @@
+import { E } from "../kernel/abi/errno.ts";
+import { O, RENAME_EXCHANGE, S } from "../kernel/abi/file.ts";
+import {
+  chmodName,
+  chownName,
+  closeFd,
+  fail,
+  KEEP_ID,
+  linkFd,
+  linkName,
+  mkdirName,
+  mknodName,
+  must,
+  type Name,
+  openName,
+  renameName,
+  stat,
+  statFd,
+  statName,
+  symlinkName,
+} from "../kernel/at.ts";
+import { attributeName, setXattrOf } from "../kernel/io.ts";
+import { packDevice } from "../layer/copyup.ts";
+import { readMark } from "../layer/dialect/overlay.ts";
+import { LayerDirectory } from "../layer/directory.ts";
+import { copyUp, markImpure, markOpaque } from "./copyup.ts";
+import { type Core, locate, place, statIno, type Writable, writable } from "./core.ts";
+import type { Inode, Link } from "./inode.ts";
+import { lookUp } from "./lookup.ts";
+import { redirectFile } from "./rename.ts";
+
+/** Who creates, and what their umask is where nobody has applied it yet. */
+export interface Creator {
+  readonly uid: number;
+  readonly gid: number;
+  readonly umask?: number;
+}
+
+export interface NewEntry {
+  /** With the S_IF bits. */
+  readonly mode: number;
+  readonly rdevMajor?: number;
+  readonly rdevMinor?: number;
+  /** A symbolic link's target, as bytes. */
+  readonly target?: Name;
+  /** Of a regular file: opened with these flags as it is made. */
+  readonly openFlags?: number;
+}
+
+export interface Created {
+  readonly inode: Inode;
+  /** −1 where it wasn't to be opened. */
+  readonly fd: number;
+}
+
+/** Makes an entry in the upper; `stat` holds its attributes afterwards. @throws {KernelError} EEXIST, … */
+export function create(core: Core, parent: Inode, name: Name, entry: NewEntry, creator: Creator): Created {
+  const upper = writable(core);
+  checkNewName(core, upper, parent, name);
+  if ((entry.mode & S.IFMT) === S.IFCHR && (entry.rdevMajor ?? 0) === 0 && (entry.rdevMinor ?? 0) === 0) {
+    return fail("mknod", name, -E.PERM); // it would be a whiteout
+  }
+  copyUp(core, parent, { content: "leave" });
+  const directory = parent.upperDir;
+  if (directory === undefined) return fail("create", name, -E.STALE);
+  const mode = parent.hasDefaultAcl || creator.umask === undefined ? entry.mode : entry.mode & ~creator.umask;
+  const wanted = { ...entry, mode };
+  let fd = makeNode(directory.fd, name, wanted);
+  const isOver = fd === -E.EXIST;
+  if (isOver) fd = createOverWhiteout(upper, parent, directory, name, wanted, creator);
+  else must("create", `${parent.path}/${name}`, fd);
+  if (!isOver) own(core, parent, directory.fd, name, wanted, creator);
+  parent.version++;
+  must("stat", name, statName(directory.fd, name));
+  return { inode: adoptNew(core, upper, parent, directory, name), fd: entry.openFlags === undefined ? -1 : fd };
+}
+
+/** Only what is not there can be made. */
+export function checkNewName(core: Core, upper: Writable, parent: Inode, name: Name): void {
+  if (parent.isDead) fail("create", name, -E.NOENT);
+  if (upper.layer.dialect.isReserved(name)) fail("create", name, -E.INVAL);
+  if (lookUp(core, parent, name) !== undefined) fail("create", `${parent.path}/${name}`, -E.EXIST);
+}
+
+/** @returns a descriptor, 0, or −errno */
+function makeNode(dirfd: number, name: Name, entry: NewEntry): number {
+  const mode = entry.mode & 0o7777;
+  switch (entry.mode & S.IFMT) {
+    case S.IFDIR:
+      return mkdirName(dirfd, name, mode);
+    case S.IFLNK:
+      return symlinkName(entry.target ?? "", dirfd, name);
+    case S.IFREG:
+      return makeFile(dirfd, name, mode, entry.openFlags);
+    default:
+      return mknodName(dirfd, name, entry.mode, packDevice(entry.rdevMajor ?? 0, entry.rdevMinor ?? 0));
+  }
+}
+
+function makeFile(dirfd: number, name: Name, mode: number, openFlags: number | undefined): number {
+  const flags = (openFlags ?? O.WRONLY) | O.CREAT | O.EXCL | O.NOFOLLOW;
+  const fd = openName(dirfd, name, flags, mode);
+  if (fd < 0 || openFlags !== undefined) return fd;
+  closeFd(fd);
+  return 0;
+}
+
+/** The kernel has given it our ids, and a group-inheriting directory's group. */
+function own(core: Core, parent: Inode, dirfd: number, name: Name, entry: NewEntry, creator: Creator): void {
+  if (creator.uid === core.ownUid && creator.gid === core.ownGid) return;
+  const gid = inheritsGroup(parent, dirfd) ? KEEP_ID : creator.gid;
+  must("chown", name, chownName(dirfd, name, creator.uid, gid));
+  const isSpecial = (entry.mode & (0o6000)) !== 0 && (entry.mode & S.IFMT) === S.IFREG;
+  if (isSpecial) must("chmod", name, chmodName(dirfd, name, entry.mode)); // chown took the bits away
+}
+
+function inheritsGroup(parent: Inode, dirfd: number): boolean {
+  if (parent.inheritsGroup === undefined) {
+    must("stat", parent.path, statFd(dirfd));
+    parent.inheritsGroup = (stat.mode & 0o2000) !== 0;
+  }
+  return parent.inheritsGroup;
+}
+
+const defaultAcl = attributeName("system.posix_acl_default");
+
+/** Made in the work directory and put where the whiteout is, in one step. */
+function createOverWhiteout(upper: Writable, parent: Inode, directory: LayerDirectory, name: Name, entry: NewEntry, creator: Creator): number {
+  const isDirectory = (entry.mode & S.IFMT) === S.IFDIR;
+  const inherits = inheritsGroup(parent, directory.fd);
+  let gid = creator.gid;
+  if (inherits) {
+    must("stat", parent.path, statFd(directory.fd));
+    gid = stat.gid;
+  }
+  const mode = inherits && isDirectory ? entry.mode | 0o2000 : entry.mode;
+  let fd = 0;
+  const work = makeNursery(upper, parent, directory);
+  const temporary = work.name;
+  try {
+    fd = must("create", name, makeNode(work.fd, temporary, { ...entry, mode }));
+    must("chown", name, chownName(work.fd, temporary, creator.uid, gid));
+    if ((mode & 0o6000) !== 0 && (mode & S.IFMT) !== S.IFLNK) must("chmod", name, chmodName(work.fd, temporary, mode));
+    if (isDirectory) markOpaque(upper, work.fd, temporary);
+    replaceWhiteout(work.fd, temporary, directory.fd, name, isDirectory);
+  } finally {
+    work.end();
+  }
+  return fd;
+}
+
+/** Where entries inherit a directory's default ACL, they are made in one that has it too. */
+function makeNursery(upper: Writable, parent: Inode, directory: LayerDirectory): { fd: number; name: Name; end: () => void } {
+  const name = upper.work.temporaryName();
+  if (!parent.hasDefaultAcl) return { fd: upper.work.fd, name, end: () => upper.work.discard(name) };
+  must("mkdir", name, mkdirName(upper.work.fd, name, 0o700));
+  const fd = must("open", name, openName(upper.work.fd, name, O.RDONLY | O.DIRECTORY | O.NOFOLLOW));
+  const acl = readMark(directory.fd, "", defaultAcl);
+  if (acl !== undefined) must("setxattr", name, setXattrOf(fd, "", defaultAcl, acl));
+  const end = (): void => {
+    closeFd(fd);
+    upper.work.discard(name);
+  };
+  return { fd, name: "entry", end };
+}
+
+/** What takes a whiteout's place; a directory leaves the whiteout where it was. */
+export function replaceWhiteout(fromfd: number, from: Name, tofd: number, to: Name, isDirectory: boolean): void {
+  if (statName(tofd, to) !== 0 || !stat.isWhiteoutDevice) fail("create", to, -E.EXIST);
+  must("create", to, renameName(fromfd, from, tofd, to, isDirectory ? RENAME_EXCHANGE : 0));
+}
+
+function adoptNew(core: Core, upper: Writable, parent: Inode, directory: LayerDirectory, name: Name): Inode {
+  let ino = statIno(core, upper.layer.fileSystem);
+  const upperIno = ino;
+  if (core.table.withIno(ino) !== undefined) ino = core.table.temporary();
+  const inode = core.table.make(ino, stat.type);
+  if (inode.isDirectory) {
+    inode.upperDir = new LayerDirectory(upper.layer, directory, name);
+    inode.hasDefaultAcl = parent.hasDefaultAcl;
+  } else {
+    inode.hasUpper = true;
+    inode.upperIno = upperIno;
+  }
+  inode.addLink(parent, name, true);
+  return inode;
+}
+
+/** A further name for a file. @throws {KernelError} EPERM for directories, EEXIST, EMLINK */
+export function link(core: Core, inode: Inode, parent: Inode, name: Name): void {
+  const upper = writable(core);
+  if (inode.isDirectory) fail("link", inode.path, -E.PERM);
+  checkNewName(core, upper, parent, name);
+  copyUp(core, inode, { content: "leave" });
+  copyUp(core, parent, { content: "leave" });
+  if (inode.isMetacopy) redirectFile(core, upper, inode);
+  if (inode.hasOrigin) markImpure(upper, parent);
+  const directory = parent.upperDir;
+  if (directory === undefined) return fail("link", name, -E.STALE);
+  locate(core, inode);
+  const made = linkPlace(directory.fd, name);
+  if (made === -E.EXIST) {
+    const temporary = upper.work.temporaryName();
+    locate(core, inode);
+    must("link", name, linkPlace(upper.work.fd, temporary));
+    try {
+      replaceWhiteout(upper.work.fd, temporary, directory.fd, name, false);
+    } finally {
+      upper.work.discard(temporary);
+    }
+  } else {
+    must("link", name, made);
+  }
+  parent.version++;
+  inode.addLink(parent, name, true);
+  revive(core, inode);
+}
+
+function linkPlace(dirfd: number, name: Name): number {
+  return place.name === "" ? linkFd(place.fd, dirfd, name) : linkName(place.fd, place.name, dirfd, name);
+}
+
+/** A file that had no name any more, or none yet, has one. */
+function revive(core: Core, inode: Inode): void {
+  if (inode.pin < 0) return;
+  closeFd(inode.pin);
+  inode.pin = -1;
+  inode.isDead = false;
+  core.table.show(inode);
+}
+
+const O_TMPFILE = 0o20000000;
+
+/** A file without a name, open. `stat` holds its attributes afterwards. */
+export function createNameless(core: Core, parent: Inode, mode: number, openFlags: number, creator: Creator): Created {
+  const upper = writable(core);
+  copyUp(core, parent, { content: "leave" });
+  const directory = parent.upperDir;
+  if (directory === undefined || parent.isDead) return fail("create", parent.path, -E.NOENT);
+  const masked = parent.hasDefaultAcl || creator.umask === undefined ? mode : mode & ~creator.umask;
+  const fd = must("create", parent.path, openName(directory.fd, ".", openFlags | O_TMPFILE | O.DIRECTORY, masked & 0o7777));
+  const gid = inheritsGroup(parent, directory.fd) ? KEEP_ID : creator.gid;
+  must("chown", "", chownName(fd, "", creator.uid, gid));
+  const pin = must("open", "", openName(-1, `/proc/self/fd/${fd}`, O.PATH));
+  must("stat", "", statFd(fd));
+  let ino = statIno(core, upper.layer.fileSystem);
+  const upperIno = ino;
+  if (core.table.withIno(ino) !== undefined) ino = core.table.temporary();
+  const inode = core.table.make(ino, stat.type);
+  inode.hasUpper = true;
+  inode.upperIno = upperIno;
+  inode.pin = pin;
+  inode.isDead = true;
+  core.table.hide(inode);
+  return { inode, fd };
+}
+

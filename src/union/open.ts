@@ -1,0 +1,80 @@
+import { E } from "../kernel/abi/errno.ts";
+import { O } from "../kernel/abi/file.ts";
+import { closeFd, fail, must, openName, stat, statFd } from "../kernel/at.ts";
+import { S } from "../kernel/abi/file.ts";
+import { OverlayDialect, readMarkOfFd } from "../layer/dialect/overlay.ts";
+import { copyUp } from "./copyup.ts";
+import { bad, type Core, locate, place } from "./core.ts";
+import type { Inode } from "./inode.ts";
+import type { Listing } from "./readdir.ts";
+
+/** An open file: a descriptor of the layer's file. One that was opened below moves on to the upper's copy. */
+export interface OpenFile {
+  readonly inode: Inode;
+  fd: number;
+  /** The descriptor is of a lower's file. */
+  isLower: boolean;
+  readonly flags: number;
+}
+
+export interface OpenDirectory {
+  readonly inode: Inode;
+  listing: Listing | undefined;
+}
+
+/** What is taken from open(2)'s flags for the layer's file; O_APPEND is the kernel's, which gives each write's offset. */
+const passed = 3 | O.NONBLOCK | 0o40000 | 0o4010000 | O.NOATIME; // O_ACCMODE, O_DIRECT, O_SYNC
+
+export function isForWriting(flags: number): boolean {
+  return (flags & 3) !== O.RDONLY || (flags & O.TRUNC) !== 0;
+}
+
+/** Opens a file's content where it is; for writing, in the upper. */
+export function openFile(core: Core, inode: Inode, flags: number): OpenFile {
+  if (inode.isDirectory && isForWriting(flags)) fail("open", inode.path, -E.ISDIR);
+  if (isForWriting(flags)) {
+    const upTo = (flags & O.TRUNC) === 0 ? Infinity : 0;
+    copyUp(core, inode, { content: "copy", upTo });
+  }
+  return { inode, ...openContent(core, inode, (flags & passed) | (flags & O.TRUNC)), flags };
+}
+
+function openContent(core: Core, inode: Inode, flags: number): { fd: number; isLower: boolean } {
+  const isLower = !inode.hasUpper || inode.isMetacopy;
+  if (isLower && inode.dataDir !== undefined) {
+    place.fd = inode.dataDir.fd;
+    place.name = inode.dataName;
+  } else {
+    locate(core, inode);
+  }
+  const path = place.name === "" ? `/proc/self/fd/${place.fd}` : place.name;
+  const links = place.name === "" ? 0 : O.NOFOLLOW;
+  const own = isLower ? O.NOATIME : 0;
+  let fd = openName(place.fd, path, flags | links | own);
+  if (fd === -E.PERM && own !== 0) fd = openName(place.fd, path, flags | links);
+  must("open", inode.path, fd);
+  if (isLower && inode.dataDir === undefined) checkContent(core, inode, fd);
+  return { fd, isLower };
+}
+
+/** A lower file whose mark says that its content is elsewhere, which its size didn't: there is none. */
+function checkContent(core: Core, inode: Inode, fd: number): void {
+  const dialect = inode.lowerDir?.layer.dialect;
+  if (inode.type !== S.IFREG || !(dialect instanceof OverlayDialect)) return;
+  if (readMarkOfFd(fd, dialect.marks.metacopy) === undefined) return;
+  must("stat", inode.path, statFd(fd));
+  if (stat.size === 0) return;
+  closeFd(fd);
+  bad(core, "attributes of a file whose content is nowhere", inode.path);
+}
+
+/** After a copy-up, what was open below reads the copy. @returns the descriptor to use */
+export function currentFd(core: Core, file: OpenFile): number {
+  if (file.isLower && file.inode.hasUpper && !file.inode.isMetacopy) {
+    const { fd, isLower } = openContent(core, file.inode, file.flags & passed);
+    closeFd(file.fd);
+    file.fd = fd;
+    file.isLower = isLower;
+  }
+  return file.fd;
+}

@@ -1,0 +1,96 @@
+import { E } from "../kernel/abi/errno.ts";
+import { O } from "../kernel/abi/file.ts";
+import { fail, must, type Name, openName, stat, unlinkName } from "../kernel/at.ts";
+import { probe } from "../layer/probe.ts";
+import { copyUp, dropFromIndex, prepareUnlink } from "./copyup.ts";
+import { type Core, locate, place, statPlace, writable } from "./core.ts";
+import type { Inode, Link } from "./inode.ts";
+import { mustLookUp } from "./lookup.ts";
+import { checkEmpty } from "./readdir.ts";
+
+/** Whether a name of a directory would be there if the upper didn't have it: then it takes a whiteout to delete it. */
+export function isBelow(parent: Inode, name: Name): boolean {
+  for (const directory of parent.lowerDirs) {
+    const presence = probe(directory, name);
+    if (presence !== "absent") return presence === "present";
+  }
+  return false;
+}
+
+/** @throws {KernelError} EISDIR, ENOENT */
+export function unlink(core: Core, parent: Inode, name: Name): void {
+  const upper = writable(core);
+  const link = mustLookUp(core, parent, name);
+  const { inode } = link;
+  if (inode.isDirectory) fail("unlink", inode.path, -E.ISDIR);
+  copyUp(core, parent, { content: "leave" });
+  prepareUnlink(core, inode, link);
+  const directory = parent.upperDir;
+  if (directory === undefined) return fail("unlink", name, -E.STALE);
+  keep(core, link);
+  if (!link.isUpper) upper.work.placeWhiteout(directory.fd, name);
+  else if (isBelow(parent, name)) upper.work.replaceByWhiteout(directory.fd, name, "file");
+  else must("unlink", name, unlinkName(directory.fd, name));
+  afterUnlink(core, link);
+}
+
+/** Before its last known name in the upper goes: a descriptor by which it stays in reach until it is forgotten. */
+export function keep(core: Core, link: Link): void {
+  const { inode } = link;
+  if (inode.pin >= 0 || !link.isUpper) return;
+  if (inode.isDirectory ? inode.upperDir === undefined : inode.links.some((other) => other !== link && other.isUpper)) return;
+  const directory = link.parent.upperDir;
+  if (directory === undefined) return;
+  const fd = openName(directory.fd, link.name, O.PATH | O.NOFOLLOW);
+  if (fd >= 0) inode.pin = fd;
+  else if (fd !== -E.MFILE) fail("open", link.name, fd);
+}
+
+/** A name has gone; with the last one, the inode is only what holds it open. */
+export function afterUnlink(core: Core, link: Link): void {
+  const { inode, parent } = link;
+  inode.removeLink(link);
+  parent.version++;
+  if (inode.links.length > 0) {
+    core.table.release(parent);
+    return;
+  }
+  if (inode.isDirectory) {
+    die(core, inode);
+  } else if (!inode.hasUpper) {
+    die(core, inode);
+  } else if (inode.pin >= 0) {
+    locate(core, inode);
+    must("stat", place.name, statPlace());
+    if (inode.indexEntry !== undefined && stat.nlink + inode.nlinkExcess <= 0) {
+      dropFromIndex(core, inode);
+      die(core, inode);
+    } else if (stat.nlink === 0) {
+      die(core, inode);
+    }
+  }
+  core.table.release(inode);
+}
+
+function die(core: Core, inode: Inode): void {
+  inode.isDead = true;
+  core.table.hide(inode);
+}
+
+/** @throws {KernelError} ENOTDIR, ENOTEMPTY */
+export function rmdir(core: Core, parent: Inode, name: Name): void {
+  const upper = writable(core);
+  const link = mustLookUp(core, parent, name);
+  const { inode } = link;
+  if (!inode.isDirectory) fail("rmdir", inode.path, -E.NOTDIR);
+  checkEmpty(core, inode);
+  copyUp(core, parent, { content: "leave" });
+  const directory = parent.upperDir;
+  if (directory === undefined) return fail("rmdir", name, -E.STALE);
+  keep(core, link);
+  if (inode.upperDir === undefined) upper.work.placeWhiteout(directory.fd, name);
+  else if (isBelow(parent, name)) upper.work.replaceByWhiteout(directory.fd, name, "directory");
+  else upper.work.removeDirectory(directory.fd, name);
+  inode.upperDir?.close();
+  afterUnlink(core, link);
+}

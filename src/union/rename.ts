@@ -1,0 +1,201 @@
+import { E } from "../kernel/abi/errno.ts";
+import { RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT } from "../kernel/abi/file.ts";
+import { bytesOf, fail, must, type Name, renameName, stat, statName } from "../kernel/at.ts";
+import { listDirectory, setXattrOf } from "../kernel/io.ts";
+import { copyEntry } from "../layer/copyup.ts";
+import type { LayerDirectory } from "../layer/directory.ts";
+import { copyUp, isPrivateMark, linkUp, markImpure, markOpaque, prepareUnlink } from "./copyup.ts";
+import { type Core, locate, place, type Writable, writable } from "./core.ts";
+import type { Inode, Link } from "./inode.ts";
+import { lookUp, mustLookUp } from "./lookup.ts";
+import { checkEmpty } from "./readdir.ts";
+import { afterUnlink, isBelow, keep } from "./remove.ts";
+
+/** renameat2(2)'s flags. */
+export type RenameMode = "replace" | "no-replace" | "exchange" | "whiteout";
+
+export interface RenameEnd {
+  readonly parent: Inode;
+  readonly name: Name;
+}
+
+/** @throws {KernelError} EEXIST, ENOTEMPTY, EISDIR, ENOTDIR, EINVAL (into itself) */
+export function rename(core: Core, from: RenameEnd, to: RenameEnd, mode: RenameMode): void {
+  const upper = writable(core);
+  if (mode === "whiteout") fail("rename", from.name, -E.INVAL);
+  if (upper.layer.dialect.isReserved(to.name)) fail("rename", to.name, -E.INVAL);
+  if (to.parent.isDead) fail("rename", to.name, -E.NOENT);
+  const source = mustLookUp(core, from.parent, from.name);
+  const target = lookUp(core, to.parent, to.name);
+  if (target === undefined && mode === "exchange") fail("rename", to.name, -E.NOENT);
+  if (target !== undefined && mode === "no-replace") fail("rename", to.name, -E.EXIST);
+  if (target === source || target?.inode === source.inode) return;
+  checkTree(source.inode, to.parent);
+  if (target !== undefined && mode === "exchange") {
+    checkTree(target.inode, from.parent);
+    exchange(core, upper, source, target);
+    return;
+  }
+  checkReplaced(core, source.inode, target?.inode);
+  move(core, upper, source, to, target);
+}
+
+/** A directory can't be moved into itself. */
+function checkTree(moved: Inode, into: Inode): void {
+  if (!moved.isDirectory) return;
+  for (let at: Inode | undefined = into; at !== undefined; at = at.links[0]?.parent) {
+    if (at === moved) fail("rename", moved.path, -E.INVAL);
+  }
+}
+
+function checkReplaced(core: Core, moved: Inode, replaced: Inode | undefined): void {
+  if (replaced === undefined) return;
+  if (moved.isDirectory && !replaced.isDirectory) fail("rename", replaced.path, -E.NOTDIR);
+  if (!moved.isDirectory && replaced.isDirectory) fail("rename", replaced.path, -E.ISDIR);
+  if (replaced.isDirectory) checkEmpty(core, replaced);
+}
+
+function upperOf(directory: Inode): LayerDirectory {
+  return directory.upperDir ?? fail("rename", directory.path, -E.STALE);
+}
+
+/** What is to be moved has to be in the upper under this name. */
+function bringUp(core: Core, link: Link): void {
+  copyUp(core, link.inode, { content: "leave" });
+  linkUp(core, link.inode, link);
+}
+
+function move(core: Core, upper: Writable, source: Link, to: RenameEnd, target: Link | undefined): void {
+  const from = { parent: source.parent, name: source.name };
+  bringUp(core, source);
+  copyUp(core, to.parent, { content: "leave" });
+  const [fromDir, toDir] = [upperOf(from.parent), upperOf(to.parent)];
+  if (target !== undefined) {
+    prepareUnlink(core, target.inode, target);
+    keep(core, target);
+    if (target.inode.upperDir !== undefined) clearWhiteouts(upper, target, target.inode.upperDir);
+  }
+  prepareMove(core, upper, source.inode, from.parent, to.parent);
+  const hasWhiteout = target === undefined && statName(toDir.fd, to.name) === 0;
+  if (hasWhiteout && !stat.isWhiteoutDevice) fail("rename", to.name, -E.EXIST);
+  if (isBelow(from.parent, from.name)) {
+    moveLeavingWhiteout(upper, fromDir, from.name, toDir, to.name, hasWhiteout, target);
+  } else if (source.inode.isDirectory && hasWhiteout) {
+    must("rename", to.name, renameName(fromDir.fd, from.name, toDir.fd, to.name, RENAME_EXCHANGE));
+    upper.work.discardFrom(fromDir.fd, from.name);
+  } else {
+    must("rename", to.name, renameName(fromDir.fd, from.name, toDir.fd, to.name, 0));
+  }
+  settle(core, source, to, target);
+}
+
+function moveLeavingWhiteout(
+  upper: Writable,
+  fromDir: LayerDirectory,
+  from: Name,
+  toDir: LayerDirectory,
+  to: Name,
+  hasWhiteout: boolean,
+  target: Link | undefined,
+): void {
+  if (hasWhiteout) {
+    must("rename", to, renameName(fromDir.fd, from, toDir.fd, to, RENAME_EXCHANGE));
+    return;
+  }
+  const result = renameName(fromDir.fd, from, toDir.fd, to, RENAME_WHITEOUT);
+  if (result === 0) return;
+  if (result !== -E.INVAL) fail("rename", to, result);
+  // Not every file system can leave a whiteout behind: then it is made beforehand and changes places.
+  const temporary = upper.work.withTemporary((temporary) => {
+    upper.work.placeWhiteout(upper.work.fd, temporary);
+    must("rename", to, renameName(upper.work.fd, temporary, fromDir.fd, from, RENAME_EXCHANGE));
+  });
+  must("rename", to, renameName(upper.work.fd, temporary, toDir.fd, to, target === undefined ? RENAME_NOREPLACE : 0));
+}
+
+function settle(core: Core, source: Link, to: RenameEnd, target: Link | undefined): void {
+  source.parent.version++;
+  if (target !== undefined) {
+    target.inode.upperDir?.close();
+    afterUnlink(core, target);
+  }
+  relocate(source, to);
+  to.parent.version++;
+}
+
+function relocate(link: Link, to: RenameEnd): void {
+  const directory = link.inode.upperDir;
+  link.inode.moveLink(link, to.parent, to.name);
+  link.isUpper = true;
+  if (directory === undefined) return;
+  directory.parent = to.parent.upperDir;
+  directory.name = to.name;
+}
+
+/** Marks by which what has moved is found again below, or nothing else is. */
+function prepareMove(core: Core, upper: Writable, inode: Inode, from: Inode, to: Inode): void {
+  if (from !== to && inode.hasOrigin) markImpure(upper, to);
+  if (!inode.isDirectory) {
+    if (inode.isMetacopy) redirectFile(core, upper, inode);
+    return;
+  }
+  const [directory, lower] = [upperOf(inode), inode.lowerDirs[0]];
+  if (lower === undefined) {
+    if (to.lowerDirs.length > 0) markOpaque(upper, directory.fd, "");
+    return;
+  }
+  const isFar = from !== to;
+  if (inode.redirect !== undefined && (!isFar || inode.redirect.startsWith("/"))) return;
+  const redirect = isFar ? lower.path : lower.name;
+  must("mark", inode.path, setXattrOf(directory.fd, "", upper.dialect.marks.redirect, bytesOf(redirect)));
+  inode.redirect = redirect;
+}
+
+/** A file whose content is below under another name than it will have: by the path, which all of its names can use. */
+export function redirectFile(core: Core, upper: Writable, inode: Inode): void {
+  const directory = inode.lowerDir ?? inode.dataDir;
+  if (directory === undefined || inode.redirect?.startsWith("/") === true) return;
+  const name = inode.lowerDir === undefined ? inode.dataName : inode.lowerName;
+  const redirect = directory.parent === undefined ? `/${name}` : `${directory.path}/${name}`;
+  locate(core, inode);
+  must("mark", inode.path, setXattrOf(place.fd, place.name, upper.dialect.marks.redirect, bytesOf(redirect)));
+  inode.redirect = redirect;
+}
+
+function exchange(core: Core, upper: Writable, source: Link, target: Link): void {
+  const [a, b] = [
+    { parent: source.parent, name: source.name },
+    { parent: target.parent, name: target.name },
+  ];
+  bringUp(core, source);
+  bringUp(core, target);
+  prepareMove(core, upper, source.inode, a.parent, b.parent);
+  prepareMove(core, upper, target.inode, b.parent, a.parent);
+  must("rename", b.name, renameName(upperOf(a.parent).fd, a.name, upperOf(b.parent).fd, b.name, RENAME_EXCHANGE));
+  relocate(source, b);
+  relocate(target, a);
+  a.parent.children?.set(a.name, target);
+  b.parent.children?.set(b.name, source);
+  a.parent.version++;
+  b.parent.version++;
+}
+
+/**
+ * A directory that is to be replaced is empty in the union, but may hold whiteouts: an empty one takes its place,
+ * which nothing below merges into.
+ */
+function clearWhiteouts(upper: Writable, target: Link, directory: LayerDirectory): void {
+  let count = 0;
+  listDirectory(directory.fd, () => count++);
+  if (count <= 2) return;
+  const parent = upperOf(target.parent);
+  const temporary = upper.work.withTemporary((name) => {
+    const to = { fd: upper.work.fd, name };
+    copyEntry({ fd: directory.fd, name: "" }, to, undefined, (attribute) => isPrivateMark(upper, attribute), () =>
+      markOpaque(upper, to.fd, name),
+    );
+    must("rename", target.name, renameName(to.fd, name, parent.fd, target.name, RENAME_EXCHANGE));
+  });
+  directory.close();
+  upper.work.discard(temporary);
+}

@@ -1,0 +1,161 @@
+import { E } from "../kernel/abi/errno.ts";
+import { fail, mkdirName, must, type Name, stat, statFd } from "../kernel/at.ts";
+import type { Fd } from "../kernel/fd.ts";
+import { openDirectory } from "../kernel/file.ts";
+import { attributeName, removeXattr, setXattrOf } from "../kernel/io.ts";
+import { UserError } from "../error.ts";
+import { AufsDialect } from "../layer/dialect/aufs.ts";
+import type { Dialect } from "../layer/dialect/dialect.ts";
+import { OverlayDialect } from "../layer/dialect/overlay.ts";
+import { DirectoryCache, LayerDirectory } from "../layer/directory.ts";
+import { fileSystemOfLayer, type Layer, type LayerFileSystem, makeRootDir, openLayerRoot } from "../layer/layer.ts";
+import { type Core, statIno, type Writable } from "./core.ts";
+import { HardLinkIndex } from "./hardlinks.ts";
+import { InodeTable } from "./inode.ts";
+import { WorkDirectory } from "./work.ts";
+
+/** A lower: its directory, and how it spells whiteouts where that isn't overlayfs's way. */
+export type LowerOption = string | { readonly path: string; readonly dialect: "overlay" | "aufs" };
+
+export interface UnionOptions {
+  /** From the top. */
+  readonly lowers: readonly LowerOption[];
+  /** Without it the union is read-only. */
+  readonly upper?: string;
+  /** An empty directory on the upper's file system; overlayfs's own layout, which it takes over. */
+  readonly work?: string;
+  /** Attributes may be copied up without the content (default: true). */
+  readonly metacopy?: boolean;
+  /** Lower files with several names stay one file (default: true). */
+  readonly index?: boolean;
+  /** Which attributes hold the marks; by default `trusted.` where that is allowed. */
+  readonly marks?: "trusted" | "user";
+  /** How many directories are kept open. */
+  readonly openDirectories?: number;
+  readonly log?: (line: string) => void;
+}
+
+/** What has to be closed at the end, beside what the cache holds. */
+export interface Opened {
+  readonly core: Core;
+  readonly fds: readonly Fd[];
+}
+
+/** Opens all layers, and makes the work directory ready. @throws {UserError} where a directory can't be what it is to be */
+export function openUnion(options: UnionOptions): Opened {
+  using undo = new DisposableStack();
+  const fds: Fd[] = [];
+  const open = (path: string): Fd => {
+    const fd = undo.use(openLayerRoot(path));
+    fds.push(fd);
+    return fd;
+  };
+  const fileSystems: LayerFileSystem[] = [];
+  const cache = new DirectoryCache(options.openDirectories ?? 512);
+  const upper = options.upper === undefined ? undefined : open(options.upper);
+  const work = options.work === undefined ? undefined : undo.use(openDirectory(options.work));
+  if (work !== undefined) fds.push(work);
+  if (upper !== undefined) checkWork(upper, work);
+  const dialect = new OverlayDialect(`${options.marks ?? detectMarks(work)}.overlay.`);
+  const layer = (index: number, path: string, fd: Fd, dialect: Dialect): Layer => {
+    const fileSystem = fileSystemOfLayer(fd, fileSystems);
+    const isLast = index === options.lowers.length;
+    const made = { index, isUpper: index === 0, path, dialect, fileSystem, cache, isLast } as { -readonly [K in keyof Layer]: Layer[K] };
+    made.rootDir = makeRootDir(made, fd);
+    return made;
+  };
+  const lowers = options.lowers.map((lower, at) => {
+    const path = typeof lower === "string" ? lower : lower.path;
+    const isAufs = typeof lower !== "string" && lower.dialect === "aufs";
+    return layer(at + 1, path, open(path), isAufs ? new AufsDialect() : dialect);
+  });
+  const upperLayer = upper === undefined ? undefined : layer(0, options.upper ?? "", upper, dialect);
+  const core = makeCore(options, { cache, fileSystems, lowers, upperLayer, work, dialect });
+  undo.move();
+  return { core, fds };
+}
+
+function checkWork(upper: Fd, work: Fd | undefined): void {
+  if (work === undefined) throw new UserError("usage", "an upper needs a work directory", { hint: "name an empty directory on the same file system" });
+  must("stat", "", statFd(upper.number));
+  const device = stat.device;
+  must("stat", "", statFd(work.number));
+  if (stat.device === device) return;
+  throw new UserError("usage", `the work directory ${work.path} is not on the upper's file system`);
+}
+
+/** Attributes that begin with `trusted.` take privilege; without it there is overlayfs's `userxattr`. */
+function detectMarks(work: Fd | undefined): "trusted" | "user" {
+  if (work === undefined) return process.geteuid?.() === 0 ? "trusted" : "user";
+  const probe = attributeName("trusted.overlay.probe");
+  if (setXattrOf(work.number, "", probe, Buffer.from("y")) !== 0) return "user";
+  removeXattr(work.number, "", probe);
+  return "trusted";
+}
+
+interface Parts {
+  readonly cache: DirectoryCache;
+  readonly fileSystems: LayerFileSystem[];
+  readonly lowers: readonly Layer[];
+  readonly upperLayer: Layer | undefined;
+  readonly work: Fd | undefined;
+  readonly dialect: OverlayDialect;
+}
+
+function makeCore(options: UnionOptions, parts: Parts): Core {
+  const { cache, fileSystems, lowers, upperLayer, work, dialect } = parts;
+  const bits = Math.max(4, Math.ceil(Math.log2(fileSystems.length + 1)));
+  const inoSpace = 2 ** (53 - bits);
+  const numbers = { inoSpace, fileSystems };
+  const table = new InodeTable(2 ** 53 - inoSpace);
+  const inoOf = (layer: Layer, fd = layer.rootDir.fd): number => {
+    must("stat", layer.path, statFd(fd));
+    return statIno(numbers, layer.fileSystem);
+  };
+  const traps = new Set([...lowers, ...(upperLayer === undefined ? [] : [upperLayer])].map((layer) => inoOf(layer)));
+  const upper = upperLayer === undefined || work === undefined ? undefined : makeWritable(options, upperLayer, work, dialect, numbers);
+  if (upperLayer !== undefined && work !== undefined) traps.add(inoOf(upperLayer, work.number));
+  const top = lowers[0] ?? upperLayer ?? fail("open union", "", -E.INVAL);
+  const rootInode = table.make(inoOf(top), 0o040000, 1);
+  rootInode.lookups = 1;
+  rootInode.upperDir = upperLayer?.rootDir;
+  rootInode.lowerDirs = lowers.map((lower) => lower.rootDir);
+  if (upperLayer !== undefined) {
+    const marks = dialect.readMarks(upperLayer.rootDir.fd);
+    rootInode.isImpure = marks.isImpure;
+    rootInode.hasDefaultAcl = marks.hasDefaultAcl;
+  }
+  for (const lower of lowers) lower.rootDir.hasMarkedWhiteouts = lower.dialect.readMarks(lower.rootDir.fd).hasMarkedWhiteouts;
+  return {
+    upper,
+    lowers,
+    fileSystems,
+    cache,
+    table,
+    rootInode,
+    inoSpace,
+    traps,
+    useMetacopy: options.metacopy ?? true,
+    ownUid: process.geteuid?.() ?? 0,
+    ownGid: process.getegid?.() ?? 0,
+    log: options.log ?? ((line) => process.stderr.write(`fallthru: ${line}\n`)),
+  };
+}
+
+type Numbers = Pick<Core, "inoSpace" | "fileSystems">;
+
+/** The layout of overlayfs's work directory: `work` for what is being made, `index` for hard links. */
+function makeWritable(options: UnionOptions, layer: Layer, work: Fd, dialect: OverlayDialect, numbers: Numbers): Writable {
+  const base = new LayerDirectory(layer, undefined, "/", work.number);
+  const subdirectory = (name: Name): LayerDirectory => {
+    const result = mkdirName(work.number, name, 0o700);
+    if (result !== 0 && result !== -E.EXIST) fail("mkdir", `${work.path}/${name}`, result);
+    return new LayerDirectory(layer, base, name);
+  };
+  const workDirectory = new WorkDirectory(subdirectory("work"), dialect);
+  workDirectory.clean();
+  const index = (options.index ?? true) ? new HardLinkIndex(subdirectory("index")) : undefined;
+  index?.load(numbers, () => statIno(numbers, layer.fileSystem));
+  return { layer, dialect, work: workDirectory, index };
+}
+

@@ -1,0 +1,318 @@
+import { E } from "../kernel/abi/errno.ts";
+import { O, S } from "../kernel/abi/file.ts";
+import { closeFd, fail, must, nameOf, readlinkName } from "../kernel/at.ts";
+import type { Fd } from "../kernel/fd.ts";
+import { allocate, copyRange, readAt, seek, statFileSystem, syncFd, syncFileSystemOf, writeAt } from "../kernel/io.ts";
+import { type AttrChange, attrOf, setAttr, type UnionAttr } from "./attr.ts";
+import { type Core, locate, place } from "./core.ts";
+import { create, createNameless, type Creator, link, type NewEntry } from "./create.ts";
+import type { Inode } from "./inode.ts";
+import { directoryOf, inodeOf, lookUp } from "./lookup.ts";
+import { currentFd, isForWriting, type OpenDirectory, openFile, type OpenFile } from "./open.ts";
+import { list } from "./readdir.ts";
+import { rmdir, unlink } from "./remove.ts";
+import { rename, type RenameMode } from "./rename.ts";
+import { openUnion, type UnionOptions } from "./setup.ts";
+import { getAttribute, listAttributes, removeAttribute, setAttribute } from "./xattr.ts";
+
+/** What a name leads to. The caller now holds one reference to `nodeid`, until forget(). */
+export interface UnionEntry {
+  readonly nodeid: number;
+  readonly attr: UnionAttr;
+}
+
+/** Gets one entry after the other; false: no more fit. `offset` is where the next reading goes on. */
+export type AddEntry = (name: string, ino: number, type: number, offset: number) => boolean;
+
+/**
+ * Many layers as one tree. Every method is one operation, synchronous, on inodes by number (1 is the root) and names
+ * as bytes; it throws a KernelError with the errno that the caller of the operation is to see. What is made belongs to
+ * the process's own umask of 0, which the constructor sets.
+ */
+export class Union implements Disposable {
+  readonly #core: Core;
+  readonly #fds: readonly Fd[];
+  readonly #files = new Map<number, OpenFile>();
+  readonly #directories = new Map<number, OpenDirectory>();
+  #nextHandle = 1;
+
+  /** @throws {UserError} for layers that can't be used together; {KernelError} for those that can't be opened */
+  constructor(options: UnionOptions) {
+    const { core, fds } = openUnion(options);
+    this.#core = core;
+    this.#fds = fds;
+    if (core.upper !== undefined) process.umask(0);
+  }
+
+  get isReadOnly(): boolean {
+    return this.#core.upper === undefined;
+  }
+
+  /** How many inodes are remembered. */
+  get inodeCount(): number {
+    return this.#core.table.size;
+  }
+
+  /** Starts an operation: what the last one has used may be closed. */
+  get #now(): Core {
+    this.#core.cache.epoch++;
+    return this.#core;
+  }
+
+  #inode(core: Core, nodeid: number): Inode {
+    return inodeOf(core, nodeid);
+  }
+
+  #enter(core: Core, inode: Inode): UnionEntry {
+    const attr = attrOf(core, inode);
+    inode.lookups++;
+    return { nodeid: inode.nodeid, attr };
+  }
+
+  /** @returns undefined where there is none: the kernel may remember that */
+  lookup(parent: number, name: Uint8Array): UnionEntry | undefined {
+    const core = this.#now;
+    const found = lookUp(core, directoryOf(core, parent), nameOf(name));
+    return found === undefined ? undefined : this.#enter(core, found.inode);
+  }
+
+  /** Gives back references that lookup() and the like have counted. */
+  forget(nodeid: number, count: number): void {
+    const inode = this.#core.table.get(nodeid);
+    if (inode === undefined) return;
+    inode.lookups = Math.max(0, inode.lookups - count);
+    this.#core.table.release(inode);
+  }
+
+  getattr(nodeid: number): UnionAttr {
+    const core = this.#now;
+    return attrOf(core, this.#inode(core, nodeid));
+  }
+
+  /** @param handle an open file, whose descriptor a new size is set by */
+  setattr(nodeid: number, change: AttrChange, handle?: number): UnionAttr {
+    const core = this.#now;
+    const inode = this.#inode(core, nodeid);
+    const file = handle === undefined ? undefined : this.#files.get(handle);
+    setAttr(core, inode, change, file !== undefined && !file.isLower && isForWriting(file.flags) ? file.fd : -1);
+    if (inode.isDirectory) inode.inheritsGroup = undefined;
+    return attrOf(core, inode);
+  }
+
+  readlink(nodeid: number): Uint8Array {
+    const core = this.#now;
+    const inode = this.#inode(core, nodeid);
+    if (inode.type !== S.IFLNK) fail("readlink", inode.path, -E.INVAL);
+    locate(core, inode);
+    const target = readlinkName(place.fd, place.name);
+    return typeof target === "number" ? fail("readlink", inode.path, target) : target;
+  }
+
+  #make(parent: number, name: Uint8Array, entry: NewEntry, creator: Creator): { entry: UnionEntry; inode: Inode; fd: number } {
+    const core = this.#now;
+    const { inode, fd } = create(core, directoryOf(core, parent), nameOf(name), entry, creator);
+    return { entry: this.#enter(core, inode), inode, fd };
+  }
+
+  mkdir(parent: number, name: Uint8Array, mode: number, creator: Creator): UnionEntry {
+    return this.#make(parent, name, { mode: S.IFDIR | (mode & 0o7777) }, creator).entry;
+  }
+
+  /** @param mode with its S_IF bits; without any, a regular file */
+  mknod(parent: number, name: Uint8Array, mode: number, rdev: { major: number; minor: number }, creator: Creator): UnionEntry {
+    const full = (mode & S.IFMT) === 0 ? mode | S.IFREG : mode;
+    return this.#make(parent, name, { mode: full, rdevMajor: rdev.major, rdevMinor: rdev.minor }, creator).entry;
+  }
+
+  symlink(parent: number, name: Uint8Array, target: Uint8Array, creator: Creator): UnionEntry {
+    return this.#make(parent, name, { mode: S.IFLNK | 0o777, target: nameOf(target) }, creator).entry;
+  }
+
+  /** Makes a file and opens it. */
+  create(parent: number, name: Uint8Array, mode: number, flags: number, creator: Creator): UnionEntry & { handle: number } {
+    const openFlags = flags & ~(O.CREAT | O.EXCL | O.TRUNC | 0o2000);
+    const made = this.#make(parent, name, { mode: S.IFREG | (mode & 0o7777), openFlags }, creator);
+    return { ...made.entry, handle: this.#keep({ inode: made.inode, fd: made.fd, isLower: false, flags }) };
+  }
+
+  /** A file without a name, open. */
+  tmpfile(parent: number, mode: number, flags: number, creator: Creator): UnionEntry & { handle: number } {
+    const core = this.#now;
+    const made = createNameless(core, directoryOf(core, parent), mode, flags & ~(O.CREAT | O.EXCL | 0o2000), creator);
+    const entry = this.#enter(core, made.inode);
+    return { ...entry, handle: this.#keep({ inode: made.inode, fd: made.fd, isLower: false, flags }) };
+  }
+
+  link(nodeid: number, parent: number, name: Uint8Array): UnionEntry {
+    const core = this.#now;
+    const inode = this.#inode(core, nodeid);
+    link(core, inode, directoryOf(core, parent), nameOf(name));
+    return this.#enter(core, inode);
+  }
+
+  unlink(parent: number, name: Uint8Array): void {
+    const core = this.#now;
+    unlink(core, directoryOf(core, parent), nameOf(name));
+  }
+
+  rmdir(parent: number, name: Uint8Array): void {
+    const core = this.#now;
+    rmdir(core, directoryOf(core, parent), nameOf(name));
+  }
+
+  rename(from: number, name: Uint8Array, to: number, newName: Uint8Array, mode: RenameMode = "replace"): void {
+    const core = this.#now;
+    const source = { parent: directoryOf(core, from), name: nameOf(name) };
+    rename(core, source, { parent: directoryOf(core, to), name: nameOf(newName) }, mode);
+  }
+
+  #keep(file: OpenFile): number {
+    file.inode.opens++;
+    this.#files.set(this.#nextHandle, file);
+    return this.#nextHandle++;
+  }
+
+  /** @returns a handle for read(), write() and the like, until release() */
+  open(nodeid: number, flags: number): number {
+    const core = this.#now;
+    return this.#keep(openFile(core, this.#inode(core, nodeid), flags));
+  }
+
+  #file(handle: number): OpenFile {
+    return this.#files.get(handle) ?? fail("use handle", String(handle), -E.BADF);
+  }
+
+  /** The descriptor behind a handle, for passthrough: what reads and writes go to now. */
+  fdOf(handle: number): number {
+    return currentFd(this.#now, this.#file(handle));
+  }
+
+  /** Whether a handle's descriptor is still of a lower's file. */
+  isLower(handle: number): boolean {
+    return this.#file(handle).isLower;
+  }
+
+  /** @returns bytes read into `buffer`: fewer at the end of the file */
+  read(handle: number, buffer: Uint8Array, offset: number): number {
+    return must("read", "", readAt(currentFd(this.#now, this.#file(handle)), buffer, offset));
+  }
+
+  write(handle: number, data: Uint8Array, offset: number): number {
+    return must("write", "", writeAt(this.#file(handle).fd, data, offset));
+  }
+
+  /** SEEK_DATA and SEEK_HOLE. @see lseek(2) */
+  lseek(handle: number, offset: number, whence: number): number {
+    return must("seek", "", seek(currentFd(this.#now, this.#file(handle)), offset, whence));
+  }
+
+  fallocate(handle: number, mode: number, offset: number, length: number): void {
+    must("allocate", "", allocate(this.#file(handle).fd, mode, offset, length));
+  }
+
+  copyFileRange(from: number, fromOffset: number, to: number, toOffset: number, length: number): number {
+    const source = currentFd(this.#now, this.#file(from));
+    return must("copy", "", copyRange(source, fromOffset, this.#file(to).fd, toOffset, length));
+  }
+
+  fsync(handle: number, what: "data" | "all"): void {
+    const file = this.#file(handle);
+    if (!file.isLower) must("sync", file.inode.path, syncFd(file.fd, what));
+  }
+
+  release(handle: number): void {
+    const file = this.#files.get(handle);
+    if (file === undefined) return;
+    this.#files.delete(handle);
+    closeFd(file.fd);
+    file.inode.opens--;
+    this.#core.table.release(file.inode);
+  }
+
+  opendir(nodeid: number): number {
+    const inode = directoryOf(this.#now, nodeid);
+    inode.opens++;
+    this.#directories.set(this.#nextHandle, { inode, listing: undefined });
+    return this.#nextHandle++;
+  }
+
+  #directory(handle: number): OpenDirectory {
+    return this.#directories.get(handle) ?? fail("use handle", String(handle), -E.BADF);
+  }
+
+  /** Goes through the entries from `offset` on; names are byte strings. From 0 on, as they are now. */
+  readdir(handle: number, offset: number, add: AddEntry): void {
+    const core = this.#now;
+    const directory = this.#directory(handle);
+    if (directory.listing === undefined || (offset === 0 && directory.listing.version !== directory.inode.version)) {
+      directory.listing = list(core, directory.inode);
+    }
+    const { names, inos, types } = directory.listing;
+    for (let at = offset; at < names.length; at++) {
+      if (!add(names[at] ?? "", inos[at] ?? 0, types[at] ?? 0, at + 1)) return;
+    }
+  }
+
+  fsyncdir(handle: number, what: "data" | "all"): void {
+    this.#core.cache.epoch++;
+    const { inode } = this.#directory(handle);
+    if (inode.upperDir !== undefined && !inode.isDead) must("sync", inode.path, syncFd(inode.upperDir.fd, what));
+  }
+
+  releasedir(handle: number): void {
+    const directory = this.#directories.get(handle);
+    if (directory === undefined) return;
+    this.#directories.delete(handle);
+    directory.inode.opens--;
+    this.#core.table.release(directory.inode);
+  }
+
+  /** @returns the value; its length where `size` is 0; −errno for ENODATA and ERANGE, which are answers */
+  getxattr(nodeid: number, name: Uint8Array, size: number): Uint8Array | number {
+    const core = this.#now;
+    return getAttribute(core, this.#inode(core, nodeid), nameOf(name), size);
+  }
+
+  listxattr(nodeid: number, size: number): Uint8Array | number {
+    const core = this.#now;
+    return listAttributes(core, this.#inode(core, nodeid), size);
+  }
+
+  setxattr(nodeid: number, name: Uint8Array, value: Uint8Array, flags: number): void {
+    const core = this.#now;
+    setAttribute(core, this.#inode(core, nodeid), nameOf(name), value, flags);
+  }
+
+  removexattr(nodeid: number, name: Uint8Array): void {
+    const core = this.#now;
+    removeAttribute(core, this.#inode(core, nodeid), nameOf(name));
+  }
+
+  /** struct statfs, as bytes: of the upper, or the topmost lower. */
+  statfs(): Buffer {
+    const core = this.#now;
+    const buffer = Buffer.alloc(120);
+    const layer = core.upper?.layer ?? core.lowers[0];
+    must("statfs", "", statFileSystem(layer?.rootDir.fd ?? -1, buffer));
+    return buffer;
+  }
+
+  syncfs(): void {
+    const layer = this.#now.upper?.layer;
+    if (layer !== undefined) must("sync", layer.path, syncFileSystemOf(layer.rootDir.fd));
+  }
+
+  close(): void {
+    for (const handle of this.#files.keys()) this.release(handle);
+    for (const inode of this.#core.table.all()) {
+      if (inode.pin >= 0) closeFd(inode.pin);
+      inode.pin = -1;
+    }
+    this.#core.cache.closeAll();
+    for (const fd of this.#fds) fd.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}

@@ -1,0 +1,64 @@
+import { E } from "../kernel/abi/errno.ts";
+import { S } from "../kernel/abi/file.ts";
+import { fail, type Name } from "../kernel/at.ts";
+import { attributeName, getXattr, listXattrs, removeXattr, setXattrOf } from "../kernel/io.ts";
+import { copyUp } from "./copyup.ts";
+import { type Core, locate, place } from "./core.ts";
+import type { Inode } from "./inode.ts";
+
+const buffer = Buffer.alloc(65536);
+const nothing = new Uint8Array(0);
+
+/**
+ * overlayfs's marks are kept from sight; those that a union above this one writes are stored with one more
+ * `overlay.` in their names, as overlayfs does.
+ */
+function stored(core: Core, attribute: Name): Uint8Array {
+  const prefix = core.upper?.dialect.prefix ?? "trusted.overlay.";
+  return attributeName(attribute.startsWith(prefix) ? `${prefix}overlay.${attribute.slice(prefix.length)}` : attribute);
+}
+
+/** @returns the value, or its length where `size` is 0; −errno: ENODATA, ERANGE */
+export function getAttribute(core: Core, inode: Inode, attribute: Name, size: number): Buffer | number {
+  locate(core, inode);
+  const length = getXattr(place.fd, place.name, stored(core, attribute), size === 0 ? nothing : buffer);
+  if (length < 0 || size === 0) return length;
+  return length > size ? -E.RANGE : Buffer.from(buffer.subarray(0, length));
+}
+
+/** The names, each ended by a NUL, as bytes; or as getAttribute(). */
+export function listAttributes(core: Core, inode: Inode, size: number): Buffer | number {
+  locate(core, inode);
+  const length = listXattrs(place.fd, place.name, buffer);
+  if (length <= 0) return length === 0 && size > 0 ? Buffer.alloc(0) : length;
+  const prefix = core.upper?.dialect.prefix ?? "trusted.overlay.";
+  let list = buffer.toString("latin1", 0, length);
+  if (list.includes(prefix)) {
+    const shown = list.split("\0").filter((name) => name !== "" && (!name.startsWith(prefix) || name.startsWith(`${prefix}overlay.`)));
+    list = shown.map((name) => `${name.startsWith(prefix) ? name.replace("overlay.overlay.", "overlay.") : name}\0`).join("");
+  }
+  if (size === 0) return list.length;
+  return list.length > size ? -E.RANGE : Buffer.from(list, "latin1");
+}
+
+/** @param flags XATTR_CREATE 1, XATTR_REPLACE 2 */
+export function setAttribute(core: Core, inode: Inode, attribute: Name, value: Uint8Array, flags: number): void {
+  copyUp(core, inode, { content: "leave" });
+  locate(core, inode);
+  const result = setXattrOf(place.fd, place.name, stored(core, attribute), value, flags);
+  if (result < 0) fail("setxattr", inode.path, result);
+  if (attribute === "system.posix_acl_default") inode.hasDefaultAcl = true;
+}
+
+/** What isn't there is not copied up for that. */
+export function removeAttribute(core: Core, inode: Inode, attribute: Name): void {
+  const name = stored(core, attribute);
+  locate(core, inode);
+  const there = getXattr(place.fd, place.name, name, nothing);
+  if (there < 0) fail("removexattr", inode.path, there);
+  copyUp(core, inode, { content: "leave" });
+  locate(core, inode);
+  const result = removeXattr(place.fd, place.name, name);
+  if (result < 0) fail("removexattr", inode.path, result);
+  if (attribute === "system.posix_acl_default" && inode.type === S.IFDIR) inode.hasDefaultAcl = false;
+}
