@@ -4,6 +4,7 @@ import type { Fd } from "../kernel/fd.ts";
 import {
   changeModeAt,
   changeOwnerAt,
+  isDirectory,
   isRegularFile,
   makeDirectoryAt,
   makeNodeAt,
@@ -35,7 +36,8 @@ export function finishRoot(root: Fd): void {
     for (const name of ["resolv.conf", "hosts"]) if (isTheHosts(dir, name)) unlinkAt(dir, name);
     if (isTheHosts(dir, "hostname")) replaceFile(dir, "hostname", "localhost\n", 0o644);
     // Empty, not missing: systemd then makes one at the first start of each copy (machine-id(5)).
-    if (isThere(dir, "machine-id")) replaceFile(dir, "machine-id", "", 0o444);
+    const id = unless(["ENOENT"], () => statAt(dir, "machine-id"));
+    if (id !== undefined && !isDirectory(id)) replaceFile(dir, "machine-id", "", 0o444);
   });
   // dbus makes it again, or finds the other one; as a link it has no content of its own.
   inside(root, "var/lib/dbus", (dir) => {

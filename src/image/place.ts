@@ -27,7 +27,7 @@ import { noSpace } from "./space.ts";
  * Where roots are made and kept. Only the superuser may look inside: a root has set-user-ID programs, perhaps old
  * ones with known holes, and they would work for everybody who can reach them from the host.
  */
-export const chrootsDir = "/var/lib/fallthru/chroots";
+const chrootsDir = "/var/lib/fallthru/chroots";
 
 /** A root that is being made or deleted: `.NAME.partial-8 hex digits`, locked by the process that does so. */
 const partialName = /^\.(.+)\.partial-[0-9a-f]{8}$/;
