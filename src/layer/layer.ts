@@ -2,11 +2,13 @@ import { O } from "../kernel/abi/file.ts";
 import { stat, statFd } from "../kernel/at.ts";
 import { unless } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
-import { openAt } from "../kernel/file.ts";
+import { openAt, statAt } from "../kernel/file.ts";
 import { fileSystemUuid } from "../kernel/handle.ts";
 import { cloneMount } from "../kernel/mount.ts";
 import type { Dialect } from "./dialect/dialect.ts";
 import { type DirectoryCache, LayerDirectory } from "./directory.ts";
+
+const directoryFlags = O.RDONLY | O.DIRECTORY;
 
 /** One file system that layers lie on. */
 export interface LayerFileSystem {
@@ -38,11 +40,41 @@ export interface Layer {
  * Without the privilege for that, the directory itself.
  */
 export function openLayerRoot(path: string): Fd {
-  const flags = O.RDONLY | O.DIRECTORY;
   const clone = unless(["EPERM", "EINVAL", "ENOSYS"], () => cloneMount(null, path));
-  if (clone === undefined) return openAt(null, path, flags);
+  if (clone === undefined) return openAt(null, path, directoryFlags);
   using mount = clone;
-  return openAt(mount, ".", flags);
+  return openAt(mount, ".", directoryFlags);
+}
+
+/**
+ * Opens an upper and its work directory on one mount, between which entries can be renamed: a private copy of that
+ * of the directory that both are in.
+ */
+export function openUpperAndWork(upper: string, work: string): { upper: Fd; work: Fd } {
+  const common = commonDirectory(upper, work);
+  const clone = common === undefined ? undefined : unless(["EPERM", "EINVAL", "ENOSYS", "ENOENT"], () => cloneMount(null, common));
+  if (clone !== undefined && common !== undefined) {
+    using mount = clone;
+    const open = (path: string): Fd => openAt(mount, path.slice(common.length).replace(/^\/+/, ""), directoryFlags);
+    using both = new DisposableStack();
+    const opened = { upper: both.use(open(upper)), work: both.use(open(work)) };
+    if (statAt(opened.upper).mountId === statAt(opened.work).mountId) {
+      both.move();
+      return opened;
+    }
+  }
+  using undo = new DisposableStack();
+  const opened = { upper: undo.use(openAt(null, upper, directoryFlags)), work: undo.use(openAt(null, work, directoryFlags)) };
+  undo.move();
+  return opened;
+}
+
+/** What both paths begin with, without following anything; undefined where that is nothing. */
+function commonDirectory(a: string, b: string): string | undefined {
+  const [first, second] = [a.split("/"), b.split("/")];
+  let same = 0;
+  while (same < Math.min(first.length, second.length) - 1 && first[same] === second[same]) same++;
+  return same === 0 ? undefined : first.slice(0, same).join("/") || "/";
 }
 
 /** Finds, or adds, the file system of an open directory. */

@@ -1,14 +1,13 @@
 import { E } from "../kernel/abi/errno.ts";
 import { fail, mkdirName, must, type Name, stat, statFd } from "../kernel/at.ts";
 import type { Fd } from "../kernel/fd.ts";
-import { openDirectory } from "../kernel/file.ts";
 import { attributeName, removeXattr, setXattrOf } from "../kernel/io.ts";
 import { UserError } from "../error.ts";
 import { AufsDialect } from "../layer/dialect/aufs.ts";
 import type { Dialect } from "../layer/dialect/dialect.ts";
 import { OverlayDialect } from "../layer/dialect/overlay.ts";
 import { DirectoryCache, LayerDirectory } from "../layer/directory.ts";
-import { fileSystemOfLayer, type Layer, type LayerFileSystem, makeRootDir, openLayerRoot } from "../layer/layer.ts";
+import { fileSystemOfLayer, type Layer, type LayerFileSystem, makeRootDir, openLayerRoot, openUpperAndWork } from "../layer/layer.ts";
 import { type Core, statIno, type Writable } from "./core.ts";
 import { HardLinkIndex } from "./hardlinks.ts";
 import { InodeTable } from "./inode.ts";
@@ -52,10 +51,9 @@ export function openUnion(options: UnionOptions): Opened {
   };
   const fileSystems: LayerFileSystem[] = [];
   const cache = new DirectoryCache(options.openDirectories ?? 512);
-  const upper = options.upper === undefined ? undefined : open(options.upper);
-  const work = options.work === undefined ? undefined : undo.use(openDirectory(options.work));
-  if (work !== undefined) fds.push(work);
-  if (upper !== undefined) checkWork(upper, work);
+  const pair = options.upper === undefined ? undefined : openPair(options.upper, options.work);
+  const { upper, work } = pair ?? {};
+  if (pair !== undefined) fds.push(undo.use(pair.upper), undo.use(pair.work));
   const dialect = new OverlayDialect(`${options.marks ?? detectMarks(work)}.overlay.`);
   const layer = (index: number, path: string, fd: Fd, dialect: Dialect): Layer => {
     const fileSystem = fileSystemOfLayer(fd, fileSystems);
@@ -75,13 +73,18 @@ export function openUnion(options: UnionOptions): Opened {
   return { core, fds };
 }
 
-function checkWork(upper: Fd, work: Fd | undefined): void {
-  if (work === undefined) throw new UserError("usage", "an upper needs a work directory", { hint: "name an empty directory on the same file system" });
-  must("stat", "", statFd(upper.number));
+function openPair(upper: string, work: string | undefined): { upper: Fd; work: Fd } {
+  if (work === undefined) {
+    throw new UserError("usage", "an upper needs a work directory", { hint: "name an empty directory on the same file system" });
+  }
+  const pair = openUpperAndWork(upper, work);
+  must("stat", upper, statFd(pair.upper.number));
   const device = stat.device;
-  must("stat", "", statFd(work.number));
-  if (stat.device === device) return;
-  throw new UserError("usage", `the work directory ${work.path} is not on the upper's file system`);
+  must("stat", work, statFd(pair.work.number));
+  if (stat.device === device) return pair;
+  pair.upper.close();
+  pair.work.close();
+  throw new UserError("usage", `the work directory ${work} is not on the upper's file system`);
 }
 
 /** Attributes that begin with `trusted.` take privilege; without it there is overlayfs's `userxattr`. */
