@@ -105,7 +105,7 @@ export class Connection implements Disposable {
   }
 
   /** Makes an open file one that opens of the mount can pass through to; see kernel/fuse.ts. */
-  openBacking(file: Fd): number {
+  openBacking(file: number): number {
     return openBacking(this.device, file);
   }
 

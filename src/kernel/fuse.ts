@@ -60,16 +60,17 @@ export function writeReply(device: Fd, buffer: Uint8Array, length: number): bool
 
 /**
  * Registers an open file for passthrough: opens of the mount that name the id read and write it without the server.
- * The file may be closed afterwards; the id belongs to the connection and outlives this process.
+ * @param file a descriptor, O_PATH and O_RDONLY too; it may be closed afterwards: the id belongs to the connection, and
+ *   outlives this process
  * @returns the id, greater than 0
  * @throws {KernelError} EPERM: not the initial name space's superuser; ELOOP: the file lies on a stacked file system;
  *   EOPNOTSUPP: passthrough wasn't negotiated
  * @see Documentation/filesystems/fuse/fuse-passthrough.rst
  */
-export function openBacking(device: Fd, file: Fd): number {
+export function openBacking(device: Fd, file: number): number {
   const map = new Uint8Array(FUSE_BACKING_MAP_SIZE);
-  new DataView(map.buffer).setInt32(0, file.number, true);
-  return check("register backing file", file.path, ioctl_(device.number, FUSE_DEV_IOC.BACKING_OPEN, map));
+  new DataView(map.buffer).setInt32(0, file, true);
+  return check("register backing file", "", ioctl_(device.number, FUSE_DEV_IOC.BACKING_OPEN, map));
 }
 
 /** Opens that use it keep the file; new ones can't name the id. @throws {KernelError} ENOENT: no such id */

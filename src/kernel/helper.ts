@@ -25,7 +25,12 @@ const F_DUPFD_CLOEXEC = 1030;
  * @throws {KernelError} ENOENT, EACCES of `file`
  * @see posix_spawn(3)
  */
-export function startHelper(file: Path, argv: readonly Path[], env: readonly Path[], descriptors: readonly Fd[]): number {
+export function startHelper(
+  file: Path,
+  argv: readonly Path[],
+  env: readonly Path[],
+  descriptors: readonly Fd[],
+): number {
   // Above all that they are to become, so that none is overwritten before it is copied.
   const copies = descriptors.map((fd) => new Fd(duplicate(fd, descriptors.length), fd.path));
   const attributes = Buffer.alloc(512); // posix_spawnattr_t is 336 bytes in glibc, posix_spawn_file_actions_t 80
@@ -53,4 +58,12 @@ export function startHelper(file: Path, argv: readonly Path[], env: readonly Pat
 
 function duplicate(fd: Fd, above: number): number {
   return check("duplicate", fd.path, fcntl_(fd.number, F_DUPFD_CLOEXEC, above));
+}
+
+const memfd_ = native("memfd_create", "int", ["void *", "unsigned int"]);
+const MFD_CLOEXEC = 1;
+
+/** A file in memory, without a name: it lives as long as somebody has it open. @see memfd_create(2) */
+export function makeMemoryFile(name: string): Fd {
+  return new Fd(check("make memory file", name, memfd_(cString(name), MFD_CLOEXEC)), name);
 }

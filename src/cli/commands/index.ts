@@ -23,9 +23,12 @@ export const verbs: readonly Verb[] = [
   { name: "chroot add", load: async () => (await import("./chroot/add.ts")).add },
   { name: "chroot remove", load: async () => (await import("./chroot/remove.ts")).remove },
   { name: "chroot list", load: async () => (await import("./chroot/list.ts")).list },
+  { name: "mount", load: async () => (await import("./mount.ts")).mount },
   { name: "doctor", load: async () => (await import("./doctor.ts")).doctor },
   { name: "completion", load: async () => (await import("./completion.ts")).completion },
   { name: "version", load: async () => (await import("./version.ts")).version },
+  { name: "mount.fallthru", isHidden: true, load: async () => (await import("./mount-helper.ts")).mountHelper },
+  { name: "serve", isHidden: true, load: async () => (await import("./serve.ts")).serve },
   { name: "init", isHidden: true, load: async () => (await import("./init.ts")).init },
   { name: "__complete", isHidden: true, load: async () => (await import("./complete.ts")).complete },
 ];

@@ -1,0 +1,50 @@
+import { statSync } from "node:fs";
+import { resolve } from "node:path";
+import { UserError } from "../../error.ts";
+import { mountFallthru } from "../../mount/fallthru/mount.ts";
+import { parseMountOptions } from "../../mount/fallthru/options.ts";
+import { command } from "../command.ts";
+
+export const mount = command({
+  name: "mount",
+  summary: "mount a union of directories",
+  description: [
+    "Shows several directories, the layers, as one at TARGET. What is changed there is written to the upper directory, in overlayfs's own format; without one the union is read-only. It is served by a process of its own, which umount(8) ends.",
+    "Options are overlayfs's: lowerdir=TOP:...:BOTTOM, upperdir=DIR, workdir=DIR (on the upper's file system; by default the upper's name and .work), index=off, metacopy=off, userxattr; ro and the other options of mount(8) too. A backslash stands before a colon or comma that belongs to a name. With the program mount.fallthru in /sbin, mount -t fallthru and fstab(5) work as well.",
+  ],
+  operands: { target: { arity: "one", completes: "directory", summary: "where to mount it" } },
+  options: {
+    option: {
+      type: "strings",
+      short: "o",
+      placeholder: "OPTION,...",
+      summary: "lowerdir=, upperdir=, workdir=, ro, ...",
+    },
+  },
+  examples: [
+    {
+      line: "fallthru mount -o lowerdir=/srv/base,upperdir=/srv/changes,workdir=/srv/work /mnt",
+      does: "/srv/base, with all changes in /srv/changes",
+    },
+    { line: "fallthru mount -o lowerdir=/srv/top:/srv/base /mnt", does: "two directories as one, read-only" },
+    { line: "umount /mnt", does: "ends it" },
+  ],
+  exits: { 3: "no such directory" },
+  json: [],
+  run: ({ target }, { option }) => {
+    mountAt(option, "fallthru", target);
+    return {};
+  },
+});
+
+/** Also for mount.fallthru. */
+export function mountAt(options: readonly string[], source: string, target: string): void {
+  const path = resolve(target);
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) {
+    throw new UserError("not-found", `no directory ${path}`);
+  }
+  mountFallthru(
+    parseMountOptions(options, source, (name) => resolve(name)),
+    path,
+  );
+}

@@ -1,0 +1,80 @@
+import type { Connection } from "../../fuse/connection.ts";
+import type { Opened } from "../../fuse/wire/types.ts";
+import { FOPEN } from "../../fuse/wire/protocol.ts";
+import { isErrno } from "../../kernel/error.ts";
+import type { Union } from "../../union/union.ts";
+
+/** How the opens of one inode that are there now reach its data. */
+interface Opens {
+  cached: number;
+  through: number;
+  /** While `through` isn't 0: all of an inode's opens must name the same. */
+  backingId: number;
+}
+
+/**
+ * Decides for each open whether the kernel reads and writes the layer's file itself (passthrough) or asks us and keeps
+ * pages of its own (cached). The kernel refuses a mixture, EIO, and one inode has one backing file (ARCHITECTURE.md,
+ * fact 6), so:
+ * - a file that lies in a lower and might still be copied up is cached. Whoever has it open or mapped goes on to see one
+ *   file when it is: passthrough would show them the lower's data for ever.
+ * - everything else, so all that was ever written and the whole of a read-only union, passes through, unless somebody
+ *   has it open cached.
+ * What we remember may lag behind the kernel, which has closed a file before it tells us; then the mode that is there
+ * goes on, which is never wrong.
+ */
+export class OpenModes {
+  readonly #union: Union;
+  readonly #connection: Connection;
+  readonly #opens = new Map<number, Opens>();
+  /** Handles that pass through. */
+  readonly #through = new Set<number>();
+  #isAvailable: boolean | undefined;
+
+  constructor(union: Union, connection: Connection) {
+    this.#union = union;
+    this.#connection = connection;
+  }
+
+  /** @param handle the union's, just opened */
+  open(nodeid: number, handle: number): Opened {
+    let opens = this.#opens.get(nodeid);
+    if (opens === undefined) {
+      opens = { cached: 0, through: 0, backingId: 0 };
+      this.#opens.set(nodeid, opens);
+    }
+    if (opens.cached === 0 && this.#passThrough(opens, handle)) {
+      opens.through++;
+      this.#through.add(handle);
+      return { fh: handle, flags: FOPEN.PASSTHROUGH | FOPEN.NOFLUSH, backingId: opens.backingId };
+    }
+    opens.cached++;
+    return { fh: handle, flags: FOPEN.KEEP_CACHE | FOPEN.NOFLUSH };
+  }
+
+  release(nodeid: number, handle: number): void {
+    const opens = this.#opens.get(nodeid);
+    if (opens === undefined) return;
+    if (!this.#through.delete(handle)) opens.cached--;
+    else if (--opens.through === 0) this.#connection.closeBacking(opens.backingId);
+    if (opens.through === 0 && opens.cached === 0) this.#opens.delete(nodeid);
+  }
+
+  /** Whether the inode has a backing file, after trying to make it one. */
+  #passThrough(opens: Opens, handle: number): boolean {
+    if (opens.through > 0) return true;
+    this.#isAvailable ??= this.#connection.terms?.features.includes("PASSTHROUGH") ?? false;
+    if (!this.#isAvailable) return false;
+    if (!this.#union.isReadOnly && this.#union.isLower(handle)) return false;
+    try {
+      opens.backingId = this.#connection.openBacking(this.#union.fdOf(handle));
+      return true;
+    } catch (error) {
+      // EPERM: we aren't the machine's superuser; EOPNOTSUPP: a file system that can't do it; ELOOP: one that is
+      // itself stacked on others. None of them changes for the next file of the upper's.
+      if (!isErrno(error, "EPERM", "EOPNOTSUPP", "ELOOP", "EINVAL")) throw error;
+      if (!this.#union.isReadOnly) this.#isAvailable = false;
+      return false;
+    }
+  }
+}

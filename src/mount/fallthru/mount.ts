@@ -1,0 +1,78 @@
+import { type ErrorCode, UserError } from "../../error.ts";
+import { attachAt, Connection } from "../../fuse/connection.ts";
+import { E } from "../../kernel/abi/errno.ts";
+import { O } from "../../kernel/abi/file.ts";
+import { fail, mkdirName } from "../../kernel/at.ts";
+import type { Fd } from "../../kernel/fd.ts";
+import { openAt, readAvailable } from "../../kernel/file.ts";
+import { makeMemoryFile, startHelper } from "../../kernel/helper.ts";
+import { isCompiled } from "../../kernel/libc.ts";
+import { makePipe } from "../../kernel/self.ts";
+import type { FallthruMount } from "./options.ts";
+import type { ServerError } from "./server.ts";
+import { writeOrder } from "./state.ts";
+
+/**
+ * Holds the device and the server's state, and does nothing else: while it lives, so does the mount. A server that was
+ * killed is started anew; one that ended by itself, because the mount is gone, is not.
+ */
+const holder = 'while "$@"; status=$?; [ $status -ge 128 ]; do exec 5>/dev/null; done; exit $status';
+
+/**
+ * Mounts a union of ours at a directory, served by a process of its own.
+ * @throws {UserError} what is wrong with the layers; {KernelError} EPERM without privilege
+ */
+export function mountFallthru(mount: FallthruMount, target: string): void {
+  if (mount.lowers.length === 0 && mount.upper === undefined) {
+    throw new UserError("usage", "there is nothing to mount", { hint: "-o lowerdir=TOP:…:BOTTOM" });
+  }
+  if (mount.work !== undefined) makeWork(mount.work);
+  using connection = new Connection();
+  using detached = connection.mount({
+    source: mount.source,
+    subtype: "fallthru",
+    allowOther: true,
+    defaultPermissions: true,
+    readOnly: mount.readOnly,
+    attributes: mount.attributes,
+  });
+  startServer(connection.device, mount, target);
+  attachAt(detached, target);
+}
+
+function makeWork(path: string): void {
+  const result = mkdirName(-100, Buffer.from(path).toString("latin1"), 0o700);
+  if (result !== 0 && result !== -E.EXIST) fail("mkdir", path, result);
+}
+
+/** Starts holder and server, and waits until the mount can be looked at. */
+function startServer(device: Fd, mount: FallthruMount, target: string): void {
+  using state = makeMemoryFile("fallthru-state");
+  writeOrder(state, { mount, target });
+  using nothing = openAt(null, "/dev/null", O.RDWR);
+  const [reading, writing] = makePipe();
+  using ready = reading;
+  const server = isCompiled ? [process.execPath, "serve"] : [process.execPath, serverFile()];
+  const argv = ["sh", "-c", holder, "fallthru-holder", ...server];
+  {
+    using written = writing;
+    startHelper("/bin/sh", argv, environment(), [nothing, nothing, nothing, device, state, written]);
+  }
+  const answer = readAvailable(ready).toString("utf8");
+  if (answer === "ready") return;
+  if (answer === "") throw new UserError("failed", "the server ended before it was ready");
+  const { code, message, hint } = JSON.parse(answer) as ServerError;
+  throw new UserError(isErrorCode(code) ? code : "failed", message, { hint });
+}
+
+function serverFile(): string {
+  return new URL("./server.ts", import.meta.url).pathname;
+}
+
+function environment(): string[] {
+  return [`PATH=${process.env["PATH"] ?? "/usr/bin:/bin"}`];
+}
+
+function isErrorCode(code: string | undefined): code is ErrorCode {
+  return code !== undefined && /^[a-z-]+$/.test(code);
+}

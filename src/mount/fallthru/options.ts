@@ -1,0 +1,141 @@
+import { UserError } from "../../error.ts";
+import { MOUNT_ATTR } from "../../kernel/abi/mount.ts";
+
+/** What a mount of ours is asked for. Paths are the host's, absolute. */
+export interface FallthruMount {
+  readonly lowers: readonly string[];
+  readonly upper: string | undefined;
+  readonly work: string | undefined;
+  /** What mountinfo and df(1) show in the place of a device. */
+  readonly source: string;
+  readonly readOnly: boolean;
+  /** MOUNT_ATTR flags. */
+  readonly attributes: number;
+  readonly metacopy: boolean;
+  readonly index: boolean;
+  /** Which attributes hold the marks; undefined: those that are allowed. */
+  readonly marks: "trusted" | "user" | undefined;
+}
+
+const switches = new Map([
+  ["on", true],
+  ["off", false],
+]);
+
+/** Mount options of mount(8), and which attribute they set or clear. */
+const attributeOptions: ReadonlyMap<string, readonly [set: number, clear: number]> = new Map([
+  ["nosuid", [MOUNT_ATTR.NOSUID, 0]],
+  ["suid", [0, MOUNT_ATTR.NOSUID]],
+  ["nodev", [MOUNT_ATTR.NODEV, 0]],
+  ["dev", [0, MOUNT_ATTR.NODEV]],
+  ["noexec", [MOUNT_ATTR.NOEXEC, 0]],
+  ["exec", [0, MOUNT_ATTR.NOEXEC]],
+  ["noatime", [MOUNT_ATTR.NOATIME, MOUNT_ATTR.ATIME__MASK]],
+  ["strictatime", [MOUNT_ATTR.STRICTATIME, MOUNT_ATTR.ATIME__MASK]],
+  ["relatime", [0, MOUNT_ATTR.ATIME__MASK]],
+  ["nodiratime", [MOUNT_ATTR.NODIRATIME, 0]],
+  ["nosymfollow", [MOUNT_ATTR.NOSYMFOLLOW, 0]],
+]);
+
+/** What fstab(5) has for mount(8) itself, and what changes nothing here. */
+const ignored = new Set(
+  [
+    "defaults",
+    "rw",
+    "auto",
+    "noauto",
+    "nofail",
+    "user",
+    "nouser",
+    "users",
+    "group",
+    "owner",
+    "_netdev",
+    "async",
+    "diratime",
+  ].concat([
+    "loud",
+    "silent",
+    "norelatime",
+    "atime",
+    "redirect_dir=on",
+    "xino=auto",
+    "xino=on",
+    "allow_other",
+    "default_permissions",
+  ]),
+);
+
+/**
+ * Reads options as mount(8) writes them, those of overlayfs among them: `lowerdir=TOP:…:BOTTOM,upperdir=U,workdir=W`,
+ * where a backslash stands before a colon or comma of a name.
+ * @param resolve makes a path absolute
+ */
+export function parseMountOptions(
+  texts: readonly string[],
+  source: string,
+  resolve: (path: string) => string,
+): FallthruMount {
+  const values = new Map<string, string>();
+  let [attributes, readOnly] = [0, false];
+  for (const option of texts.flatMap((text) => splitUnescaped(text, ","))) {
+    const [key, value] = keyAndValue(option);
+    const change = attributeOptions.get(option);
+    if (change !== undefined) attributes = (attributes & ~change[1]) | change[0];
+    else if (option === "ro") readOnly = true;
+    else if (option === "userxattr") values.set("marks", "user");
+    else if (known.has(key) && value !== undefined) values.set(key, value);
+    else if (option !== "" && !ignored.has(option) && !option.startsWith("x-")) throw unknownOption(option);
+  }
+  const path = (key: string): string | undefined => {
+    const value = values.get(key);
+    return value === undefined ? undefined : resolve(unescape_(value));
+  };
+  const upper = path("upperdir");
+  return {
+    lowers: splitUnescaped(values.get("lowerdir") ?? "", ":")
+      .filter((name) => name !== "")
+      .map((name) => resolve(unescape_(name))),
+    upper,
+    work: path("workdir") ?? (upper === undefined ? undefined : `${upper}.work`),
+    source: values.get("source") ?? source,
+    readOnly: readOnly || upper === undefined,
+    attributes,
+    metacopy: switchOf(values, "metacopy"),
+    index: switchOf(values, "index"),
+    marks: values.get("marks") === "user" ? "user" : undefined,
+  };
+}
+
+const known = new Set(["lowerdir", "upperdir", "workdir", "metacopy", "index", "source"]);
+
+function unknownOption(option: string): UserError {
+  const hint = "lowerdir=, upperdir=, workdir=, ro, index=, metacopy=, userxattr, and mount(8)'s own";
+  return new UserError("usage", `no mount option ${option}`, { hint });
+}
+
+function switchOf(values: ReadonlyMap<string, string>, key: string): boolean {
+  const value = switches.get(values.get(key) ?? "on");
+  if (value === undefined) throw new UserError("usage", `${key} is either on or off`);
+  return value;
+}
+
+function keyAndValue(option: string): [string, string | undefined] {
+  const at = option.indexOf("=");
+  return at === -1 ? [option, undefined] : [option.slice(0, at), option.slice(at + 1)];
+}
+
+/** Splits at `separator` where no backslash stands before it; backslashes stay. */
+function splitUnescaped(text: string, separator: string): string[] {
+  const parts = [""];
+  for (let at = 0; at < text.length; at++) {
+    const char = text[at] ?? "";
+    if (char === separator) parts.push("");
+    else parts.push((parts.pop() ?? "") + (char === "\\" ? char + (text[++at] ?? "") : char));
+  }
+  return parts;
+}
+
+function unescape_(text: string): string {
+  return text.replace(/\\(.)/gs, "$1");
+}

@@ -1,0 +1,83 @@
+import { Connection } from "../../fuse/connection.ts";
+import { serve } from "../../fuse/serve.ts";
+import type { Feature } from "../../fuse/wire/protocol.ts";
+import { Fd } from "../../kernel/fd.ts";
+import { writeAll } from "../../kernel/file.ts";
+import { isCompiled } from "../../kernel/libc.ts";
+import { Union } from "../../union/union.ts";
+import { UnionFileSystem } from "./filesystem.ts";
+import { log } from "./log.ts";
+import { OpenModes } from "./modes.ts";
+import { readState, writeTermsOf } from "./state.ts";
+
+/** The server's descriptors, beside 0 to 2: see startServer(). */
+export const descriptors = { device: 3, state: 4, ready: 5 } as const;
+
+/**
+ * What differs from the defaults of fuse/features.ts.
+ * POSIX_ACL: the kernel asks for ACLs as attributes, and checks them. HANDLE_KILLPRIV_V2: it needn't ask for
+ * `security.capability` before each write; clearing bits is ours then.
+ */
+const features: Readonly<Partial<Record<Feature, boolean>>> = {
+  PASSTHROUGH: true,
+  POSIX_ACL: true,
+  HANDLE_KILLPRIV_V2: true,
+  ATOMIC_O_TRUNC: true,
+  CACHE_SYMLINKS: true,
+  EXPLICIT_INVAL_DATA: true,
+};
+
+/**
+ * The whole life of a server's process: opens the layers, says so, and answers until the mount is gone.
+ * @returns its exit status
+ */
+export function runServer(): number {
+  const state = new Fd(descriptors.state, "the server's state");
+  const ready = new Fd(descriptors.ready, "pipe");
+  const { order, terms } = readState(state);
+  const connection = new Connection(new Fd(descriptors.device, "/dev/fuse"), terms);
+  const say = (line: string): void => log(`${order.target}: ${line}`);
+  const { lowers, upper, work, metacopy, index, marks, readOnly } = order.mount;
+  let union: Union;
+  try {
+    const writable = readOnly || upper === undefined || work === undefined ? {} : { upper, work };
+    const all = readOnly && upper !== undefined ? [upper, ...lowers] : lowers;
+    union = new Union({ lowers: all, ...writable, metacopy, index, ...(marks && { marks }), log: say });
+  } catch (error) {
+    writeAll(ready, Buffer.from(JSON.stringify(describe(error))));
+    return 1;
+  }
+  if (terms !== undefined) connection.notify({ kind: "resend" });
+  const forEver = Number.POSITIVE_INFINITY;
+  serve(connection, new UnionFileSystem(union, new OpenModes(union, connection)), {
+    features,
+    // Nobody else writes to the layers, and all that is done here is known to the kernel.
+    entryTimeoutMs: forEver,
+    attrTimeoutMs: forEver,
+    negativeTimeoutMs: forEver,
+    onReady: (agreed) => {
+      writeTermsOf(state, agreed);
+      writeAll(ready, Buffer.from("ready"));
+      ready.close();
+    },
+    onError: (error) => say(error instanceof Error ? (error.stack ?? error.message) : String(error)),
+  });
+  return 0;
+}
+
+/** What mountFallthru() makes an error of again. */
+export interface ServerError {
+  readonly code: string | undefined;
+  readonly message: string;
+  readonly hint: string | undefined;
+}
+
+function describe(error: unknown): ServerError {
+  const fields = error as Partial<ServerError>;
+  return { code: fields.code, message: error instanceof Error ? error.message : String(error), hint: fields.hint };
+}
+
+// Where there is no executable that is this program, this file is started by itself.
+if (!isCompiled && process.argv[1] === import.meta.filename) {
+  process.exit(runServer());
+}
