@@ -193,7 +193,8 @@ export function link(core: Core, inode: Inode, parent: Inode, name: Name): void 
   checkNewName(core, upper, parent, name);
   copyUp(core, inode, { content: "leave" });
   copyUp(core, parent, { content: "leave" });
-  if (inode.isMetacopy) redirectFile(core, upper, inode);
+  const known = inode.links.find((link) => link.isUpper);
+  if (inode.isMetacopy && known !== undefined) redirectFile(core, upper, known);
   if (inode.hasOrigin) markImpure(upper, parent);
   const directory = parent.upperDir;
   if (directory === undefined) return fail("link", name, -E.STALE);

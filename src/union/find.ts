@@ -159,8 +159,8 @@ function takeFromIndex(core: Core, found: Found): void {
   found.indexEntry = entry.name;
   found.ino = found.lowerIno;
   found.nlinkExcess = readNlinkExcess(fd, entry.name, upper.dialect.marks.nlink, stat.nlink, found.lowerNlink);
-  if (found.type !== S.IFREG || readMark(fd, entry.name, upper.dialect.marks.metacopy) === undefined) return;
-  found.isMetacopy = true;
+  found.isMetacopy = found.type === S.IFREG && readMark(fd, entry.name, upper.dialect.marks.metacopy) !== undefined;
+  if (!found.isMetacopy) return;
   found.redirect = readMark(fd, entry.name, upper.dialect.marks.redirect)?.toString("latin1");
   if (found.dataDir === undefined) {
     found.dataDir = found.lowerDir;

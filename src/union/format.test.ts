@@ -131,9 +131,7 @@ const firstSeed = Number(process.env["FALLTHRU_SEED"] ?? 1);
 
 test("Union and overlayfs read and write the same format", () => {
   for (let seed = firstSeed; seed < firstSeed + cases; seed++) {
-    const wrong = safely(makeCase(seed));
-    if (wrong === undefined) continue;
-    if (process.env["FALLTHRU_RAW"] !== undefined) { console.log(seed, wrong); continue; }
+    if (safely(makeCase(seed)) === undefined) continue;
     const { smallest, problem } = shrink(makeCase(seed));
     expect(`seed ${seed}: ${problem}\n${JSON.stringify(smallest, undefined, 1)}`).toBe("");
   }

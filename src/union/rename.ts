@@ -75,7 +75,7 @@ function move(core: Core, upper: Writable, source: Link, to: RenameEnd, target: 
     keep(core, target);
     if (target.inode.upperDir !== undefined) clearWhiteouts(upper, target, target.inode.upperDir);
   }
-  prepareMove(core, upper, source.inode, from.parent, to.parent);
+  prepareMove(core, upper, source, to.parent);
   const hasWhiteout = target === undefined && statName(toDir.fd, to.name) === 0;
   if (hasWhiteout && !stat.isWhiteoutDevice) fail("rename", to.name, -E.EXIST);
   if (isBelow(from.parent, from.name)) {
@@ -133,33 +133,44 @@ function relocate(link: Link, to: RenameEnd): void {
 }
 
 /** Marks by which what has moved is found again below, or nothing else is. */
-function prepareMove(core: Core, upper: Writable, inode: Inode, from: Inode, to: Inode): void {
-  if (from !== to && inode.hasOrigin) markImpure(upper, to);
+function prepareMove(core: Core, upper: Writable, link: Link, to: Inode): void {
+  const { inode, parent } = link;
+  if (parent !== to && inode.hasOrigin) markImpure(upper, to);
   if (!inode.isDirectory) {
-    if (inode.isMetacopy) redirectFile(core, upper, inode);
+    if (inode.isMetacopy) redirectFile(core, upper, link);
     return;
   }
-  const [directory, lower] = [upperOf(inode), inode.lowerDirs[0]];
-  if (lower === undefined) {
+  const directory = upperOf(inode);
+  if (inode.lowerDirs.length === 0) {
     if (to.lowerDirs.length > 0) markOpaque(upper, directory.fd, "");
     return;
   }
-  const isFar = from !== to;
+  const isFar = parent !== to;
   if (inode.redirect !== undefined && (!isFar || inode.redirect.startsWith("/"))) return;
-  const redirect = isFar ? lower.path : lower.name;
+  const redirect = isFar ? pathBelow(link) : link.name;
   must("mark", inode.path, setXattrOf(directory.fd, "", upper.dialect.marks.redirect, bytesOf(redirect)));
   inode.redirect = redirect;
 }
 
 /** A file whose content is below under another name than it will have: by the path, which all of its names can use. */
-export function redirectFile(core: Core, upper: Writable, inode: Inode): void {
-  const directory = inode.lowerDir ?? inode.dataDir;
-  if (directory === undefined || inode.redirect?.startsWith("/") === true) return;
-  const name = inode.lowerDir === undefined ? inode.dataName : inode.lowerName;
-  const redirect = directory.parent === undefined ? `/${name}` : `${directory.path}/${name}`;
+export function redirectFile(core: Core, upper: Writable, link: Link): void {
+  const { inode } = link;
+  if (inode.redirect?.startsWith("/") === true) return;
+  const redirect = pathBelow(link);
   locate(core, inode);
   must("mark", inode.path, setXattrOf(place.fd, place.name, upper.dialect.marks.redirect, bytesOf(redirect)));
   inode.redirect = redirect;
+}
+
+/** Where the lowers together have what stands at a name of the upper. */
+function pathBelow(link: Link): Name {
+  let path = "";
+  for (let at: Link | undefined = link; at !== undefined; at = at.parent.links[0]) {
+    const name = at.inode.redirect ?? at.name;
+    if (name.startsWith("/")) return name + path;
+    path = `/${name}${path}`;
+  }
+  return path;
 }
 
 function exchange(core: Core, upper: Writable, source: Link, target: Link): void {
@@ -169,8 +180,8 @@ function exchange(core: Core, upper: Writable, source: Link, target: Link): void
   ];
   bringUp(core, source);
   bringUp(core, target);
-  prepareMove(core, upper, source.inode, a.parent, b.parent);
-  prepareMove(core, upper, target.inode, b.parent, a.parent);
+  prepareMove(core, upper, source, b.parent);
+  prepareMove(core, upper, target, a.parent);
   must("rename", b.name, renameName(upperOf(a.parent).fd, a.name, upperOf(b.parent).fd, b.name, RENAME_EXCHANGE));
   relocate(source, b);
   relocate(target, a);

@@ -41,7 +41,7 @@ export function randomChanges(next: (limit: number) => number, count: number): C
     if (kind < 13) return { kind: "rename", path: path(), to: path() };
     if (kind < 14) return { kind: "exchange", path: path(), to: path() };
     if (kind < 15) return { kind: "link", path: path(), to: path() };
-    if (kind < 16) return { kind: "symlink", path: path(), target: path() };
+    if (kind < 16) return { kind: "symlink", path: path(), target: `missing/${path()}` };
     if (kind < 17) return { kind: "chmod", path: path(), mode: 0o400 + next(0o377) };
     if (kind < 18) return next(2) === 0 ? { kind: "truncate", path: path(), size: next(6000) } : { kind: "fifo", path: path() };
     if (kind < 19) return next(2) === 0 ? { kind: "chown", path: path(), uid: next(5), gid: next(5) } : { kind: "utimes", path: path(), seconds: next(1e9) };
@@ -190,7 +190,7 @@ export class UnionTree {
         } else {
           this.#held.push(known.nodeid);
           if (type(known.nodeid) === 0o120000) throw Object.assign(new Error("link"), { code: "ELOOP" });
-          if (type(known.nodeid) === 0o010000) return;
+          if (type(known.nodeid) === 0o010000) throw Object.assign(new Error("fifo"), { code: "ESPIPE" });
           handle = union.open(known.nodeid, 2);
         }
         union.write(handle, Buffer.from(change.text), change.at);
