@@ -67,7 +67,7 @@ export function create(core: Core, parent: Inode, name: Name, entry: NewEntry, c
   const wanted = { ...entry, mode };
   let fd = makeNode(directory.fd, name, wanted);
   const isOver = fd === -E.EXIST;
-  if (isOver) fd = createOverWhiteout(upper, parent, directory, name, wanted, creator);
+  if (isOver) fd = createOverWhiteout(core, upper, parent, name, wanted, creator);
   else must("create", `${parent.path}/${name}`, fd);
   if (!isOver) own(core, parent, directory.fd, name, wanted, creator);
   parent.version++;
@@ -108,15 +108,18 @@ function makeFile(dirfd: number, name: Name, mode: number, openFlags: number | u
 /** The kernel has given it our ids, and a group-inheriting directory's group. */
 function own(core: Core, parent: Inode, dirfd: number, name: Name, entry: NewEntry, creator: Creator): void {
   if (creator.uid === core.ownUid && creator.gid === core.ownGid) return;
-  const gid = inheritsGroup(parent, dirfd) ? KEEP_ID : creator.gid;
+  const gid = inheritsGroup(parent) ? KEEP_ID : creator.gid;
+  // chown takes setuid and setgid away; a default ACL may have changed the mode that was asked for.
+  const isSpecial = (entry.mode & 0o6000) !== 0 && (entry.mode & S.IFMT) === S.IFREG;
+  if (isSpecial) must("stat", name, statName(dirfd, name));
+  const { mode } = stat;
   must("chown", name, chownName(dirfd, name, creator.uid, gid));
-  const isSpecial = (entry.mode & (0o6000)) !== 0 && (entry.mode & S.IFMT) === S.IFREG;
-  if (isSpecial) must("chmod", name, chmodName(dirfd, name, entry.mode)); // chown took the bits away
+  if (isSpecial) must("chmod", name, chmodName(dirfd, name, mode));
 }
 
-function inheritsGroup(parent: Inode, dirfd: number): boolean {
+function inheritsGroup(parent: Inode): boolean {
   if (parent.inheritsGroup === undefined) {
-    must("stat", parent.path, statFd(dirfd));
+    must("stat", parent.path, statFd(parent.upperDir?.fd ?? -1));
     parent.inheritsGroup = (stat.mode & 0o2000) !== 0;
   }
   return parent.inheritsGroup;
@@ -125,37 +128,35 @@ function inheritsGroup(parent: Inode, dirfd: number): boolean {
 const defaultAcl = attributeName("system.posix_acl_default");
 
 /** Made in the work directory and put where the whiteout is, in one step. */
-function createOverWhiteout(upper: Writable, parent: Inode, directory: LayerDirectory, name: Name, entry: NewEntry, creator: Creator): number {
+function createOverWhiteout(core: Core, upper: Writable, parent: Inode, name: Name, entry: NewEntry, creator: Creator): number {
+  const directory = parent.upperDir;
+  if (directory === undefined) return fail("create", name, -E.STALE);
   const isDirectory = (entry.mode & S.IFMT) === S.IFDIR;
-  const inherits = inheritsGroup(parent, directory.fd);
-  let gid = creator.gid;
-  if (inherits) {
-    must("stat", parent.path, statFd(directory.fd));
-    gid = stat.gid;
-  }
-  const mode = inherits && isDirectory ? entry.mode | 0o2000 : entry.mode;
-  let fd = 0;
-  const work = makeNursery(upper, parent, directory);
-  const temporary = work.name;
+  const nursery = makeNursery(upper, parent, directory);
   try {
-    fd = must("create", name, makeNode(work.fd, temporary, { ...entry, mode }));
-    must("chown", name, chownName(work.fd, temporary, creator.uid, gid));
-    if ((mode & 0o6000) !== 0 && (mode & S.IFMT) !== S.IFLNK) must("chmod", name, chmodName(work.fd, temporary, mode));
-    if (isDirectory) markOpaque(upper, work.fd, temporary);
-    replaceWhiteout(work.fd, temporary, directory.fd, name, isDirectory);
+    const fd = must("create", name, makeNode(nursery.fd, nursery.name, entry));
+    own(core, parent, nursery.fd, nursery.name, entry, creator);
+    if (isDirectory) markOpaque(upper, nursery.fd, nursery.name);
+    replaceWhiteout(nursery.fd, nursery.name, directory.fd, name, isDirectory);
+    return fd;
   } finally {
-    work.end();
+    nursery.end();
   }
-  return fd;
 }
 
-/** Where entries inherit a directory's default ACL, they are made in one that has it too. */
+/** Where entries inherit a directory's group or default ACL, they are made in one that hands down the same. */
 function makeNursery(upper: Writable, parent: Inode, directory: LayerDirectory): { fd: number; name: Name; end: () => void } {
   const name = upper.work.temporaryName();
-  if (!parent.hasDefaultAcl) return { fd: upper.work.fd, name, end: () => upper.work.discard(name) };
+  const inherits = inheritsGroup(parent);
+  if (!parent.hasDefaultAcl && !inherits) return { fd: upper.work.fd, name, end: () => upper.work.discard(name) };
   must("mkdir", name, mkdirName(upper.work.fd, name, 0o700));
   const fd = must("open", name, openName(upper.work.fd, name, O.RDONLY | O.DIRECTORY | O.NOFOLLOW));
-  const acl = readMark(directory.fd, "", defaultAcl);
+  if (inherits) {
+    must("stat", parent.path, statFd(directory.fd));
+    must("chown", name, chownName(fd, "", KEEP_ID, stat.gid));
+    must("chmod", name, chmodName(fd, "", 0o2700));
+  }
+  const acl = parent.hasDefaultAcl ? readMark(directory.fd, "", defaultAcl) : undefined;
   if (acl !== undefined) must("setxattr", name, setXattrOf(fd, "", defaultAcl, acl));
   const end = (): void => {
     closeFd(fd);
@@ -240,7 +241,7 @@ export function createNameless(core: Core, parent: Inode, mode: number, openFlag
   if (directory === undefined || parent.isDead) return fail("create", parent.path, -E.NOENT);
   const masked = parent.hasDefaultAcl || creator.umask === undefined ? mode : mode & ~creator.umask;
   const fd = must("create", parent.path, openName(directory.fd, ".", openFlags | O_TMPFILE | O.DIRECTORY, masked & 0o7777));
-  const gid = inheritsGroup(parent, directory.fd) ? KEEP_ID : creator.gid;
+  const gid = inheritsGroup(parent) ? KEEP_ID : creator.gid;
   must("chown", "", chownName(fd, "", creator.uid, gid));
   const pin = must("open", "", openName(-1, `/proc/self/fd/${fd}`, O.PATH));
   must("stat", "", statFd(fd));

@@ -1,0 +1,399 @@
+import { describe, expect, test } from "bun:test";
+import * as fs from "node:fs";
+import { bytesOf, closeFd, mknodName, openName } from "../kernel/at.ts";
+import { attributeName, setXattrOf } from "../kernel/io.ts";
+import { mountOverlay, mountTmpfs } from "../../test/support/unions.ts";
+import { type LowerOption } from "./setup.ts";
+import { Union } from "./union.ts";
+
+const superuser = { uid: 0, gid: 0 };
+const name = (text: string): Uint8Array => bytesOf(text);
+
+/** Layers on a file system of their own, gone at the end of the test. */
+function space(): { root: string; path: (name: string) => string; union: (options?: object) => Union; log: string[] } & Disposable {
+  const mount = mountTmpfs();
+  const { root } = mount;
+  const log: string[] = [];
+  for (const directory of ["lower", "upper", "work"]) fs.mkdirSync(`${root}/${directory}`);
+  return {
+    root,
+    log,
+    path: (name) => `${root}/${name}`,
+    union: (options = {}) =>
+      new Union({ lowers: [`${root}/lower`], upper: `${root}/upper`, work: `${root}/work`, log: (line) => log.push(line), ...options }),
+    [Symbol.dispose]: () => mount.close(),
+  };
+}
+
+function find(union: Union, path: string): number {
+  let nodeid = 1;
+  for (const part of path.split("/")) {
+    const entry = union.lookup(nodeid, name(part));
+    if (entry === undefined) throw Object.assign(new Error(path), { errno: "ENOENT" });
+    nodeid = entry.nodeid;
+  }
+  return nodeid;
+}
+
+function entries(union: Union, nodeid = 1): string[] {
+  const handle = union.opendir(nodeid);
+  const names: string[] = [];
+  union.readdir(handle, 0, (name) => names.push(name) > 0);
+  union.releasedir(handle);
+  return names.filter((name) => name !== "." && name !== "..").toSorted();
+}
+
+function content(union: Union, nodeid: number): string {
+  const handle = union.open(nodeid, 0);
+  const buffer = Buffer.alloc(1000);
+  const length = union.read(handle, buffer, 0);
+  union.release(handle);
+  return buffer.toString("utf8", 0, length);
+}
+
+function write(union: Union, nodeid: number, text: string): void {
+  const handle = union.open(nodeid, 2);
+  union.write(handle, Buffer.from(text), 0);
+  union.release(handle);
+}
+
+function errnoOf(call: () => unknown): string {
+  try {
+    call();
+    return "ok";
+  } catch (error) {
+    return error instanceof Error && "errno" in error ? String(error.errno) : String(error);
+  }
+}
+
+function mark(path: string, attribute: string, value: string): void {
+  const fd = openName(-100, path, 0);
+  expect(setXattrOf(fd, "", attributeName(attribute), Buffer.from(value))).toBe(0);
+  closeFd(fd);
+}
+
+describe("copy-up", () => {
+  test("keeps st_ino, times, owner, mode, attributes with any bytes, ACLs, capabilities and holes", () => {
+    using at = space();
+    const file = at.path("lower/file");
+    const fd = fs.openSync(file, "w");
+    fs.writeSync(fd, "end", 3_000_000);
+    fs.closeSync(fd);
+    const odd = "user.\xff\xfe";
+    expect(setXattrOf(-1, "", attributeName(odd), Buffer.from("v"))).not.toBe(0);
+    mark(file, odd, "value");
+    const capability = Buffer.from("0100000200200000000000000000000000000000", "hex");
+    const dir = openName(-100, at.path("lower"), 0);
+    expect(setXattrOf(dir, "file", attributeName("security.capability"), capability)).toBe(0);
+    const acl = Buffer.from("0200000001000600ffffffff02000700050000000400040fffffffff10000700ffffffff20000400ffffffff".replace("040f", "0400"), "hex");
+    expect(setXattrOf(dir, "file", attributeName("system.posix_acl_access"), acl)).toBe(0);
+    closeFd(dir);
+    fs.chownSync(file, 12, 34);
+    const again = openName(-100, file, 0);
+    expect(setXattrOf(again, "", attributeName("security.capability"), capability)).toBe(0);
+    closeFd(again);
+    fs.utimesSync(file, 1000.5, 2000.25);
+    using union = at.union();
+    const nodeid = find(union, "file");
+    const before = union.getattr(nodeid);
+    write(union, nodeid, "x");
+    union.setattr(nodeid, { mtime: { seconds: before.mtime, nsec: before.mtimeNsec } });
+    const after = union.getattr(nodeid);
+    expect({ ...after, ctime: 0, ctimeNsec: 0, blocks: 0, atimeNsec: 0 }).toEqual({ ...before, ctime: 0, ctimeNsec: 0, blocks: 0, atimeNsec: 0 });
+    expect(after.blocks).toBeLessThan(100);
+    expect(Buffer.from(union.getxattr(nodeid, name(odd), 100) as Uint8Array).toString()).toBe("value");
+    expect(union.getxattr(nodeid, name("system.posix_acl_access"), 1000)).toEqual(acl);
+    const list = Buffer.from(union.listxattr(nodeid, 1000) as Uint8Array).toString("latin1");
+    expect(list.split("\0").toSorted()).toEqual(["", "system.posix_acl_access", odd].toSorted());
+    expect(fs.readFileSync(file, "latin1").startsWith("\0")).toBe(true);
+  });
+
+  test("of attributes alone leaves content, capabilities and st_blocks as they are", () => {
+    using at = space();
+    const file = at.path("lower/file");
+    fs.writeFileSync(file, Buffer.alloc(1_000_000, "a"));
+    using union = at.union();
+    const nodeid = find(union, "file");
+    const { blocks } = union.getattr(nodeid);
+    union.setattr(nodeid, { mode: 0o600, uid: 7 });
+    expect(fs.statSync(at.path("upper/file")).blocks).toBe(0);
+    expect(union.getattr(nodeid)).toMatchObject({ mode: 0o100600, uid: 7, blocks, size: 1_000_000 });
+    expect(content(union, nodeid)).toBe("a".repeat(1000));
+    write(union, nodeid, "b");
+    expect(fs.statSync(at.path("upper/file")).blocks).toBe(blocks);
+    expect(content(union, nodeid)).toBe(`b${"a".repeat(999)}`);
+  });
+
+  test("moves descriptors that were opened before it on to the copy", () => {
+    using at = space();
+    fs.writeFileSync(at.path("lower/file"), "old");
+    using union = at.union();
+    const nodeid = find(union, "file");
+    const handle = union.open(nodeid, 0);
+    write(union, nodeid, "new");
+    const buffer = Buffer.alloc(3);
+    union.read(handle, buffer, 0);
+    expect(buffer.toString()).toBe("new");
+  });
+});
+
+describe("hard links", () => {
+  test("of a lower file stay one file over copy-up and remount", () => {
+    using at = space();
+    fs.mkdirSync(at.path("lower/dir"));
+    fs.writeFileSync(at.path("lower/a"), "old");
+    fs.linkSync(at.path("lower/a"), at.path("lower/b"));
+    fs.linkSync(at.path("lower/a"), at.path("lower/dir/c"));
+    let ino = 0;
+    {
+      using union = at.union();
+      const a = find(union, "a");
+      expect(find(union, "b")).toBe(a);
+      ({ ino } = union.getattr(a));
+      write(union, a, "new");
+      expect(content(union, find(union, "dir/c"))).toBe("new");
+      union.unlink(1, name("b"));
+      expect(union.getattr(a)).toMatchObject({ nlink: 2, ino });
+    }
+    using union = at.union();
+    expect(find(union, "dir/c")).toBe(find(union, "a"));
+    expect(union.getattr(find(union, "a"))).toMatchObject({ nlink: 2, ino });
+    expect(content(union, find(union, "dir/c"))).toBe("new");
+    union.link(find(union, "a"), 1, name("d"));
+    expect(union.getattr(find(union, "d"))).toMatchObject({ nlink: 3, ino });
+    for (const gone of ["a", "d"]) union.unlink(1, name(gone));
+    union.unlink(find(union, "dir"), name("c"));
+    expect(fs.readdirSync(at.path("work/index"))).toEqual([]);
+  });
+});
+
+describe("unlinked files and directories", () => {
+  test("of a lower and of the upper can be used until they are forgotten", () => {
+    using at = space();
+    for (const layer of ["lower", "upper"]) fs.writeFileSync(at.path(`${layer}/${layer}`), "content");
+    using union = at.union();
+    for (const layer of ["lower", "upper"]) {
+      const nodeid = find(union, layer);
+      const handle = union.open(nodeid, 0);
+      union.unlink(1, name(layer));
+      expect(union.getattr(nodeid).nlink).toBe(0);
+      expect(union.setattr(nodeid, { mode: 0o600, mtime: { seconds: 5, nsec: 6 } })).toMatchObject({ mode: 0o100600, mtime: 5, mtimeNsec: 6, nlink: 0 });
+      union.setxattr(nodeid, name("user.a"), Buffer.from("b"), 0);
+      write(union, nodeid, "C");
+      expect(content(union, nodeid)).toBe("Content");
+      union.release(handle);
+      union.forget(nodeid, 1);
+    }
+    expect(union.inodeCount).toBe(1);
+    expect(entries(union)).toEqual([]);
+  });
+
+  test("may be made again under the same name", () => {
+    using at = space();
+    fs.mkdirSync(at.path("lower/dir"));
+    fs.writeFileSync(at.path("lower/dir/file"), "");
+    using union = at.union();
+    const dir = find(union, "dir");
+    union.unlink(dir, name("file"));
+    union.rmdir(1, name("dir"));
+    expect(union.getattr(dir).nlink).toBe(0);
+    expect(entries(union, dir)).toEqual([]);
+    expect(union.lookup(1, name("dir"))).toBeUndefined();
+    const made = union.mkdir(1, name("dir"), 0o750, superuser);
+    expect(entries(union, made.nodeid)).toEqual([]);
+    using mount = mountOverlay([at.path("lower")], at.path("upper"), at.path("work"));
+    expect(fs.readdirSync(`${mount.root}/dir`)).toEqual([]);
+  });
+});
+
+describe("created entries", () => {
+  test("belong to their creator, or inherit the directory's group and default ACL, over whiteouts too", () => {
+    using at = space();
+    fs.mkdirSync(at.path("lower/dir"));
+    fs.chownSync(at.path("lower/dir"), 0, 77);
+    fs.chmodSync(at.path("lower/dir"), 0o2777);
+    for (const gone of ["file", "sub"]) fs.writeFileSync(at.path(`lower/dir/${gone}`), "");
+    const acl = Buffer.from("0200000001000700ffffffff02000700050000000400050fffffffff10000700ffffffff20000000ffffffff".replace("050f", "0500"), "hex");
+    const fd = openName(-100, at.path("lower/dir"), 0);
+    expect(setXattrOf(fd, "", attributeName("system.posix_acl_default"), acl)).toBe(0);
+    closeFd(fd);
+    using union = at.union();
+    const creator = { uid: 5, gid: 6, umask: 0o077 };
+    const plain = union.create(1, name("plain"), 0o4755, 1, creator);
+    expect(plain.attr).toMatchObject({ uid: 5, gid: 6, mode: 0o104700 });
+    const dir = find(union, "dir");
+    for (const gone of ["file", "sub"]) union.unlink(dir, name(gone));
+    for (const [file, sub] of [["file", "sub"], ["file2", "sub2"]] as const) {
+      const made = union.create(dir, name(file), 0o666, 1, creator);
+      expect(made.attr).toMatchObject({ uid: 5, gid: 77, mode: 0o100660 });
+      expect(union.mkdir(dir, name(sub), 0o777, creator).attr).toMatchObject({ uid: 5, gid: 77, mode: 0o042770 });
+      expect(union.getxattr(find(union, `dir/${sub}`), name("system.posix_acl_default"), 100)).toEqual(acl);
+    }
+    expect(errnoOf(() => union.mknod(1, name("null"), 0o020000, { major: 0, minor: 0 }, superuser))).toBe("EPERM");
+    expect(union.mknod(1, name("null"), 0o020666, { major: 1, minor: 3 }, creator).attr).toMatchObject({ rdevMajor: 1, rdevMinor: 3, uid: 5 });
+  });
+
+  test("may have names of 255 bytes and of any bytes", () => {
+    using at = space();
+    using union = at.union();
+    const long = "n".repeat(255);
+    for (const text of [long, "\xff\x01\n", "…"]) union.create(1, Buffer.from(text, "latin1"), 0o644, 1, superuser);
+    expect(entries(union)).toHaveLength(3);
+    expect(errnoOf(() => union.lookup(1, name(`${long}n`)))).toBe("ENAMETOOLONG");
+    expect(union.lookup(1, name("\xff\x01\n"))).toBeDefined();
+  });
+
+  test("without a name can be given one", () => {
+    using at = space();
+    using union = at.union();
+    const made = union.tmpfile(1, 0o644, 2, superuser);
+    union.write(made.handle, Buffer.from("text"), 0);
+    expect(union.getattr(made.nodeid).nlink).toBe(0);
+    union.link(made.nodeid, 1, name("file"));
+    expect(content(union, find(union, "file"))).toBe("text");
+    expect(union.getattr(find(union, "file"))).toMatchObject({ nlink: 1, ino: made.attr.ino });
+  });
+});
+
+describe("readdir()", () => {
+  test("goes on where it was while 100,000 entries are deleted", () => {
+    using at = space();
+    for (let index = 0; index < 100_000; index++) mknodName(-100, at.path(`upper/${index}`), 0o100644, 0n);
+    using union = at.union();
+    const handle = union.opendir(1);
+    const seen = new Set<string>();
+    for (let offset = 0, count = 1; count > 0; ) {
+      count = 0;
+      const batch: string[] = [];
+      union.readdir(handle, offset, (entry, _ino, _type, next) => {
+        if (count === 1000) return false;
+        count++;
+        offset = next;
+        if (entry !== "." && entry !== "..") batch.push(entry);
+        return true;
+      });
+      for (const entry of batch) {
+        seen.add(entry);
+        union.unlink(1, name(entry));
+      }
+    }
+    expect(seen.size).toBe(100_000);
+    union.releasedir(handle);
+    expect(entries(union)).toEqual([]);
+    expect(union.inodeCount).toBe(1);
+  });
+});
+
+describe("layers that nobody honest has written", () => {
+  const cases: readonly [string, string, (at: ReturnType<typeof space>) => void][] = [
+    ["a redirect that leads up", "dir", (at) => mark(at.path("upper/dir"), "trusted.overlay.redirect", "/../../etc")],
+    ["a redirect with empty names", "dir", (at) => mark(at.path("upper/dir"), "trusted.overlay.redirect", "//etc")],
+    ["a redirect of several names that isn't a path", "dir", (at) => mark(at.path("upper/dir"), "trusted.overlay.redirect", "a/b")],
+    ["a metacopy without content", "file", (at) => {
+      fs.writeFileSync(at.path("upper/file"), "");
+      fs.truncateSync(at.path("upper/file"), 100);
+      mark(at.path("upper/file"), "trusted.overlay.metacopy", "");
+      mark(at.path("upper"), "trusted.overlay.impure", "y");
+    }],
+  ];
+  for (const [what, entry, make] of cases) {
+    test(`${what}: EIO and one line`, () => {
+      using at = space();
+      fs.mkdirSync(at.path("upper/dir"));
+      make(at);
+      using union = at.union();
+      expect(errnoOf(() => union.lookup(1, name(entry)))).toBe("EIO");
+      expect(at.log).toHaveLength(1);
+    });
+  }
+
+  test("redirects in a circle end, and links are not followed", () => {
+    using at = space();
+    fs.mkdirSync(at.path("lower2"));
+    for (const [layer, from, to] of [["upper", "a", "/b"], ["lower", "b", "/a"], ["lower2", "a", "/b"]] as const) {
+      fs.mkdirSync(at.path(`${layer}/${from}`));
+      mark(at.path(`${layer}/${from}`), "trusted.overlay.redirect", to);
+    }
+    fs.symlinkSync("/etc", at.path("lower/link"));
+    fs.mkdirSync(at.path("upper/link"));
+    fs.mkdirSync(at.path("upper/other"));
+    mark(at.path("upper/other"), "trusted.overlay.redirect", "/link/ssh");
+    using union = at.union({ lowers: [at.path("lower"), at.path("lower2")] });
+    for (const entry of ["a", "link", "other"]) expect(entries(union, find(union, entry))).toEqual([]);
+  });
+
+  test("an opaque mark on a file, and marks of the wrong form, mean nothing", () => {
+    using at = space();
+    fs.writeFileSync(at.path("upper/file"), "text");
+    mark(at.path("upper"), "trusted.overlay.impure", "y");
+    mark(at.path("upper/file"), "trusted.overlay.opaque", "y");
+    mark(at.path("upper/file"), "trusted.overlay.origin", "nonsense");
+    mark(at.path("upper/file"), "trusted.overlay.nlink", "nonsense");
+    using union = at.union();
+    expect(content(union, find(union, "file"))).toBe("text");
+    expect(union.listxattr(find(union, "file"), 0)).toBe(0);
+    expect(union.getxattr(find(union, "file"), name("trusted.overlay.opaque"), 10)).toBe(-61);
+  });
+
+  test("a union inside one of its own lowers ends in ELOOP", () => {
+    using at = space();
+    fs.mkdirSync(at.path("lower/state"));
+    for (const directory of ["upper", "work"]) fs.mkdirSync(at.path(`lower/state/${directory}`));
+    using union = at.union({ upper: at.path("lower/state/upper"), work: at.path("lower/state/work") });
+    const state = find(union, "state");
+    expect(errnoOf(() => union.lookup(state, name("upper")))).toBe("ELOOP");
+    expect(errnoOf(() => union.lookup(state, name("work")))).toBe("ELOOP");
+  });
+});
+
+describe("marks", () => {
+  test("of a union above this one are stored and shown, its own are neither", () => {
+    using at = space();
+    using union = at.union();
+    const made = union.mkdir(1, name("dir"), 0o755, superuser);
+    union.setxattr(made.nodeid, name("trusted.overlay.opaque"), Buffer.from("y"), 0);
+    expect(Buffer.from(union.listxattr(made.nodeid, 100) as Uint8Array).toString()).toBe("trusted.overlay.opaque\0");
+    expect(union.getxattr(made.nodeid, name("trusted.overlay.opaque"), 0)).toBe(1);
+    using mount = mountOverlay([at.path("lower")], at.path("upper"), at.path("work"));
+    expect(fs.existsSync(`${mount.root}/dir`)).toBe(true);
+  });
+});
+
+describe("other kinds of layers", () => {
+  test("aufs's whiteouts and opaque directories delete", () => {
+    using at = space();
+    fs.mkdirSync(at.path("aufs"));
+    for (const layer of ["lower", "aufs"]) {
+      fs.mkdirSync(at.path(`${layer}/dir`));
+      fs.writeFileSync(at.path(`${layer}/dir/of-${layer}`), "");
+    }
+    fs.writeFileSync(at.path("lower/gone"), "");
+    for (const own of [".wh.gone", ".wh..wh.plnk", "dir/.wh..wh..opq"]) fs.writeFileSync(at.path(`aufs/${own}`), "");
+    const lowers: LowerOption[] = [{ path: at.path("aufs"), dialect: "aufs" }, at.path("lower")];
+    using union = at.union({ lowers });
+    expect(entries(union)).toEqual(["dir"]);
+    expect(union.lookup(1, name("gone"))).toBeUndefined();
+    expect(union.lookup(1, name(".wh.gone"))).toBeUndefined();
+    expect(entries(union, find(union, "dir"))).toEqual(["of-aufs"]);
+  });
+
+  test("attributes can be whiteouts in a directory that says so", () => {
+    using at = space();
+    fs.mkdirSync(at.path("marked"));
+    for (const layer of ["lower", "marked"]) for (const file of ["gone", "kept"]) fs.writeFileSync(at.path(`${layer}/${file}`), "");
+    mark(at.path("marked"), "trusted.overlay.opaque", "x");
+    mark(at.path("marked/gone"), "trusted.overlay.whiteout", "y");
+    using union = at.union({ lowers: [at.path("marked"), at.path("lower")] });
+    expect(entries(union)).toEqual(["kept"]);
+    expect(union.lookup(1, name("gone"))).toBeUndefined();
+  });
+
+  test("a union without an upper is read-only", () => {
+    using at = space();
+    fs.writeFileSync(at.path("lower/file"), "text");
+    using union = new Union({ lowers: [at.path("lower"), at.path("work")] });
+    expect(content(union, find(union, "file"))).toBe("text");
+    expect(errnoOf(() => union.unlink(1, name("file")))).toBe("EROFS");
+    expect(errnoOf(() => union.setattr(find(union, "file"), { mode: 0 }))).toBe("EROFS");
+  });
+});
