@@ -13,7 +13,9 @@ const fdatasync_ = raw(native("fdatasync", "int", ["int"]));
 const syncfs_ = raw(native("syncfs", "int", ["int"]));
 const ioctlNumber_ = raw(native("ioctl", "int", ["int", "unsigned long", "long"]));
 const ioctlBuffer_ = raw(native("ioctl", "int", ["int", "unsigned long", "void *"]));
-const copyFileRange_ = raw(native("copy_file_range", "long", ["int", "void *", "int", "void *", "size_t", "unsigned int"]));
+const copyFileRange_ = raw(
+  native("copy_file_range", "long", ["int", "void *", "int", "void *", "size_t", "unsigned int"]),
+);
 const getdents_ = raw(native("getdents64", "long", ["int", "void *", "size_t"]));
 const fstatfs_ = raw(native("fstatfs", "int", ["int", "void *"]));
 
@@ -29,7 +31,8 @@ export function writeAt(fd: number, buffer: Uint8Array, offset: number): number 
 
 /** @returns the new position; −ENXIO: no data (or no hole) from there to the end; @see lseek(2) */
 export function seek(fd: number, offset: number, whence: number): number {
-  return Number(lseek_(fd, offset, whence));
+  // Beyond 2^53 it comes as a bigint: some file systems have directories that end there.
+  return Number(lseek_(fd, offset, whence) as number | bigint);
 }
 
 export function truncateFd(fd: number, size: number): number {
@@ -78,17 +81,25 @@ const entries = Buffer.alloc(65536);
  * @param each gets the name, d_ino's two halves, and the type (DT_ value, 0: unknown)
  * @returns 0 or −errno
  */
-export function listDirectory(fd: number, each: (name: Name, inoHigh: number, inoLow: number, type: number) => void): number {
+export function listDirectory(
+  fd: number,
+  each: (name: Name, inoHigh: number, inoLow: number, type: number) => void,
+): number {
   const start = seek(fd, 0, SEEK.SET);
   if (start < 0) return start;
   for (;;) {
     const length = getdents_(fd, entries, entries.length);
     if (length <= 0) return length;
-    for (let at = 0; at < length; ) {
+    for (let at = 0; at < length;) {
       const size = entries.readUInt16LE(at + 16);
       let end = at + 19;
       while (entries[end] !== 0) end++;
-      each(entries.toString("latin1", at + 19, end), entries.readUInt32LE(at + 4), entries.readUInt32LE(at), entries[at + 18] ?? 0);
+      each(
+        entries.toString("latin1", at + 19, end),
+        entries.readUInt32LE(at + 4),
+        entries.readUInt32LE(at),
+        entries[at + 18] ?? 0,
+      );
       at += size;
     }
   }

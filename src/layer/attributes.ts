@@ -14,7 +14,13 @@ function mustBeCopied(name: Name): boolean {
  * Copies extended attributes, names as bytes; those that `skip` names are left out. Ones that the file system of the
  * copy doesn't take are lost, as overlayfs has it, but not ACLs and capabilities.
  */
-export function copyAttributes(fromfd: number, from: Name, tofd: number, to: Name, skip: (name: Name) => boolean): void {
+export function copyAttributes(
+  fromfd: number,
+  from: Name,
+  tofd: number,
+  to: Name,
+  skip: (name: Name) => boolean,
+): void {
   const length = listXattrs(fromfd, from, list);
   if (length === -E.OPNOTSUPP || length === 0) return;
   if (length < 0) fail("listxattr", from, length);

@@ -10,13 +10,13 @@ export function copyContent(from: number, to: number, length: number, size: numb
   if (length <= 0) return;
   if (length >= size && cloneFile(from, to) === 0) return;
   let copy: Copier = copyInKernel;
-  for (let at = 0; at < length; ) {
+  for (let at = 0; at < length;) {
     const data = seek(from, at, SEEK.DATA);
     if (data === -E.NXIO || data >= length) break;
     const start = data < 0 ? at : data;
     const hole = data < 0 ? length : seek(from, start, SEEK.HOLE);
     const end = Math.min(length, hole < 0 ? length : hole);
-    for (at = start; at < end; ) {
+    for (at = start; at < end;) {
       const copied = copy(from, to, at, end - at);
       if (copied > 0) at += copied;
       else if (copied === 0) return finish(to, length);
@@ -43,7 +43,7 @@ function copyThrough(from: number, to: number, at: number, length: number): numb
   buffer ??= Buffer.allocUnsafeSlow(1 << 20);
   const read = readAt(from, buffer.subarray(0, Math.min(length, buffer.length)), at);
   if (read <= 0) return read;
-  for (let done = 0; done < read; ) {
+  for (let done = 0; done < read;) {
     const written = writeAt(to, buffer.subarray(done, read), at + done);
     if (written < 0 && written !== -E.INTR) return written;
     done += Math.max(0, written);

@@ -40,7 +40,8 @@ export class DirectoryCache {
       this.#hand = (this.#hand + 1) % this.#slots.length;
       const candidate = this.#slots[this.#hand];
       if (candidate === undefined) return this.#hand;
-      if (candidate.epoch !== this.epoch && (oldest === undefined || candidate.epoch < oldest.epoch)) oldest = candidate;
+      if (candidate.epoch !== this.epoch && (oldest === undefined || candidate.epoch < oldest.epoch))
+        oldest = candidate;
     }
     if (oldest === undefined) return this.#slots.length;
     const slot = oldest.slot;

@@ -34,7 +34,8 @@ export function encodeOrigin(fileSystem: LayerFileSystem, dirfd: number, name: N
 /** @returns undefined for what is malformed, of a newer version, or of the other byte order: origin unknown */
 export function decodeOrigin(bytes: Buffer): OriginHandle | undefined {
   const [version, magic, length, flags, type] = [bytes[0], bytes[1], bytes[2], bytes[3], bytes[4]];
-  if (bytes.length < HEADER || version !== 0 || magic !== MAGIC || flags === undefined || type === undefined) return undefined;
+  if (bytes.length < HEADER || version !== 0 || magic !== MAGIC || flags === undefined || type === undefined)
+    return undefined;
   if (length === undefined || length < HEADER || length > bytes.length) return undefined;
   if ((flags & ~(BIG_ENDIAN | ANY_ENDIAN | PATH_UPPER)) !== 0) return undefined;
   if ((flags & ANY_ENDIAN) === 0 && (flags & BIG_ENDIAN) !== 0) return undefined;

@@ -52,7 +52,8 @@ export function openLayerRoot(path: string): Fd {
  */
 export function openUpperAndWork(upper: string, work: string): { upper: Fd; work: Fd } {
   const common = commonDirectory(upper, work);
-  const clone = common === undefined ? undefined : unless(["EPERM", "EINVAL", "ENOSYS", "ENOENT"], () => cloneMount(null, common));
+  const clone =
+    common === undefined ? undefined : unless(["EPERM", "EINVAL", "ENOSYS", "ENOENT"], () => cloneMount(null, common));
   if (clone !== undefined && common !== undefined) {
     using mount = clone;
     const open = (path: string): Fd => openAt(mount, path.slice(common.length).replace(/^\/+/, ""), directoryFlags);
@@ -64,7 +65,10 @@ export function openUpperAndWork(upper: string, work: string): { upper: Fd; work
     }
   }
   using undo = new DisposableStack();
-  const opened = { upper: undo.use(openAt(null, upper, directoryFlags)), work: undo.use(openAt(null, work, directoryFlags)) };
+  const opened = {
+    upper: undo.use(openAt(null, upper, directoryFlags)),
+    work: undo.use(openAt(null, work, directoryFlags)),
+  };
   undo.move();
   return opened;
 }
@@ -91,4 +95,3 @@ export function fileSystemOfLayer(fd: Fd, known: LayerFileSystem[]): LayerFileSy
 export function makeRootDir(layer: Layer, fd: Fd): LayerDirectory {
   return new LayerDirectory(layer, undefined, "/", fd.number);
 }
-

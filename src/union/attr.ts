@@ -1,5 +1,5 @@
 import { E } from "../kernel/abi/errno.ts";
-import { S } from "../kernel/abi/file.ts";
+import { O, S } from "../kernel/abi/file.ts";
 import {
   chmodName,
   chownName,
@@ -14,7 +14,6 @@ import {
   type Time,
   utimesName,
 } from "../kernel/at.ts";
-import { O } from "../kernel/abi/file.ts";
 import { truncateFd } from "../kernel/io.ts";
 import { copyUp } from "./copyup.ts";
 import { type Core, locate, place, statPlace } from "./core.ts";

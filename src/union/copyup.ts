@@ -1,6 +1,19 @@
 import { E } from "../kernel/abi/errno.ts";
 import { O, RENAME_NOREPLACE, S } from "../kernel/abi/file.ts";
-import { closeFd, fail, linkName, must, type Name, openName, renameName, stat, statFd, type Time, unlinkName, utimesName } from "../kernel/at.ts";
+import {
+  closeFd,
+  fail,
+  linkName,
+  must,
+  type Name,
+  openName,
+  renameName,
+  stat,
+  statFd,
+  type Time,
+  unlinkName,
+  utimesName,
+} from "../kernel/at.ts";
 import { attributeName, getXattr, removeXattr, setXattrOf } from "../kernel/io.ts";
 import { type Content, type Copied, copyEntry, fillFile } from "../layer/copyup.ts";
 import { readMark } from "../layer/dialect/overlay.ts";
@@ -19,7 +32,7 @@ export interface CopyUpWish {
 export function copyUp(core: Core, inode: Inode, wish: CopyUpWish): void {
   const upper = writable(core);
   if (inode.isDirectory) {
-    copyUpDirectory(core, upper, inode);
+    copyUpDirectory(upper, inode);
   } else if (!inode.hasUpper) {
     copyUpFile(core, upper, inode, wish);
   } else if (inode.isMetacopy && wish.content === "copy") {
@@ -49,16 +62,20 @@ export function isPrivateMark(upper: Writable, attribute: Name): boolean {
 
 const defaultAcl = attributeName("system.posix_acl_default");
 
-function copyUpDirectory(core: Core, upper: Writable, inode: Inode): void {
+function copyUpDirectory(upper: Writable, inode: Inode): void {
   if (inode.upperDir !== undefined) return;
   const [link, lower] = [inode.links[0], inode.lowerDirs[0]];
   if (link === undefined || lower === undefined) return fail("copy up", inode.path, -E.STALE);
-  copyUpDirectory(core, upper, link.parent);
+  copyUpDirectory(upper, link.parent);
   markImpure(upper, link.parent);
   const temporary = upper.work.withTemporary((name) => {
     const to = { fd: upper.work.fd, name };
-    copyEntry({ fd: lower.fd, name: "" }, to, undefined, (attribute) => isPrivateMark(upper, attribute), () =>
-      markOrigin(upper, lower, "", to.fd, name),
+    copyEntry(
+      { fd: lower.fd, name: "" },
+      to,
+      undefined,
+      (attribute) => isPrivateMark(upper, attribute),
+      () => markOrigin(upper, lower, "", to.fd, name),
     );
   });
   putInPlace(upper, link, temporary);
@@ -100,23 +117,34 @@ function copyUpFile(core: Core, upper: Writable, inode: Inode, wish: CopyUpWish)
   if (lower === undefined) return fail("copy up", inode.path, -E.STALE);
   const link = inode.links[0];
   if (link !== undefined) {
-    copyUpDirectory(core, upper, link.parent);
+    copyUpDirectory(upper, link.parent);
     markImpure(upper, link.parent);
   }
   must("stat", inode.path, statLower(core, inode));
   const isLinked = stat.nlink > 1;
-  const leaves = wish.content === "leave" && core.useMetacopy && inode.type === S.IFREG && stat.size > 0 && link !== undefined;
-  const data: Content = { fd: (inode.dataDir ?? lower).fd, name: inode.dataDir === undefined ? inode.lowerName : inode.dataName, upTo: wish.upTo ?? Infinity };
+  const leaves =
+    wish.content === "leave" && core.useMetacopy && inode.type === S.IFREG && stat.size > 0 && link !== undefined;
+  const data: Content = {
+    fd: (inode.dataDir ?? lower).fd,
+    name: inode.dataDir === undefined ? inode.lowerName : inode.dataName,
+    upTo: wish.upTo ?? Infinity,
+  };
   const origin = encodeOrigin(lower.layer.fileSystem, lower.fd, inode.lowerName);
   const indexed = isLinked && link !== undefined && upper.index !== undefined && origin !== undefined;
   let copied: Copied | undefined;
   const temporary = upper.work.withTemporary((name) => {
     const from = { fd: lower.fd, name: inode.lowerName };
     const to = { fd: upper.work.fd, name };
-    copied = copyEntry(from, to, leaves ? undefined : data, (attribute) => isPrivateMark(upper, attribute), () => {
-      if (!isLinked || indexed) markOrigin(upper, lower, inode.lowerName, to.fd, name);
-      if (leaves) must("mark", name, setXattrOf(to.fd, name, upper.dialect.marks.metacopy, empty));
-    });
+    copied = copyEntry(
+      from,
+      to,
+      leaves ? undefined : data,
+      (attribute) => isPrivateMark(upper, attribute),
+      () => {
+        if (!isLinked || indexed) markOrigin(upper, lower, inode.lowerName, to.fd, name);
+        if (leaves) must("mark", name, setXattrOf(to.fd, name, upper.dialect.marks.metacopy, empty));
+      },
+    );
   });
   inode.isMetacopy = leaves;
   if (leaves && inode.dataDir === undefined) {
@@ -124,7 +152,8 @@ function copyUpFile(core: Core, upper: Writable, inode: Inode, wish: CopyUpWish)
     inode.dataName = inode.lowerName;
   }
   if (link === undefined) keepNameless(core, upper, inode, temporary);
-  else if (indexed && copied !== undefined) placeInIndex(core, upper, inode, link, temporary, indexName(origin), copied);
+  else if (indexed && copied !== undefined)
+    placeInIndex(core, upper, inode, link, temporary, indexName(origin), copied);
   else putInPlace(upper, link, temporary);
   finishFile(core, upper, inode);
 }
@@ -148,7 +177,15 @@ function keepNameless(core: Core, upper: Writable, inode: Inode, temporary: Name
   upper.work.discard(temporary);
 }
 
-function placeInIndex(core: Core, upper: Writable, inode: Inode, link: Link, temporary: Name, entry: Name, copied: Copied): void {
+function placeInIndex(
+  core: Core,
+  upper: Writable,
+  inode: Inode,
+  link: Link,
+  temporary: Name,
+  entry: Name,
+  copied: Copied,
+): void {
   const index = upper.index;
   if (index === undefined) return;
   const result = renameName(upper.work.fd, temporary, index.fd, entry, RENAME_NOREPLACE);
@@ -166,7 +203,7 @@ function placeInIndex(core: Core, upper: Writable, inode: Inode, link: Link, tem
 export function linkUp(core: Core, inode: Inode, link: Link): void {
   const upper = writable(core);
   if (link.isUpper || upper.index === undefined || inode.indexEntry === undefined) return;
-  copyUpDirectory(core, upper, link.parent);
+  copyUpDirectory(upper, link.parent);
   markImpure(upper, link.parent);
   const directory = link.parent.upperDir;
   if (directory === undefined) return fail("link", link.name, -E.STALE);

@@ -25,7 +25,7 @@ import { readMark } from "../layer/dialect/overlay.ts";
 import { LayerDirectory } from "../layer/directory.ts";
 import { copyUp, markImpure, markOpaque } from "./copyup.ts";
 import { type Core, locate, place, statIno, type Writable, writable } from "./core.ts";
-import type { Inode, Link } from "./inode.ts";
+import type { Inode } from "./inode.ts";
 import { lookUp } from "./lookup.ts";
 import { redirectFile } from "./rename.ts";
 
@@ -128,7 +128,14 @@ function inheritsGroup(parent: Inode): boolean {
 const defaultAcl = attributeName("system.posix_acl_default");
 
 /** Made in the work directory and put where the whiteout is, in one step. */
-function createOverWhiteout(core: Core, upper: Writable, parent: Inode, name: Name, entry: NewEntry, creator: Creator): number {
+function createOverWhiteout(
+  core: Core,
+  upper: Writable,
+  parent: Inode,
+  name: Name,
+  entry: NewEntry,
+  creator: Creator,
+): number {
   const directory = parent.upperDir;
   if (directory === undefined) return fail("create", name, -E.STALE);
   const isDirectory = (entry.mode & S.IFMT) === S.IFDIR;
@@ -145,7 +152,11 @@ function createOverWhiteout(core: Core, upper: Writable, parent: Inode, name: Na
 }
 
 /** Where entries inherit a directory's group or default ACL, they are made in one that hands down the same. */
-function makeNursery(upper: Writable, parent: Inode, directory: LayerDirectory): { fd: number; name: Name; end: () => void } {
+function makeNursery(
+  upper: Writable,
+  parent: Inode,
+  directory: LayerDirectory,
+): { fd: number; name: Name; end: () => void } {
   const name = upper.work.temporaryName();
   const inherits = inheritsGroup(parent);
   if (!parent.hasDefaultAcl && !inherits) return { fd: upper.work.fd, name, end: () => upper.work.discard(name) };
@@ -240,7 +251,11 @@ export function createNameless(core: Core, parent: Inode, mode: number, openFlag
   const directory = parent.upperDir;
   if (directory === undefined || parent.isDead) return fail("create", parent.path, -E.NOENT);
   const masked = parent.hasDefaultAcl || creator.umask === undefined ? mode : mode & ~creator.umask;
-  const fd = must("create", parent.path, openName(directory.fd, ".", openFlags | O_TMPFILE | O.DIRECTORY, masked & 0o7777));
+  const fd = must(
+    "create",
+    parent.path,
+    openName(directory.fd, ".", openFlags | O_TMPFILE | O.DIRECTORY, masked & 0o7777),
+  );
   const gid = inheritsGroup(parent) ? KEEP_ID : creator.gid;
   must("chown", "", chownName(fd, "", creator.uid, gid));
   const pin = must("open", "", openName(-1, `/proc/self/fd/${fd}`, O.PATH));
@@ -256,4 +271,3 @@ export function createNameless(core: Core, parent: Inode, mode: number, openFlag
   core.table.hide(inode);
   return { inode, fd };
 }
-

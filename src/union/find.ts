@@ -74,7 +74,8 @@ export function find(core: Core, parent: Inode, name: Name): Found | undefined {
   }
   findLowers(core, parent.lowerDirs, found, search);
   if (found.type === 0) return undefined;
-  if (found.isMetacopy && found.dataDir === undefined) bad(core, "attributes of a file whose content is nowhere", `${parent.path}/${name}`);
+  if (found.isMetacopy && found.dataDir === undefined)
+    bad(core, "attributes of a file whose content is nowhere", `${parent.path}/${name}`);
   if (found.type === S.IFDIR) {
     found.ino = found.lowerDirs.length > 0 ? found.lowerIno : found.upperIno;
   } else {
@@ -204,7 +205,8 @@ function takeLowerDirectory(core: Core, dir: LayerDirectory, name: Name, found: 
     search.isStopped = true;
     return;
   }
-  if (core.traps.has(encodeIno(core.inoSpace, dir.layer.fileSystem, stat.inoHigh, stat.inoLow))) fail("look up", name, -E.LOOP);
+  if (core.traps.has(encodeIno(core.inoSpace, dir.layer.fileSystem, stat.inoHigh, stat.inoLow)))
+    fail("look up", name, -E.LOOP);
   found.type = S.IFDIR;
   if (dir.layer.isLast) {
     found.lowerDirs.push(new LayerDirectory(dir.layer, dir, name));
@@ -213,7 +215,8 @@ function takeLowerDirectory(core: Core, dir: LayerDirectory, name: Name, found: 
   const { directory, marks } = openMarked(dir, name);
   found.lowerDirs.push(directory);
   if (marks.isOpaque) search.isStopped = true;
-  else if (marks.redirect !== undefined) follow(core, search, marks.redirect, search.target.slice(0, search.target.lastIndexOf("/") + 1), "");
+  else if (marks.redirect !== undefined)
+    follow(core, search, marks.redirect, search.target.slice(0, search.target.lastIndexOf("/") + 1), "");
 }
 
 function takeLowerFile(core: Core, dir: LayerDirectory, name: Name, found: Found, search: Search): void {
@@ -230,10 +233,15 @@ function takeLowerFile(core: Core, dir: LayerDirectory, name: Name, found: Found
   // A file that has at least as many blocks as its size needs has its content.
   const mayBeMetacopy = stat.type === S.IFREG && stat.size > 0 && stat.blocks * 512 < stat.size;
   const { dialect } = dir.layer;
-  if (mayBeMetacopy && dialect instanceof OverlayDialect && readMark(dir.fd, name, dialect.marks.metacopy) !== undefined) {
+  if (
+    mayBeMetacopy &&
+    dialect instanceof OverlayDialect &&
+    readMark(dir.fd, name, dialect.marks.metacopy) !== undefined
+  ) {
     found.isMetacopy = true;
     const redirect = readMark(dir.fd, name, dialect.marks.redirect)?.toString("latin1");
-    if (redirect !== undefined) follow(core, search, redirect, search.target.slice(0, search.target.lastIndexOf("/") + 1), "");
+    if (redirect !== undefined)
+      follow(core, search, redirect, search.target.slice(0, search.target.lastIndexOf("/") + 1), "");
     return;
   }
   search.isStopped = true;

@@ -1,7 +1,16 @@
 // deadline: 300
 import { expect, test } from "bun:test";
 import { mkdirSync } from "node:fs";
-import { applyToPath, type Change, dumpPath, mountOverlay, mountTmpfs, random, randomChanges, UnionTree } from "../../test/support/unions.ts";
+import {
+  applyToPath,
+  type Change,
+  dumpPath,
+  mountOverlay,
+  mountTmpfs,
+  random,
+  randomChanges,
+  UnionTree,
+} from "../../test/support/unions.ts";
 import { Union } from "./union.ts";
 
 /**
@@ -66,7 +75,8 @@ function compareChanges(changes: readonly Change[], ours: Layers, theirs: Layers
     if (first !== undefined) return `before any change: ${first}`;
     for (const [index, change] of changes.entries()) {
       const [a, b] = [tree.apply(change), applyToPath(mount.root, change)];
-      if (a !== b && (a === "ok" || b === "ok")) return `change ${index} ${JSON.stringify(change)}: ${a}, overlayfs: ${b}`;
+      if (a !== b && (a === "ok" || b === "ok"))
+        return `change ${index} ${JSON.stringify(change)}: ${a}, overlayfs: ${b}`;
     }
     shown = tree.dump(inos);
     const wrong = difference(shown, dumpPath(mount.root));
@@ -78,13 +88,17 @@ function compareChanges(changes: readonly Change[], ours: Layers, theirs: Layers
     const wrong = difference(shown, dumpPath(mount.root));
     if (wrong !== undefined) return `overlayfs on our upper: ${wrong}`;
   }
-  for (const [name, layers] of [["ours", ours], ["theirs", theirs]] as const) {
+  for (const [name, layers] of [
+    ["ours", ours],
+    ["theirs", theirs],
+  ] as const) {
     using union = new Union({ ...layers, log });
     const again = new Map<string, number>();
     const wrong = difference(new UnionTree(union).dump(again), shown);
     if (wrong !== undefined) return `a union on ${name}: ${wrong}`;
     if (name !== "ours") continue;
-    for (const [path, ino] of inos) if (again.get(path) !== ino) return `st_ino of ${path} was ${ino}, is ${again.get(path)}`;
+    for (const [path, ino] of inos)
+      if (again.get(path) !== ino) return `st_ino of ${path} was ${ino}, is ${again.get(path)}`;
   }
   return logged[0];
 }
@@ -101,12 +115,14 @@ function shrink(failing: Case): { smallest: Case; problem: string } {
   let problem = check(failing) ?? "passes now";
   const parts = (): Case[] => [
     ...smallest.changes.map((_, at) => ({ ...smallest, changes: smallest.changes.toSpliced(at, 1) })),
-    ...(smallest.lowers.length > 1 ? smallest.lowers.map((_, at) => ({ ...smallest, lowers: smallest.lowers.toSpliced(at, 1) })) : []),
+    ...(smallest.lowers.length > 1
+      ? smallest.lowers.map((_, at) => ({ ...smallest, lowers: smallest.lowers.toSpliced(at, 1) }))
+      : []),
     ...smallest.lowers.flatMap((made, layer) =>
       made.map((_, at) => ({ ...smallest, lowers: smallest.lowers.with(layer, made.toSpliced(at, 1)) })),
     ),
   ];
-  for (let isSmaller = true; isSmaller; ) {
+  for (let isSmaller = true; isSmaller;) {
     isSmaller = false;
     for (const part of parts()) {
       const wrong = safely(part);

@@ -1,7 +1,6 @@
 import { E } from "../kernel/abi/errno.ts";
-import { O } from "../kernel/abi/file.ts";
+import { O, S } from "../kernel/abi/file.ts";
 import { closeFd, fail, must, openName, stat, statFd } from "../kernel/at.ts";
-import { S } from "../kernel/abi/file.ts";
 import { OverlayDialect, readMarkOfFd } from "../layer/dialect/overlay.ts";
 import { copyUp } from "./copyup.ts";
 import { bad, type Core, locate, place } from "./core.ts";

@@ -10,7 +10,14 @@ import { bad, type Core } from "./core.ts";
 export function checkRedirect(core: Core, value: Name): Name {
   const names = value.startsWith("/") ? value.slice(1).split("/") : [value];
   for (const name of names) {
-    if (name === "" || name === "." || name === ".." || name.includes("/") || name.includes("\0") || name.length > 255) {
+    if (
+      name === "" ||
+      name === "." ||
+      name === ".." ||
+      name.includes("/") ||
+      name.includes("\0") ||
+      name.length > 255
+    ) {
       return bad(core, "a redirect that leads out of its layer", value);
     }
   }
@@ -39,7 +46,11 @@ export function follow(core: Core, search: Search, redirect: Name, prefix: Name,
  * directories on the way count.
  * @returns undefined where the layer doesn't have it
  */
-export function walkToParent(core: Core, layer: Layer, search: Search): { directory: LayerDirectory; name: Name } | undefined {
+export function walkToParent(
+  core: Core,
+  layer: Layer,
+  search: Search,
+): { directory: LayerDirectory; name: Name } | undefined {
   const names = search.target.slice(1).split("/");
   let directory = layer.rootDir;
   for (let at = 0; at < names.length - 1; at++) {

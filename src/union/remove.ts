@@ -38,7 +38,8 @@ export function unlink(core: Core, parent: Inode, name: Name): void {
 export function keep(core: Core, link: Link): void {
   const { inode } = link;
   if (inode.pin >= 0 || !link.isUpper) return;
-  if (inode.isDirectory ? inode.upperDir === undefined : inode.links.some((other) => other !== link && other.isUpper)) return;
+  if (inode.isDirectory ? inode.upperDir === undefined : inode.links.some((other) => other !== link && other.isUpper))
+    return;
   const directory = link.parent.upperDir;
   if (directory === undefined) return;
   const fd = openName(directory.fd, link.name, O.PATH | O.NOFOLLOW);

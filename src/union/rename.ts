@@ -202,8 +202,12 @@ function clearWhiteouts(upper: Writable, target: Link, directory: LayerDirectory
   const parent = upperOf(target.parent);
   const temporary = upper.work.withTemporary((name) => {
     const to = { fd: upper.work.fd, name };
-    copyEntry({ fd: directory.fd, name: "" }, to, undefined, (attribute) => isPrivateMark(upper, attribute), () =>
-      markOpaque(upper, to.fd, name),
+    copyEntry(
+      { fd: directory.fd, name: "" },
+      to,
+      undefined,
+      (attribute) => isPrivateMark(upper, attribute),
+      () => markOpaque(upper, to.fd, name),
     );
     must("rename", target.name, renameName(to.fd, name, parent.fd, target.name, RENAME_EXCHANGE));
   });

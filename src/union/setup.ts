@@ -7,7 +7,14 @@ import { AufsDialect } from "../layer/dialect/aufs.ts";
 import type { Dialect } from "../layer/dialect/dialect.ts";
 import { OverlayDialect } from "../layer/dialect/overlay.ts";
 import { DirectoryCache, LayerDirectory } from "../layer/directory.ts";
-import { fileSystemOfLayer, type Layer, type LayerFileSystem, makeRootDir, openLayerRoot, openUpperAndWork } from "../layer/layer.ts";
+import {
+  fileSystemOfLayer,
+  type Layer,
+  type LayerFileSystem,
+  makeRootDir,
+  openLayerRoot,
+  openUpperAndWork,
+} from "../layer/layer.ts";
 import { type Core, statIno, type Writable } from "./core.ts";
 import { HardLinkIndex } from "./hardlinks.ts";
 import { InodeTable } from "./inode.ts";
@@ -58,7 +65,9 @@ export function openUnion(options: UnionOptions): Opened {
   const layer = (index: number, path: string, fd: Fd, dialect: Dialect): Layer => {
     const fileSystem = fileSystemOfLayer(fd, fileSystems);
     const isLast = index === options.lowers.length;
-    const made = { index, isUpper: index === 0, path, dialect, fileSystem, cache, isLast } as { -readonly [K in keyof Layer]: Layer[K] };
+    const made = { index, isUpper: index === 0, path, dialect, fileSystem, cache, isLast } as {
+      -readonly [K in keyof Layer]: Layer[K];
+    };
     made.rootDir = makeRootDir(made, fd);
     return made;
   };
@@ -75,7 +84,9 @@ export function openUnion(options: UnionOptions): Opened {
 
 function openPair(upper: string, work: string | undefined): { upper: Fd; work: Fd } {
   if (work === undefined) {
-    throw new UserError("usage", "an upper needs a work directory", { hint: "name an empty directory on the same file system" });
+    throw new UserError("usage", "an upper needs a work directory", {
+      hint: "name an empty directory on the same file system",
+    });
   }
   const pair = openUpperAndWork(upper, work);
   must("stat", upper, statFd(pair.upper.number));
@@ -116,7 +127,10 @@ function makeCore(options: UnionOptions, parts: Parts): Core {
     return statIno(numbers, layer.fileSystem);
   };
   const traps = new Set([...lowers, ...(upperLayer === undefined ? [] : [upperLayer])].map((layer) => inoOf(layer)));
-  const upper = upperLayer === undefined || work === undefined ? undefined : makeWritable(options, upperLayer, work, dialect, numbers);
+  const upper =
+    upperLayer === undefined || work === undefined
+      ? undefined
+      : makeWritable(options, upperLayer, work, dialect, numbers);
   if (upperLayer !== undefined && work !== undefined) traps.add(inoOf(upperLayer, work.number));
   const top = lowers[0] ?? upperLayer ?? fail("open union", "", -E.INVAL);
   const rootInode = table.make(inoOf(top), 0o040000, 1);
@@ -128,7 +142,8 @@ function makeCore(options: UnionOptions, parts: Parts): Core {
     rootInode.isImpure = marks.isImpure;
     rootInode.hasDefaultAcl = marks.hasDefaultAcl;
   }
-  for (const lower of lowers) lower.rootDir.hasMarkedWhiteouts = lower.dialect.readMarks(lower.rootDir.fd).hasMarkedWhiteouts;
+  for (const lower of lowers)
+    lower.rootDir.hasMarkedWhiteouts = lower.dialect.readMarks(lower.rootDir.fd).hasMarkedWhiteouts;
   return {
     upper,
     lowers,
@@ -148,7 +163,13 @@ function makeCore(options: UnionOptions, parts: Parts): Core {
 type Numbers = Pick<Core, "inoSpace" | "fileSystems">;
 
 /** The layout of overlayfs's work directory: `work` for what is being made, `index` for hard links. */
-function makeWritable(options: UnionOptions, layer: Layer, work: Fd, dialect: OverlayDialect, numbers: Numbers): Writable {
+function makeWritable(
+  options: UnionOptions,
+  layer: Layer,
+  work: Fd,
+  dialect: OverlayDialect,
+  numbers: Numbers,
+): Writable {
   const base = new LayerDirectory(layer, undefined, "/", work.number);
   const subdirectory = (name: Name): LayerDirectory => {
     const result = mkdirName(work.number, name, 0o700);
@@ -161,4 +182,3 @@ function makeWritable(options: UnionOptions, layer: Layer, work: Fd, dialect: Ov
   index?.load(numbers, () => statIno(numbers, layer.fileSystem));
   return { layer, dialect, work: workDirectory, index };
 }
-

@@ -1,76 +1,11 @@
 import { describe, expect, test } from "bun:test";
 import * as fs from "node:fs";
-import { bytesOf, closeFd, mknodName, openName } from "../kernel/at.ts";
+import { closeFd, mknodName, openName } from "../kernel/at.ts";
 import { attributeName, setXattrOf } from "../kernel/io.ts";
-import { mountOverlay, mountTmpfs } from "../../test/support/unions.ts";
-import { type LowerOption } from "./setup.ts";
+import { content, entries, errnoOf, find, mark, name, space, superuser, write } from "../../test/support/space.ts";
+import { mountOverlay } from "../../test/support/unions.ts";
+import type { LowerOption } from "./setup.ts";
 import { Union } from "./union.ts";
-
-const superuser = { uid: 0, gid: 0 };
-const name = (text: string): Uint8Array => bytesOf(text);
-
-/** Layers on a file system of their own, gone at the end of the test. */
-function space(): { root: string; path: (name: string) => string; union: (options?: object) => Union; log: string[] } & Disposable {
-  const mount = mountTmpfs();
-  const { root } = mount;
-  const log: string[] = [];
-  for (const directory of ["lower", "upper", "work"]) fs.mkdirSync(`${root}/${directory}`);
-  return {
-    root,
-    log,
-    path: (name) => `${root}/${name}`,
-    union: (options = {}) =>
-      new Union({ lowers: [`${root}/lower`], upper: `${root}/upper`, work: `${root}/work`, log: (line) => log.push(line), ...options }),
-    [Symbol.dispose]: () => mount.close(),
-  };
-}
-
-function find(union: Union, path: string): number {
-  let nodeid = 1;
-  for (const part of path.split("/")) {
-    const entry = union.lookup(nodeid, name(part));
-    if (entry === undefined) throw Object.assign(new Error(path), { errno: "ENOENT" });
-    nodeid = entry.nodeid;
-  }
-  return nodeid;
-}
-
-function entries(union: Union, nodeid = 1): string[] {
-  const handle = union.opendir(nodeid);
-  const names: string[] = [];
-  union.readdir(handle, 0, (name) => names.push(name) > 0);
-  union.releasedir(handle);
-  return names.filter((name) => name !== "." && name !== "..").toSorted();
-}
-
-function content(union: Union, nodeid: number): string {
-  const handle = union.open(nodeid, 0);
-  const buffer = Buffer.alloc(1000);
-  const length = union.read(handle, buffer, 0);
-  union.release(handle);
-  return buffer.toString("utf8", 0, length);
-}
-
-function write(union: Union, nodeid: number, text: string): void {
-  const handle = union.open(nodeid, 2);
-  union.write(handle, Buffer.from(text), 0);
-  union.release(handle);
-}
-
-function errnoOf(call: () => unknown): string {
-  try {
-    call();
-    return "ok";
-  } catch (error) {
-    return error instanceof Error && "errno" in error ? String(error.errno) : String(error);
-  }
-}
-
-function mark(path: string, attribute: string, value: string): void {
-  const fd = openName(-100, path, 0);
-  expect(setXattrOf(fd, "", attributeName(attribute), Buffer.from(value))).toBe(0);
-  closeFd(fd);
-}
 
 describe("copy-up", () => {
   test("keeps st_ino, times, owner, mode, attributes with any bytes, ACLs, capabilities and holes", () => {
@@ -85,7 +20,13 @@ describe("copy-up", () => {
     const capability = Buffer.from("0100000200200000000000000000000000000000", "hex");
     const dir = openName(-100, at.path("lower"), 0);
     expect(setXattrOf(dir, "file", attributeName("security.capability"), capability)).toBe(0);
-    const acl = Buffer.from("0200000001000600ffffffff02000700050000000400040fffffffff10000700ffffffff20000400ffffffff".replace("040f", "0400"), "hex");
+    const acl = Buffer.from(
+      "0200000001000600ffffffff02000700050000000400040fffffffff10000700ffffffff20000400ffffffff".replace(
+        "040f",
+        "0400",
+      ),
+      "hex",
+    );
     expect(setXattrOf(dir, "file", attributeName("system.posix_acl_access"), acl)).toBe(0);
     closeFd(dir);
     fs.chownSync(file, 12, 34);
@@ -99,7 +40,13 @@ describe("copy-up", () => {
     write(union, nodeid, "x");
     union.setattr(nodeid, { mtime: { seconds: before.mtime, nsec: before.mtimeNsec } });
     const after = union.getattr(nodeid);
-    expect({ ...after, ctime: 0, ctimeNsec: 0, blocks: 0, atimeNsec: 0 }).toEqual({ ...before, ctime: 0, ctimeNsec: 0, blocks: 0, atimeNsec: 0 });
+    expect({ ...after, ctime: 0, ctimeNsec: 0, blocks: 0, atimeNsec: 0 }).toEqual({
+      ...before,
+      ctime: 0,
+      ctimeNsec: 0,
+      blocks: 0,
+      atimeNsec: 0,
+    });
     expect(after.blocks).toBeLessThan(100);
     expect(Buffer.from(union.getxattr(nodeid, name(odd), 100) as Uint8Array).toString()).toBe("value");
     expect(union.getxattr(nodeid, name("system.posix_acl_access"), 1000)).toEqual(acl);
@@ -177,7 +124,12 @@ describe("unlinked files and directories", () => {
       const handle = union.open(nodeid, 0);
       union.unlink(1, name(layer));
       expect(union.getattr(nodeid).nlink).toBe(0);
-      expect(union.setattr(nodeid, { mode: 0o600, mtime: { seconds: 5, nsec: 6 } })).toMatchObject({ mode: 0o100600, mtime: 5, mtimeNsec: 6, nlink: 0 });
+      expect(union.setattr(nodeid, { mode: 0o600, mtime: { seconds: 5, nsec: 6 } })).toMatchObject({
+        mode: 0o100600,
+        mtime: 5,
+        mtimeNsec: 6,
+        nlink: 0,
+      });
       union.setxattr(nodeid, name("user.a"), Buffer.from("b"), 0);
       write(union, nodeid, "C");
       expect(content(union, nodeid)).toBe("Content");
@@ -213,7 +165,13 @@ describe("created entries", () => {
     fs.chownSync(at.path("lower/dir"), 0, 77);
     fs.chmodSync(at.path("lower/dir"), 0o2777);
     for (const gone of ["file", "sub"]) fs.writeFileSync(at.path(`lower/dir/${gone}`), "");
-    const acl = Buffer.from("0200000001000700ffffffff02000700050000000400050fffffffff10000700ffffffff20000000ffffffff".replace("050f", "0500"), "hex");
+    const acl = Buffer.from(
+      "0200000001000700ffffffff02000700050000000400050fffffffff10000700ffffffff20000000ffffffff".replace(
+        "050f",
+        "0500",
+      ),
+      "hex",
+    );
     const fd = openName(-100, at.path("lower/dir"), 0);
     expect(setXattrOf(fd, "", attributeName("system.posix_acl_default"), acl)).toBe(0);
     closeFd(fd);
@@ -223,14 +181,21 @@ describe("created entries", () => {
     expect(plain.attr).toMatchObject({ uid: 5, gid: 6, mode: 0o104700 });
     const dir = find(union, "dir");
     for (const gone of ["file", "sub"]) union.unlink(dir, name(gone));
-    for (const [file, sub] of [["file", "sub"], ["file2", "sub2"]] as const) {
+    for (const [file, sub] of [
+      ["file", "sub"],
+      ["file2", "sub2"],
+    ] as const) {
       const made = union.create(dir, name(file), 0o666, 1, creator);
       expect(made.attr).toMatchObject({ uid: 5, gid: 77, mode: 0o100660 });
       expect(union.mkdir(dir, name(sub), 0o777, creator).attr).toMatchObject({ uid: 5, gid: 77, mode: 0o042770 });
       expect(union.getxattr(find(union, `dir/${sub}`), name("system.posix_acl_default"), 100)).toEqual(acl);
     }
     expect(errnoOf(() => union.mknod(1, name("null"), 0o020000, { major: 0, minor: 0 }, superuser))).toBe("EPERM");
-    expect(union.mknod(1, name("null"), 0o020666, { major: 1, minor: 3 }, creator).attr).toMatchObject({ rdevMajor: 1, rdevMinor: 3, uid: 5 });
+    expect(union.mknod(1, name("null"), 0o020666, { major: 1, minor: 3 }, creator).attr).toMatchObject({
+      rdevMajor: 1,
+      rdevMinor: 3,
+      uid: 5,
+    });
   });
 
   test("may have names of 255 bytes and of any bytes", () => {
@@ -262,7 +227,7 @@ describe("readdir()", () => {
     using union = at.union();
     const handle = union.opendir(1);
     const seen = new Set<string>();
-    for (let offset = 0, count = 1; count > 0; ) {
+    for (let offset = 0, count = 1; count > 0;) {
       count = 0;
       const batch: string[] = [];
       union.readdir(handle, offset, (entry, _ino, _type, next) => {
@@ -281,68 +246,6 @@ describe("readdir()", () => {
     union.releasedir(handle);
     expect(entries(union)).toEqual([]);
     expect(union.inodeCount).toBe(1);
-  });
-});
-
-describe("layers that nobody honest has written", () => {
-  const cases: readonly [string, string, (at: ReturnType<typeof space>) => void][] = [
-    ["a redirect that leads up", "dir", (at) => mark(at.path("upper/dir"), "trusted.overlay.redirect", "/../../etc")],
-    ["a redirect with empty names", "dir", (at) => mark(at.path("upper/dir"), "trusted.overlay.redirect", "//etc")],
-    ["a redirect of several names that isn't a path", "dir", (at) => mark(at.path("upper/dir"), "trusted.overlay.redirect", "a/b")],
-    ["a metacopy without content", "file", (at) => {
-      fs.writeFileSync(at.path("upper/file"), "");
-      fs.truncateSync(at.path("upper/file"), 100);
-      mark(at.path("upper/file"), "trusted.overlay.metacopy", "");
-      mark(at.path("upper"), "trusted.overlay.impure", "y");
-    }],
-  ];
-  for (const [what, entry, make] of cases) {
-    test(`${what}: EIO and one line`, () => {
-      using at = space();
-      fs.mkdirSync(at.path("upper/dir"));
-      make(at);
-      using union = at.union();
-      expect(errnoOf(() => union.lookup(1, name(entry)))).toBe("EIO");
-      expect(at.log).toHaveLength(1);
-    });
-  }
-
-  test("redirects in a circle end, and links are not followed", () => {
-    using at = space();
-    fs.mkdirSync(at.path("lower2"));
-    for (const [layer, from, to] of [["upper", "a", "/b"], ["lower", "b", "/a"], ["lower2", "a", "/b"]] as const) {
-      fs.mkdirSync(at.path(`${layer}/${from}`));
-      mark(at.path(`${layer}/${from}`), "trusted.overlay.redirect", to);
-    }
-    fs.symlinkSync("/etc", at.path("lower/link"));
-    fs.mkdirSync(at.path("upper/link"));
-    fs.mkdirSync(at.path("upper/other"));
-    mark(at.path("upper/other"), "trusted.overlay.redirect", "/link/ssh");
-    using union = at.union({ lowers: [at.path("lower"), at.path("lower2")] });
-    for (const entry of ["a", "link", "other"]) expect(entries(union, find(union, entry))).toEqual([]);
-  });
-
-  test("an opaque mark on a file, and marks of the wrong form, mean nothing", () => {
-    using at = space();
-    fs.writeFileSync(at.path("upper/file"), "text");
-    mark(at.path("upper"), "trusted.overlay.impure", "y");
-    mark(at.path("upper/file"), "trusted.overlay.opaque", "y");
-    mark(at.path("upper/file"), "trusted.overlay.origin", "nonsense");
-    mark(at.path("upper/file"), "trusted.overlay.nlink", "nonsense");
-    using union = at.union();
-    expect(content(union, find(union, "file"))).toBe("text");
-    expect(union.listxattr(find(union, "file"), 0)).toBe(0);
-    expect(union.getxattr(find(union, "file"), name("trusted.overlay.opaque"), 10)).toBe(-61);
-  });
-
-  test("a union inside one of its own lowers ends in ELOOP", () => {
-    using at = space();
-    fs.mkdirSync(at.path("lower/state"));
-    for (const directory of ["upper", "work"]) fs.mkdirSync(at.path(`lower/state/${directory}`));
-    using union = at.union({ upper: at.path("lower/state/upper"), work: at.path("lower/state/work") });
-    const state = find(union, "state");
-    expect(errnoOf(() => union.lookup(state, name("upper")))).toBe("ELOOP");
-    expect(errnoOf(() => union.lookup(state, name("work")))).toBe("ELOOP");
   });
 });
 
@@ -380,7 +283,8 @@ describe("other kinds of layers", () => {
   test("attributes can be whiteouts in a directory that says so", () => {
     using at = space();
     fs.mkdirSync(at.path("marked"));
-    for (const layer of ["lower", "marked"]) for (const file of ["gone", "kept"]) fs.writeFileSync(at.path(`${layer}/${file}`), "");
+    for (const layer of ["lower", "marked"])
+      for (const file of ["gone", "kept"]) fs.writeFileSync(at.path(`${layer}/${file}`), "");
     mark(at.path("marked"), "trusted.overlay.opaque", "x");
     mark(at.path("marked/gone"), "trusted.overlay.whiteout", "y");
     using union = at.union({ lowers: [at.path("marked"), at.path("lower")] });

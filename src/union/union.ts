@@ -108,7 +108,12 @@ export class Union implements Disposable {
     return typeof target === "number" ? fail("readlink", inode.path, target) : target;
   }
 
-  #make(parent: number, name: Uint8Array, entry: NewEntry, creator: Creator): { entry: UnionEntry; inode: Inode; fd: number } {
+  #make(
+    parent: number,
+    name: Uint8Array,
+    entry: NewEntry,
+    creator: Creator,
+  ): { entry: UnionEntry; inode: Inode; fd: number } {
     const core = this.#now;
     const { inode, fd } = create(core, directoryOf(core, parent), nameOf(name), entry, creator);
     return { entry: this.#enter(core, inode), inode, fd };
@@ -119,7 +124,13 @@ export class Union implements Disposable {
   }
 
   /** @param mode with its S_IF bits; without any, a regular file */
-  mknod(parent: number, name: Uint8Array, mode: number, rdev: { major: number; minor: number }, creator: Creator): UnionEntry {
+  mknod(
+    parent: number,
+    name: Uint8Array,
+    mode: number,
+    rdev: { major: number; minor: number },
+    creator: Creator,
+  ): UnionEntry {
     const full = (mode & S.IFMT) === 0 ? mode | S.IFREG : mode;
     return this.#make(parent, name, { mode: full, rdevMajor: rdev.major, rdevMinor: rdev.minor }, creator).entry;
   }
@@ -129,7 +140,13 @@ export class Union implements Disposable {
   }
 
   /** Makes a file and opens it. */
-  create(parent: number, name: Uint8Array, mode: number, flags: number, creator: Creator): UnionEntry & { handle: number } {
+  create(
+    parent: number,
+    name: Uint8Array,
+    mode: number,
+    flags: number,
+    creator: Creator,
+  ): UnionEntry & { handle: number } {
     const openFlags = flags & ~(O.CREAT | O.EXCL | O.TRUNC | 0o2000);
     const made = this.#make(parent, name, { mode: S.IFREG | (mode & 0o7777), openFlags }, creator);
     return { ...made.entry, handle: this.#keep({ inode: made.inode, fd: made.fd, isLower: false, flags }) };

@@ -1,11 +1,20 @@
 import { E } from "../kernel/abi/errno.ts";
-import { RENAME_EXCHANGE } from "../kernel/abi/file.ts";
-import { fail, linkName, must, type Name, renameName, rmdirName, stat, statName, unlinkName } from "../kernel/at.ts";
-import { S } from "../kernel/abi/file.ts";
+import { RENAME_EXCHANGE, S } from "../kernel/abi/file.ts";
+import {
+  closeFd,
+  fail,
+  linkName,
+  must,
+  type Name,
+  renameName,
+  rmdirName,
+  stat,
+  statName,
+  unlinkName,
+} from "../kernel/at.ts";
 import { listDirectory } from "../kernel/io.ts";
 import type { Dialect } from "../layer/dialect/dialect.ts";
 import { type LayerDirectory, openDirectoryName } from "../layer/directory.ts";
-import { closeFd } from "../kernel/at.ts";
 
 /** The directory beside the upper where entries are made before they are renamed to their place. */
 export class WorkDirectory {

@@ -34,8 +34,12 @@ export function listAttributes(core: Core, inode: Inode, size: number): Buffer |
   const prefix = core.upper?.dialect.prefix ?? "trusted.overlay.";
   let list = buffer.toString("latin1", 0, length);
   if (list.includes(prefix)) {
-    const shown = list.split("\0").filter((name) => name !== "" && (!name.startsWith(prefix) || name.startsWith(`${prefix}overlay.`)));
-    list = shown.map((name) => `${name.startsWith(prefix) ? name.replace("overlay.overlay.", "overlay.") : name}\0`).join("");
+    const shown = list
+      .split("\0")
+      .filter((name) => name !== "" && (!name.startsWith(prefix) || name.startsWith(`${prefix}overlay.`)));
+    list = shown
+      .map((name) => `${name.startsWith(prefix) ? name.replace("overlay.overlay.", "overlay.") : name}\0`)
+      .join("");
   }
   if (size === 0) return list.length;
   return list.length > size ? -E.RANGE : Buffer.from(list, "latin1");

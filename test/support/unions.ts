@@ -1,10 +1,10 @@
 import * as fs from "node:fs";
 import { attributeName, listXattrs, removeXattr, setXattrOf } from "../../src/kernel/io.ts";
 import { errnoName } from "../../src/kernel/error.ts";
-import { renameName } from "../../src/kernel/at.ts";
+import { mknodName, renameName } from "../../src/kernel/at.ts";
 import type { Fd } from "../../src/kernel/fd.ts";
 import { makeMount, type MountOption } from "../../src/kernel/mount.ts";
-import { Union } from "../../src/union/union.ts";
+import type { Union } from "../../src/union/union.ts";
 
 /** One change to a tree, by paths of names without leading slash. */
 export type Change =
@@ -34,7 +34,8 @@ export function randomChanges(next: (limit: number) => number, count: number): C
   const path = (): string => Array.from({ length: 1 + next(3) }, () => names[next(names.length)]).join("/");
   const one = (): Change => {
     const kind = next(20);
-    if (kind < 3) return { kind: "write", path: path(), text: "x".repeat(next(50)) + next(1000), at: next(3) * next(5000) };
+    if (kind < 3)
+      return { kind: "write", path: path(), text: "x".repeat(next(50)) + next(1000), at: next(3) * next(5000) };
     if (kind < 7) return { kind: "mkdir", path: path() };
     if (kind < 8) return { kind: "rmdir", path: path() };
     if (kind < 9) return { kind: "unlink", path: path() };
@@ -43,8 +44,12 @@ export function randomChanges(next: (limit: number) => number, count: number): C
     if (kind < 15) return { kind: "link", path: path(), to: path() };
     if (kind < 16) return { kind: "symlink", path: path(), target: `missing/${path()}` };
     if (kind < 17) return { kind: "chmod", path: path(), mode: 0o400 + next(0o377) };
-    if (kind < 18) return next(2) === 0 ? { kind: "truncate", path: path(), size: next(6000) } : { kind: "fifo", path: path() };
-    if (kind < 19) return next(2) === 0 ? { kind: "chown", path: path(), uid: next(5), gid: next(5) } : { kind: "utimes", path: path(), seconds: next(1e9) };
+    if (kind < 18)
+      return next(2) === 0 ? { kind: "truncate", path: path(), size: next(6000) } : { kind: "fifo", path: path() };
+    if (kind < 19)
+      return next(2) === 0
+        ? { kind: "chown", path: path(), uid: next(5), gid: next(5) }
+        : { kind: "utimes", path: path(), seconds: next(1e9) };
     return { kind: next(3) > 0 ? "setxattr" : "removexattr", path: path(), name: `user.${names[next(2)]}` };
   };
   return Array.from({ length: count }, one);
@@ -75,7 +80,11 @@ export function applyToPath(root: string, change: Change): string {
   return attempt(() => {
     switch (change.kind) {
       case "write": {
-        const fd = fs.openSync(path, fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_NONBLOCK | fs.constants.O_NOFOLLOW, 0o644);
+        const fd = fs.openSync(
+          path,
+          fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_NONBLOCK | fs.constants.O_NOFOLLOW,
+          0o644,
+        );
         try {
           fs.writeSync(fd, change.text, change.at);
         } finally {
@@ -132,7 +141,6 @@ function place(path: string): [number, string] {
   return [Number(match[1]), match[2] ?? ""];
 }
 
-import { mknodName } from "../../src/kernel/at.ts";
 function makeFifo(path: string): number {
   return mknodName(-100, path, 0o010644, 0n);
 }
@@ -143,7 +151,7 @@ const asRoot = { uid: 0, gid: 0 };
 export class UnionTree {
   readonly union: Union;
   /** References to give back after the change. */
-  #held: number[] = [];
+  readonly #held: number[] = [];
 
   constructor(union: Union) {
     this.union = union;
@@ -280,7 +288,8 @@ export class UnionTree {
           continue;
         }
         const { attr } = entry;
-        if (attr.ino !== ino || attr.mode >> 12 !== type) lines.push(`${below} listed as ${ino}/${type}, is ${attr.ino}/${attr.mode >> 12}`);
+        if (attr.ino !== ino || attr.mode >> 12 !== type)
+          lines.push(`${below} listed as ${ino}/${type}, is ${attr.ino}/${attr.mode >> 12}`);
         inos.set(below, attr.ino);
         lines.push(this.#line(entry.nodeid, below, attr, groups));
         if (type === 4) walk(entry.nodeid, below);
@@ -291,7 +300,12 @@ export class UnionTree {
     return lines;
   }
 
-  #line(nodeid: number, path: string, attr: { mode: number; uid: number; gid: number; size: number; mtime: number; ino: number; nlink: number }, groups: Map<number, string>): string {
+  #line(
+    nodeid: number,
+    path: string,
+    attr: { mode: number; uid: number; gid: number; size: number; mtime: number; ino: number; nlink: number },
+    groups: Map<number, string>,
+  ): string {
     const kind = attr.mode >> 12;
     let content = "";
     if (kind === 8) {
@@ -325,7 +339,11 @@ function describe(path: string, entry: Described, groups: Map<number, string>): 
   if (kind !== 4) groups.set(entry.ino, first);
   const size = kind === 4 ? 0 : entry.size;
   const nlink = kind === 4 ? 0 : entry.nlink;
-  const attributes = entry.attributes.split("\0").filter((name) => name.startsWith("user.") && !name.startsWith("user.overlay.")).toSorted().join(",");
+  const attributes = entry.attributes
+    .split("\0")
+    .filter((name) => name.startsWith("user.") && !name.startsWith("user.overlay."))
+    .toSorted()
+    .join(",");
   const text = entry.content.replaceAll("\0", ".");
   return `${path} ${entry.mode.toString(8)} ${entry.uid}:${entry.gid} ${size} ${nlink} =${first} [${attributes}] ${text.replace(/\.{20,}/g, (dots) => `<${dots.length}>`)}`;
 }
@@ -340,10 +358,14 @@ export function dumpPath(root: string): string[] {
       const below = path === "" ? name : `${path}/${name}`;
       const full = `${root}/${below}`;
       const attr = fs.lstatSync(full);
-      const content = attr.isFile() ? fs.readFileSync(full, "latin1") : attr.isSymbolicLink() ? fs.readlinkSync(full) : "";
+      const content = attr.isFile()
+        ? fs.readFileSync(full, "latin1")
+        : attr.isSymbolicLink()
+          ? fs.readlinkSync(full)
+          : "";
       const length = listXattrs(...place(full), list);
       const attributes = length > 0 ? list.toString("latin1", 0, length) : "";
-      lines.push(describe(below, { ...attr, mode: attr.mode, content, attributes }, groups));
+      lines.push(describe(below, Object.assign(attr, { content, attributes }), groups));
       if (attr.isDirectory()) walk(below);
     }
   };
@@ -354,7 +376,14 @@ export function dumpPath(root: string): string[] {
 /** A detached mount of the kernel's overlayfs; closing it unmounts it. Its content is below the path. */
 export function mountOverlay(lowers: readonly string[], upper: string, work: string): Fd & { root: string } {
   const options: MountOption[] = lowers.map((lower) => ["lowerdir+", lower]);
-  options.push(["upperdir", upper], ["workdir", work], ["index", "on"], ["redirect_dir", "on"], ["metacopy", "on"], ["xino", "on"]);
+  options.push(
+    ["upperdir", upper],
+    ["workdir", work],
+    ["index", "on"],
+    ["redirect_dir", "on"],
+    ["metacopy", "on"],
+    ["xino", "on"],
+  );
   const mount = makeMount("overlay", options);
   return Object.assign(mount, { root: `/proc/self/fd/${mount.number}` });
 }
@@ -364,4 +393,3 @@ export function mountTmpfs(): Fd & { root: string } {
   const mount = makeMount("tmpfs", []);
   return Object.assign(mount, { root: `/proc/self/fd/${mount.number}` });
 }
-

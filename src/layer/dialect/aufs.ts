@@ -17,7 +17,13 @@ export class AufsDialect implements Dialect {
   readMarks(dirfd: number): DirectoryMarks {
     const result = statName(dirfd, OPAQUE);
     if (result < 0 && result !== -E.NOENT) fail("stat", OPAQUE, result);
-    return { isOpaque: result === 0, hasMarkedWhiteouts: false, redirect: undefined, isImpure: false, hasDefaultAcl: false };
+    return {
+      isOpaque: result === 0,
+      hasMarkedWhiteouts: false,
+      redirect: undefined,
+      isImpure: false,
+      hasDefaultAcl: false,
+    };
   }
 
   whiteoutName(name: Name): Name | undefined {

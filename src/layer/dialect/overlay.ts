@@ -45,7 +45,13 @@ export function isNoAttribute(result: number): boolean {
   return result === -E.NODATA || result === -E.OPNOTSUPP;
 }
 
-const none: DirectoryMarks = { isOpaque: false, hasMarkedWhiteouts: false, redirect: undefined, isImpure: false, hasDefaultAcl: false };
+const none: DirectoryMarks = {
+  isOpaque: false,
+  hasMarkedWhiteouts: false,
+  redirect: undefined,
+  isImpure: false,
+  hasDefaultAcl: false,
+};
 
 /** overlayfs's own format: a character device 0:0 deletes; directories say the rest in attributes. */
 export class OverlayDialect implements Dialect {
@@ -70,7 +76,9 @@ export class OverlayDialect implements Dialect {
     return {
       isOpaque: opaque === "y",
       hasMarkedWhiteouts: opaque === "x",
-      redirect: has(`${this.prefix}redirect`) ? readMark(dirfd, "", this.marks.redirect)?.toString("latin1") : undefined,
+      redirect: has(`${this.prefix}redirect`)
+        ? readMark(dirfd, "", this.marks.redirect)?.toString("latin1")
+        : undefined,
       isImpure: has(`${this.prefix}impure`),
       hasDefaultAcl: has("system.posix_acl_default"),
     };
