@@ -32,7 +32,8 @@ export function writeAt(fd: number, buffer: Uint8Array, offset: number): number 
 /** @returns the new position; −ENXIO: no data (or no hole) from there to the end; @see lseek(2) */
 export function seek(fd: number, offset: number, whence: number): number {
   // Beyond 2^53 it comes as a bigint: some file systems have directories that end there.
-  return Number(lseek_(fd, offset, whence) as number | bigint);
+  const position: unknown = lseek_(fd, offset, whence);
+  return Number(position);
 }
 
 export function truncateFd(fd: number, size: number): number {
