@@ -135,8 +135,16 @@ const fchownat_ = native("fchownat", "int", ["int", "void *", "unsigned int", "u
 const fchmodat_ = native("fchmodat", "int", ["int", "void *", "unsigned int", "int"]);
 const utimensat_ = native("utimensat", "int", ["int", "void *", "void *", "int"]);
 
+/** How often `stat` was filled: what was read of it before is still there while this is the same. */
+export function statSerial(): number {
+  return serial;
+}
+
+let serial = 0;
+
 /** Attributes of `name` below `dirfd`, a final link not followed, into `stat`. @see statx(2) */
 export function statName(dirfd: number, name: Name): number {
+  serial++;
   return result(statx_(dirfd, put(0, name), AT.SYMLINK_NOFOLLOW, STATX_BASIC_STATS, statBytes));
 }
 
@@ -144,6 +152,7 @@ const empty = Buffer.alloc(1);
 
 /** Attributes of an open file, O_PATH too, into `stat`. */
 export function statFd(fd: number): number {
+  serial++;
   return result(statx_(fd, empty, AT.EMPTY_PATH, STATX_BASIC_STATS, statBytes));
 }
 

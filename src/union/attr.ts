@@ -11,6 +11,7 @@ import {
   openName,
   stat,
   statName,
+  statSerial,
   type Time,
   utimesName,
 } from "../kernel/at.ts";
@@ -39,11 +40,16 @@ export interface UnionAttr {
   readonly ctimeNsec: number;
 }
 
-/** One statx(2), or two for a file whose content and attributes are in different layers. */
-export function attrOf(core: Core, inode: Inode): UnionAttr {
+/**
+ * One statx(2), or two for a file whose content and attributes are in different layers.
+ * @param serial the statSerial() under which its attributes were read: none is needed where they are still there
+ */
+export function attrOf(core: Core, inode: Inode, serial = -1): UnionAttr {
   const blocks = inode.isMetacopy ? contentBlocks(inode) : -1;
-  locate(core, inode);
-  must("stat", place.name, statPlace());
+  if (serial !== statSerial()) {
+    locate(core, inode);
+    must("stat", place.name, statPlace());
+  }
   return {
     ino: inode.ino,
     mode: stat.mode,

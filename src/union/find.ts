@@ -1,6 +1,6 @@
 import { S } from "../kernel/abi/file.ts";
 import { E } from "../kernel/abi/errno.ts";
-import { fail, type Name, stat } from "../kernel/at.ts";
+import { fail, type Name, stat, statSerial } from "../kernel/at.ts";
 import { OverlayDialect, readMark } from "../layer/dialect/overlay.ts";
 import { LayerDirectory } from "../layer/directory.ts";
 import type { Layer } from "../layer/layer.ts";
@@ -36,6 +36,8 @@ export interface Found {
   isUpperName: boolean;
   /** The upper file says that it was copied up. */
   hasOriginMark: boolean;
+  /** Which filling of `stat` has the attributes of the whole. */
+  serial: number;
 }
 
 function nothing(): Found {
@@ -60,6 +62,7 @@ function nothing(): Found {
     nlinkExcess: 0,
     isUpperName: false,
     hasOriginMark: false,
+    serial: -1,
   };
 }
 
@@ -89,6 +92,7 @@ function takeUpper(core: Core, parent: Inode, dir: LayerDirectory, name: Name, f
   found.type = stat.type;
   found.upperIno = statIno(core, dir.layer.fileSystem);
   found.isUpperName = true;
+  found.serial = statSerial();
   if (found.type !== S.IFDIR) {
     found.hasUpper = true;
     search.isStopped = true;
@@ -156,6 +160,7 @@ function takeFromIndex(core: Core, found: Found): void {
   }
   found.hasUpper = true;
   found.hasOriginMark = true;
+  found.serial = statSerial();
   found.upperIno = statIno(core, upper.layer.fileSystem);
   found.indexEntry = entry.name;
   found.ino = found.lowerIno;
@@ -195,7 +200,10 @@ function takeLower(core: Core, dir: LayerDirectory, name: Name, found: Found, se
     return;
   }
   const isFirst = found.lowerDirs.length === 0 && found.lowerDir === undefined;
-  if (isFirst) found.lowerIno = statIno(core, dir.layer.fileSystem);
+  if (isFirst) {
+    found.lowerIno = statIno(core, dir.layer.fileSystem);
+    if (found.serial < 0) found.serial = statSerial();
+  }
   if (stat.type === S.IFDIR) takeLowerDirectory(core, dir, name, found, search);
   else takeLowerFile(core, dir, name, found, search);
 }

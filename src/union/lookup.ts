@@ -16,14 +16,32 @@ export function directoryOf(core: Core, nodeid: number): Inode {
   return inode.isDirectory ? inode : fail("use", inode.path, -E.NOTDIR);
 }
 
+/** What the last look-up of all didn't find: creating it, which comes next, needs no other. */
+const missed = { parent: undefined as Inode | undefined, version: 0, name: "" };
+
+/** What lookUp() has found; `serial`: attrOf() can use what `stat` holds. */
+export const looked = { serial: -1 };
+
 /** Finds a name of a directory; undefined where there is none. */
 export function lookUp(core: Core, parent: Inode, name: Name): Link | undefined {
+  looked.serial = -1;
   const known = parent.children?.get(name);
   if (known !== undefined) return known;
   if (name.length > NAME_MAX) return fail("look up", name, -E.NAMETOOLONG);
-  if (parent.isDead) return undefined;
+  if (parent.isDead || isMissed(parent, name)) return undefined;
   const found = find(core, parent, name);
-  return found === undefined ? undefined : adopt(core, parent, name, found);
+  if (found === undefined) {
+    missed.parent = parent;
+    missed.version = parent.version;
+    missed.name = name;
+    return undefined;
+  }
+  looked.serial = found.serial;
+  return adopt(core, parent, name, found);
+}
+
+function isMissed(parent: Inode, name: Name): boolean {
+  return missed.name === name && missed.parent === parent && missed.version === parent.version;
 }
 
 /** As lookUp(). @throws {KernelError} ENOENT */

@@ -1,13 +1,13 @@
 import { E } from "../kernel/abi/errno.ts";
 import { O, S } from "../kernel/abi/file.ts";
-import { closeFd, fail, must, nameOf, readlinkName } from "../kernel/at.ts";
+import { closeFd, fail, must, nameOf, readlinkName, statSerial } from "../kernel/at.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { allocate, copyRange, readAt, seek, statFileSystem, syncFd, syncFileSystemOf, writeAt } from "../kernel/io.ts";
 import { type AttrChange, attrOf, setAttr, type UnionAttr } from "./attr.ts";
 import { type Core, locate, place } from "./core.ts";
 import { create, createNameless, type Creator, link, type NewEntry } from "./create.ts";
 import type { Inode } from "./inode.ts";
-import { directoryOf, inodeOf, lookUp } from "./lookup.ts";
+import { directoryOf, inodeOf, looked, lookUp } from "./lookup.ts";
 import { currentFd, isForWriting, type OpenDirectory, openFile, type OpenFile } from "./open.ts";
 import { list } from "./readdir.ts";
 import { rmdir, unlink } from "./remove.ts";
@@ -63,8 +63,8 @@ export class Union implements Disposable {
     return inodeOf(core, nodeid);
   }
 
-  #enter(core: Core, inode: Inode): UnionEntry {
-    const attr = attrOf(core, inode);
+  #enter(core: Core, inode: Inode, serial = -1): UnionEntry {
+    const attr = attrOf(core, inode, serial);
     inode.lookups++;
     return { nodeid: inode.nodeid, attr };
   }
@@ -73,7 +73,7 @@ export class Union implements Disposable {
   lookup(parent: number, name: Uint8Array): UnionEntry | undefined {
     const core = this.#now;
     const found = lookUp(core, directoryOf(core, parent), nameOf(name));
-    return found === undefined ? undefined : this.#enter(core, found.inode);
+    return found === undefined ? undefined : this.#enter(core, found.inode, looked.serial);
   }
 
   /** Gives back references that lookup() and the like have counted. */
@@ -116,7 +116,7 @@ export class Union implements Disposable {
   ): { entry: UnionEntry; inode: Inode; fd: number } {
     const core = this.#now;
     const { inode, fd } = create(core, directoryOf(core, parent), nameOf(name), entry, creator);
-    return { entry: this.#enter(core, inode), inode, fd };
+    return { entry: this.#enter(core, inode, statSerial()), inode, fd };
   }
 
   mkdir(parent: number, name: Uint8Array, mode: number, creator: Creator): UnionEntry {
@@ -156,7 +156,7 @@ export class Union implements Disposable {
   tmpfile(parent: number, mode: number, flags: number, creator: Creator): UnionEntry & { handle: number } {
     const core = this.#now;
     const made = createNameless(core, directoryOf(core, parent), mode, flags & ~(O.CREAT | O.EXCL | 0o2000), creator);
-    const entry = this.#enter(core, made.inode);
+    const entry = this.#enter(core, made.inode, statSerial());
     return { ...entry, handle: this.#keep({ inode: made.inode, fd: made.fd, isLower: false, flags }) };
   }
 
