@@ -30,15 +30,12 @@ export const mount = command({
     { line: "umount /mnt", does: "ends it" },
   ],
   exits: { 3: "no such directory" },
-  json: [],
-  run: ({ target }, { option }) => {
-    mountAt(option, "fallthru", target);
-    return {};
-  },
+  json: [{ name: "target", type: "string", summary: "where it is mounted" }],
+  run: ({ target }, { option }) => ({ data: { target: mountAt(option, "fallthru", target) } }),
 });
 
-/** Also for mount.fallthru. */
-export function mountAt(options: readonly string[], source: string, target: string): void {
+/** Also for mount.fallthru. @returns the absolute path of the target */
+export function mountAt(options: readonly string[], source: string, target: string): string {
   const path = resolve(target);
   if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) {
     throw new UserError("not-found", `no directory ${path}`);
@@ -47,4 +44,5 @@ export function mountAt(options: readonly string[], source: string, target: stri
     parseMountOptions(options, source, (name) => resolve(name)),
     path,
   );
+  return path;
 }
