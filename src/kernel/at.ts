@@ -25,7 +25,8 @@ export function bytesOf(name: Name): Buffer {
   return Buffer.from(name, "latin1");
 }
 
-export function nameOf(bytes: Uint8Array): Name {
+export function nameOf(bytes: Uint8Array | Name): Name {
+  if (typeof bytes === "string") return bytes;
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
 }
 

@@ -70,7 +70,7 @@ export class Union implements Disposable {
   }
 
   /** @returns undefined where there is none: the kernel may remember that */
-  lookup(parent: number, name: Uint8Array): UnionEntry | undefined {
+  lookup(parent: number, name: Name | Uint8Array): UnionEntry | undefined {
     const core = this.#now;
     const found = lookUp(core, directoryOf(core, parent), nameOf(name));
     return found === undefined ? undefined : this.#enter(core, found.inode, looked.serial);
@@ -110,7 +110,7 @@ export class Union implements Disposable {
 
   #make(
     parent: number,
-    name: Uint8Array,
+    name: Name | Uint8Array,
     entry: NewEntry,
     creator: Creator,
   ): { entry: UnionEntry; inode: Inode; fd: number } {
@@ -119,14 +119,14 @@ export class Union implements Disposable {
     return { entry: this.#enter(core, inode, statSerial()), inode, fd };
   }
 
-  mkdir(parent: number, name: Uint8Array, mode: number, creator: Creator): UnionEntry {
+  mkdir(parent: number, name: Name | Uint8Array, mode: number, creator: Creator): UnionEntry {
     return this.#make(parent, name, { mode: S.IFDIR | (mode & 0o7777) }, creator).entry;
   }
 
   /** @param mode with its S_IF bits; without any, a regular file */
   mknod(
     parent: number,
-    name: Uint8Array,
+    name: Name | Uint8Array,
     mode: number,
     rdev: { major: number; minor: number },
     creator: Creator,
@@ -135,14 +135,14 @@ export class Union implements Disposable {
     return this.#make(parent, name, { mode: full, rdevMajor: rdev.major, rdevMinor: rdev.minor }, creator).entry;
   }
 
-  symlink(parent: number, name: Uint8Array, target: Uint8Array, creator: Creator): UnionEntry {
+  symlink(parent: number, name: Name | Uint8Array, target: Name | Uint8Array, creator: Creator): UnionEntry {
     return this.#make(parent, name, { mode: S.IFLNK | 0o777, target: nameOf(target) }, creator).entry;
   }
 
   /** Makes a file and opens it. */
   create(
     parent: number,
-    name: Uint8Array,
+    name: Name | Uint8Array,
     mode: number,
     flags: number,
     creator: Creator,
@@ -160,24 +160,24 @@ export class Union implements Disposable {
     return { ...entry, handle: this.#keep({ inode: made.inode, fd: made.fd, isLower: false, flags }) };
   }
 
-  link(nodeid: number, parent: number, name: Uint8Array): UnionEntry {
+  link(nodeid: number, parent: number, name: Name | Uint8Array): UnionEntry {
     const core = this.#now;
     const inode = this.#inode(core, nodeid);
     link(core, inode, directoryOf(core, parent), nameOf(name));
     return this.#enter(core, inode);
   }
 
-  unlink(parent: number, name: Uint8Array): void {
+  unlink(parent: number, name: Name | Uint8Array): void {
     const core = this.#now;
     unlink(core, directoryOf(core, parent), nameOf(name));
   }
 
-  rmdir(parent: number, name: Uint8Array): void {
+  rmdir(parent: number, name: Name | Uint8Array): void {
     const core = this.#now;
     rmdir(core, directoryOf(core, parent), nameOf(name));
   }
 
-  rename(from: number, name: Uint8Array, to: number, newName: Uint8Array, mode: RenameMode = "replace"): void {
+  rename(from: number, name: Name | Uint8Array, to: number, newName: Name | Uint8Array, mode: RenameMode = "replace"): void {
     const core = this.#now;
     const source = { parent: directoryOf(core, from), name: nameOf(name) };
     rename(core, source, { parent: directoryOf(core, to), name: nameOf(newName) }, mode);
@@ -285,7 +285,7 @@ export class Union implements Disposable {
   }
 
   /** @returns the value; its length where `size` is 0; −errno for ENODATA and ERANGE, which are answers */
-  getxattr(nodeid: number, name: Uint8Array, size: number): Uint8Array | number {
+  getxattr(nodeid: number, name: Name | Uint8Array, size: number): Uint8Array | number {
     const core = this.#now;
     return getAttribute(core, this.#inode(core, nodeid), nameOf(name), size);
   }
@@ -295,12 +295,12 @@ export class Union implements Disposable {
     return listAttributes(core, this.#inode(core, nodeid), size);
   }
 
-  setxattr(nodeid: number, name: Uint8Array, value: Uint8Array, flags: number): void {
+  setxattr(nodeid: number, name: Name | Uint8Array, value: Uint8Array, flags: number): void {
     const core = this.#now;
     setAttribute(core, this.#inode(core, nodeid), nameOf(name), value, flags);
   }
 
-  removexattr(nodeid: number, name: Uint8Array): void {
+  removexattr(nodeid: number, name: Name | Uint8Array): void {
     const core = this.#now;
     removeAttribute(core, this.#inode(core, nodeid), nameOf(name));
   }

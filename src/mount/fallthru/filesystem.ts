@@ -39,7 +39,7 @@ export class UnionFileSystem implements FileSystem {
   }
 
   lookup(parent: number, name: Name): Entry | undefined {
-    return this.#union.lookup(parent, bytes(name));
+    return this.#union.lookup(parent, name);
   }
 
   forget(nodeid: number, count: number): void {
@@ -76,33 +76,33 @@ export class UnionFileSystem implements FileSystem {
   }
 
   mknod(parent: number, name: Name, node: NewNode, request: Request): Entry {
-    return this.#union.mknod(parent, bytes(name), node.mode, node.rdev, creator(request, node));
+    return this.#union.mknod(parent, name, node.mode, node.rdev, creator(request, node));
   }
 
   mkdir(parent: number, name: Name, node: NewInode, request: Request): Entry {
-    return this.#union.mkdir(parent, bytes(name), node.mode, creator(request, node));
+    return this.#union.mkdir(parent, name, node.mode, creator(request, node));
   }
 
   symlink(parent: number, name: Name, target: string, request: Request): Entry {
-    return this.#union.symlink(parent, bytes(name), bytes(target), { uid: request.uid, gid: request.gid });
+    return this.#union.symlink(parent, name, target, { uid: request.uid, gid: request.gid });
   }
 
   link(nodeid: number, newParent: number, newName: Name): Entry {
-    return this.#union.link(nodeid, newParent, bytes(newName));
+    return this.#union.link(nodeid, newParent, newName);
   }
 
   unlink(parent: number, name: Name): void {
-    this.#union.unlink(parent, bytes(name));
+    this.#union.unlink(parent, name);
   }
 
   rmdir(parent: number, name: Name): void {
-    this.#union.rmdir(parent, bytes(name));
+    this.#union.rmdir(parent, name);
   }
 
   rename(parent: number, name: Name, newParent: number, newName: Name, flags: number): number {
     const mode = renameModes[flags];
     if (mode === undefined) return -E.INVAL;
-    this.#union.rename(parent, bytes(name), newParent, bytes(newName), mode);
+    this.#union.rename(parent, name, newParent, newName, mode);
     return 0;
   }
 
@@ -112,7 +112,7 @@ export class UnionFileSystem implements FileSystem {
   }
 
   create(parent: number, name: Name, how: CreateRequest, request: Request): Created {
-    const entry = this.#union.create(parent, bytes(name), how.mode, how.flags, creator(request, how));
+    const entry = this.#union.create(parent, name, how.mode, how.flags, creator(request, how));
     return { entry, opened: this.#modes.open(entry.nodeid, entry.handle) };
   }
 
@@ -170,7 +170,7 @@ export class UnionFileSystem implements FileSystem {
   /** What can't be looked up is listed all the same: who asks for it gets the error then. */
   #lookUpIfSound(parent: number, name: Name): Entry | undefined {
     if (name === "." || name === "..") return undefined;
-    return unless(["EIO", "EACCES", "EPERM", "ESTALE"], () => this.#union.lookup(parent, bytes(name)));
+    return unless(["EIO", "EACCES", "EPERM", "ESTALE"], () => this.#union.lookup(parent, name));
   }
 
   releasedir(_nodeid: number, { fh }: ReleaseRequest): void {
@@ -182,11 +182,11 @@ export class UnionFileSystem implements FileSystem {
   }
 
   getxattr(nodeid: number, name: Name): Uint8Array | number {
-    return this.#union.getxattr(nodeid, bytes(name), XATTR_SIZE_MAX);
+    return this.#union.getxattr(nodeid, name, XATTR_SIZE_MAX);
   }
 
   setxattr(nodeid: number, name: Name, value: Uint8Array, how: SetXattr): void {
-    this.#union.setxattr(nodeid, bytes(name), value, how.flags);
+    this.#union.setxattr(nodeid, name, value, how.flags);
     if (how.killSetGid) this.#changeMode(nodeid, (mode) => mode & ~S_ISGID);
   }
 
@@ -195,7 +195,7 @@ export class UnionFileSystem implements FileSystem {
   }
 
   removexattr(nodeid: number, name: Name): void {
-    this.#union.removexattr(nodeid, bytes(name));
+    this.#union.removexattr(nodeid, name);
   }
 
   syncfs(): void {
@@ -219,10 +219,6 @@ export class UnionFileSystem implements FileSystem {
 }
 
 const XATTR_SIZE_MAX = 65536; // include/uapi/linux/limits.h
-
-function bytes(name: Name): Buffer {
-  return Buffer.from(name, "latin1");
-}
 
 function creator({ uid, gid }: Request, { umask }: NewInode): Creator {
   return { uid, gid, umask };

@@ -1,10 +1,10 @@
+import { dirname } from "node:path";
 import { type ErrorCode, UserError } from "../../error.ts";
 import { attachAt, Connection } from "../../fuse/connection.ts";
-import { E } from "../../kernel/abi/errno.ts";
 import { O } from "../../kernel/abi/file.ts";
-import { fail, mkdirName } from "../../kernel/at.ts";
+import { unless } from "../../kernel/error.ts";
 import type { Fd } from "../../kernel/fd.ts";
-import { openAt, readAvailable } from "../../kernel/file.ts";
+import { makeDirectoryAt, openAt, readAvailable, sameDevice, statAt } from "../../kernel/file.ts";
 import { makeMemoryFile, startHelper } from "../../kernel/helper.ts";
 import { isCompiled } from "../../kernel/libc.ts";
 import { makePipe } from "../../kernel/self.ts";
@@ -26,7 +26,7 @@ export function mountFallthru(mount: FallthruMount, target: string): void {
   if (mount.lowers.length === 0 && mount.upper === undefined) {
     throw new UserError("usage", "there is nothing to mount", { hint: "-o lowerdir=TOP:…:BOTTOM" });
   }
-  if (mount.work !== undefined) makeWork(mount.work);
+  if (mount.upper !== undefined && mount.work !== undefined) makeWork(mount.upper, mount.work);
   using connection = new Connection();
   using detached = connection.mount({
     source: mount.source,
@@ -40,9 +40,13 @@ export function mountFallthru(mount: FallthruMount, target: string): void {
   attachAt(detached, target);
 }
 
-function makeWork(path: string): void {
-  const result = mkdirName(-100, Buffer.from(path).toString("latin1"), 0o700);
-  if (result !== 0 && result !== -E.EXIST) fail("mkdir", path, result);
+/** The work directory, where it isn't there yet: on the upper's own file system. */
+function makeWork(upper: string, work: string): void {
+  if (unless(["ENOENT"], () => statAt(null, work)) !== undefined) return;
+  if (!sameDevice(statAt(null, upper), statAt(null, dirname(work)))) {
+    throw new UserError("usage", `${work} would be on another file system than ${upper}`, { hint: "-o workdir=DIR" });
+  }
+  makeDirectoryAt(null, work, 0o700);
 }
 
 /** Starts holder and server, and waits until the mount can be looked at. */
