@@ -1,6 +1,6 @@
 import { E } from "../kernel/abi/errno.ts";
 import { O, S } from "../kernel/abi/file.ts";
-import { closeFd, fail, must, nameOf, readlinkName, statSerial } from "../kernel/at.ts";
+import { closeFd, fail, must, type Name, nameOf, readlinkName, statSerial } from "../kernel/at.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { allocate, copyRange, readAt, seek, statFileSystem, syncFd, syncFileSystemOf, writeAt } from "../kernel/io.ts";
 import { type AttrChange, attrOf, setAttr, type UnionAttr } from "./attr.ts";
