@@ -11,8 +11,9 @@ import {
 import { AT, O } from "./abi/file.ts";
 import { check, errnoName, isErrno, KernelError } from "./error.ts";
 import { Fd } from "./fd.ts";
-import { openAt, readFile } from "./file.ts";
+import { openAt, readFile, writeAll } from "./file.ts";
 import { addressOf, cString, lastErrno, native, type Path } from "./libc.ts";
+import { exitNow } from "./self.ts";
 
 const syscall3 = native("syscall", "long", ["long", "long", "long", "long"]);
 const setgroups_ = native("syscall", "long", ["long", "long", "void *"]);
@@ -23,7 +24,8 @@ const chdir_ = native("chdir", "int", ["void *"]);
 const chroot_ = native("chroot", "int", ["void *"]);
 const execve_ = native("execve", "int", ["void *", "void *", "void *"]);
 const faccessat_ = native("faccessat", "int", ["int", "void *", "int", "int"]);
-const sigaction_ = native("sigaction", "int", ["int", "void *", "void *"]);
+// The bare call: glibc refuses 32 and 33, which its own posix_spawn(3) leaves ignored in a child.
+const sigaction_ = native("syscall", "long", ["long", "long", "void *", "void *", "size_t"]);
 const sigprocmask_ = native("pthread_sigmask", "int", ["int", "void *", "void *"]);
 const prlimit_ = native("prlimit", "int", ["int", "int", "void *", "void *"]);
 const sethostname_ = native("sethostname", "int", ["void *", "size_t"]);
@@ -54,14 +56,11 @@ export interface Surroundings {
   readonly hostname?: string | undefined;
   /** For personality(2). */
   readonly personality?: number | undefined;
-  /** Further name spaces for the child: CLONE flags. */
-  readonly newSpaces?: number;
-  /** Name spaces that are there already, with their kinds, that the child gets instead of ours. */
-  readonly joinSpaces?: readonly NameSpace[];
+  /** The child's pid name space: a new one, whose first process it is, or one that is there (/proc/PID/ns/pid). */
+  readonly pidSpace?: "new" | Fd;
+  /** The child's mount name space, where it isn't ours: /proc/PID/ns/mnt. */
+  readonly mountSpace?: Fd;
 }
-
-/** An open file below /proc/PID/ns, and its CLONE flag. */
-export type NameSpace = readonly [Fd, number];
 
 export interface Program {
   /** Its name as typed: searched in `env`'s PATH unless it has a slash. */
@@ -106,6 +105,7 @@ export function spawn(where: Surroundings, program: Program): number {
   using own = openAt(null, "/", O.PATH | O.DIRECTORY);
   using cwd = openAt(null, ".", O.PATH | O.DIRECTORY);
   using spaces = rememberNameSpaces(where);
+  using pidSpace = where.pidSpace === undefined ? undefined : openAt(null, "/proc/thread-self/ns/pid", O.RDONLY);
   const groups = process.getgroups?.() ?? [];
   check("unshare", "", unshare_(CLONE.FS));
   closeOnExec();
@@ -114,13 +114,34 @@ export function spawn(where: Surroundings, program: Program): number {
   try {
     isolate(where);
     enter(where, "come back");
-    return start(findExecutable(program), program);
+    const file = findExecutable(program);
+    if (where.pidSpace === undefined || pidSpace === undefined) return start(file, program, (call) => call());
+    const { uid } = where.credentials;
+    const change = { to: where.pidSpace, back: pidSpace, uid };
+    return start(file, program, (call) => callInPidSpace(change, call));
   } finally {
     comeBack(own, cwd, spaces, groups);
   }
 }
 
-function start(file: Path, program: Program): number {
+/**
+ * Makes one call with another pid name space for children. Until it is changed back Linux lets this thread make no
+ * thread, and JavaScript may want one whenever it allocates or compiles: nothing but system calls stands between.
+ */
+function callInPidSpace(change: { to: "new" | Fd; back: Fd; uid: number }, call: () => number): number {
+  const { setresuid } = threadCallNumbers();
+  const [to, back] = [change.to === "new" ? -1 : change.to.number, change.back.number];
+  // The user's own capabilities don't suffice; the saved id is still 0.
+  check("setuid", "", syscall3(setresuid, -1, 0, -1));
+  const changed = to < 0 ? unshare_(CLONE.NEWPID) : setns_(to, CLONE.NEWPID);
+  const dropped = syscall3(setresuid, -1, change.uid, -1);
+  const result = changed === 0 && dropped === 0 ? call() : -1;
+  const isBack = syscall3(setresuid, -1, 0, -1) === 0 && setns_(back, CLONE.NEWPID) === 0;
+  if (!isBack || result === -1) throw new Error("can't change the pid name space for children");
+  return result;
+}
+
+function start(file: Path, program: Program, around: (call: () => number) => number): number {
   const attributes = new Uint8Array(512); // posix_spawnattr_t is 336 bytes in glibc
   const every = new Uint8Array(128).fill(0xff);
   attrInit_(attributes);
@@ -131,9 +152,10 @@ function start(file: Path, program: Program): number {
   const pidBytes = new Uint8Array(pid.buffer);
   const run = (path: Path, argv: readonly Path[]) =>
     withPointers(argv, (words) =>
-      withPointers(environmentLines(program.env), (lines) =>
-        posixSpawn_(pidBytes, cString(path), null, attributes, words, lines),
-      ),
+      withPointers(environmentLines(program.env), (lines) => {
+        const name = cString(path);
+        return around(() => posixSpawn_(pidBytes, name, null, attributes, words, lines));
+      }),
     );
   let errno = run(file, program.argv);
   if (errno !== 0 && errnoName(errno) === "ENOEXEC")
@@ -148,13 +170,18 @@ function isolate(where: Surroundings): void {
     check("unshare network", "", unshare_(CLONE.NEWNET));
     raiseLoopback();
   }
-  if (where.newSpaces !== undefined) unshareThread(where.newSpaces);
-  for (const [fd, kind] of where.joinSpaces ?? []) check("setns", fd.path, setns_(fd.number, kind));
+  if (where.mountSpace !== undefined) changeSpace(where.mountSpace, CLONE.NEWNS);
   if (where.hostname !== undefined) {
     check("unshare host name", "", unshare_(CLONE.NEWUTS));
     const name = Buffer.from(where.hostname);
     check("sethostname", where.hostname, sethostname_(name, name.length));
   }
+}
+
+/** Threads that were made since then share this one's directories, and then Linux refuses a mount name space. */
+function changeSpace(space: Fd, kind: number): void {
+  if (kind === CLONE.NEWNS) check("unshare", "", unshare_(CLONE.FS));
+  check("setns", space.path, setns_(space.number, kind));
 }
 
 /** Gives this thread, and what it starts from now on, name spaces of its own. @see unshare(2) */
@@ -203,24 +230,17 @@ function changeDirectory(directories: readonly Path[]): void {
 }
 
 interface NameSpaces extends Disposable {
-  readonly open: readonly NameSpace[];
+  readonly open: readonly (readonly [Fd, number])[];
 }
-
-const nameSpaceFiles: readonly (readonly [kind: number, name: string])[] = [
-  [CLONE.NEWNET, "net"],
-  [CLONE.NEWUTS, "uts"],
-  [CLONE.NEWPID, "pid"],
-  [CLONE.NEWNS, "mnt"],
-];
 
 /** This thread's own name spaces, of those that isolate() will change. */
 function rememberNameSpaces(where: Surroundings): NameSpaces {
-  let kinds = where.newSpaces ?? 0;
-  if (where.network === "none") kinds |= CLONE.NEWNET;
-  if (where.hostname !== undefined) kinds |= CLONE.NEWUTS;
-  for (const [, kind] of where.joinSpaces ?? []) kinds |= kind;
-  const changed = nameSpaceFiles.filter(([kind]) => (kinds & kind) !== 0);
-  const open = changed.map(([kind, name]) => [openAt(null, `/proc/thread-self/ns/${name}`, O.RDONLY), kind] as const);
+  const open: [Fd, number][] = [];
+  const remember = (name: string, kind: number) =>
+    open.push([openAt(null, `/proc/thread-self/ns/${name}`, O.RDONLY), kind]);
+  if (where.network === "none") remember("net", CLONE.NEWNET);
+  if (where.hostname !== undefined) remember("uts", CLONE.NEWUTS);
+  if (where.mountSpace !== undefined) remember("mnt", CLONE.NEWNS);
   return { open, [Symbol.dispose]: () => open.forEach(([fd]) => fd.close()) };
 }
 
@@ -232,14 +252,14 @@ function comeBack(own: Fd, cwd: Fd, spaces: NameSpaces, groups: readonly number[
     check("setgid", "", syscall3(calls.setresgid, 0, 0, 0));
     setGroups(groups);
     // Before the directories: a mount name space brings its own root.
-    for (const [fd, kind] of spaces.open) check("setns", fd.path, setns_(fd.number, kind));
+    for (const [fd, kind] of spaces.open) changeSpace(fd, kind);
     check("chdir", "/", fchdir_(own.number));
     check("chroot", "/", chroot_(cString(".")));
     check("chdir", cwd.path, fchdir_(cwd.number));
     check("set personality", "", personality_(0));
   } catch (error) {
-    process.stderr.write(`fallthru: ${String(error)}\n`);
-    process.abort();
+    writeAll(new Fd(2, "standard error"), Buffer.from(`fallthru: ${String(error)}\n`));
+    exitNow(125);
   }
 }
 
@@ -284,8 +304,10 @@ export function withPointers(strings: readonly Path[], call: (array: Uint8Array)
 
 /** Every disposition is back at its default after exec(2) but those that are ignored: only these are reset here. */
 function resetSignals(): void {
-  const action = new Uint8Array(152); // struct sigaction: SIG_DFL, no flags, empty mask
-  for (const signal of ignoredSignals()) check("reset signal", String(signal), sigaction_(signal, action, null));
+  const action = new Uint8Array(32); // the kernel's struct sigaction: SIG_DFL, no flags, empty mask of 8 bytes
+  const number = threadCallNumbers().rt_sigaction;
+  for (const signal of ignoredSignals())
+    check("reset signal", String(signal), sigaction_(number, signal, action, null, 8));
   sigprocmask_(2, new Uint8Array(128), null);
 }
 

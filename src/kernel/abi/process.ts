@@ -8,14 +8,21 @@ export const CLONE = {
   NEWNET: 0x40000000,
 } as const;
 
+interface ThreadCalls {
+  readonly setresuid: number;
+  readonly setresgid: number;
+  readonly setgroups: number;
+  readonly rt_sigaction: number;
+}
+
 // System calls that glibc makes for the whole process; here one thread is meant. Numbers differ by architecture.
-const threadCalls: Readonly<Record<string, { setresuid: number; setresgid: number; setgroups: number }>> = {
-  x64: { setresuid: 117, setresgid: 119, setgroups: 116 },
-  arm64: { setresuid: 147, setresgid: 149, setgroups: 159 },
-  riscv64: { setresuid: 147, setresgid: 149, setgroups: 159 },
+const threadCalls: Readonly<Record<string, ThreadCalls>> = {
+  x64: { setresuid: 117, setresgid: 119, setgroups: 116, rt_sigaction: 13 },
+  arm64: { setresuid: 147, setresgid: 149, setgroups: 159, rt_sigaction: 134 },
+  riscv64: { setresuid: 147, setresgid: 149, setgroups: 159, rt_sigaction: 134 },
 };
 
-export function threadCallNumbers(): { setresuid: number; setresgid: number; setgroups: number } {
+export function threadCallNumbers(): ThreadCalls {
   const numbers = threadCalls[process.arch];
   if (numbers === undefined) throw new Error(`the system call numbers of ${process.arch} are not known`);
   return numbers;
@@ -53,3 +60,4 @@ export const SIGTSTP = 20;
 export const SIGTTIN = 21;
 export const SIGTTOU = 22;
 export const TIOCGPGRP = 0x540f;
+export const TIOCSPGRP = 0x5410;
