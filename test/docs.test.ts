@@ -61,8 +61,8 @@ describe.each(pages)("%s", (page) => {
 test("the verbs' own examples are understood", async () => {
   for (const { examples } of await loadShown()) {
     for (const { line } of examples) {
-      const words = shellWords(line.replace(/^source <\((.*)\)$/, "$1"));
-      expect(`${line} -> ${await dispatch(words.slice(1), idle)}`).toBe(`${line} -> 0`);
+      const [program, ...words] = shellWords(line.replace(/^source <\((.*)\)$/, "$1"));
+      if (program === "fallthru") expect(`${line} -> ${await dispatch(words, idle)}`).toBe(`${line} -> 0`);
     }
   }
 });
