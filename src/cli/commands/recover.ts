@@ -1,5 +1,6 @@
 import { recoverSessions } from "../../session/recover.ts";
 import { command } from "../command.ts";
+import { warn } from "../warn.ts";
 
 export const recover = command({
   name: "recover",
@@ -14,16 +15,23 @@ export const recover = command({
   json: [
     { name: "recovered", type: "string[]", summary: "the sessions that were mounted again" },
     { name: "removed", type: "string[]", summary: "the sessions whose remains were cleared away" },
+    { name: "cleared", type: "string[]", summary: "the chroots of which a half-made root was deleted" },
     { name: "lost", type: "object[]", summary: "the sessions that could not be brought back" },
     { name: "lost[].id", type: "string", summary: "the session's id" },
     { name: "lost[].reason", type: "string", summary: "why" },
   ],
-  run: () => {
-    const data = recoverSessions();
-    return { data, status: data.lost.length > 0 ? 1 : 0 };
+  run: async (_, __, common) => {
+    const sessions = recoverSessions();
+    const { clearPartials } = await import("../../image/place.ts");
+    const cleared = await clearPartials({ onWarning: (text) => warn([text], common) });
+    return { data: { ...sessions, cleared }, status: sessions.lost.length > 0 ? 1 : 0 };
   },
-  text: ({ recovered, removed, lost }, { quiet }) => {
-    const done = [...recovered.map((id) => `recovered ${id}\n`), ...removed.map((id) => `removed ${id}\n`)];
+  text: ({ recovered, removed, cleared, lost }, { quiet }) => {
+    const done = [
+      ...recovered.map((id) => `recovered ${id}\n`),
+      ...removed.map((id) => `removed ${id}\n`),
+      ...cleared.map((name) => `cleared away what was made of chroot ${name}\n`),
+    ];
     return [...(quiet ? [] : done), ...lost.map(({ id, reason }) => `lost ${id}: ${reason}\n`)].join("");
   },
 });
