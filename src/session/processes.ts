@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
+import { UserError } from "../error.ts";
 import { isErrno, unless } from "../kernel/error.ts";
 import { statAt } from "../kernel/file.ts";
 
@@ -13,14 +14,21 @@ export interface ProcessInfo {
  * its root is known by the device of that root.
  */
 export function processesInside(mountPoint: string): number[] {
+  const dev = deviceOf(mountPoint);
+  return pids().filter((pid) => isInside(pid, mountPoint, dev));
+}
+
+function deviceOf(mountPoint: string): number | undefined {
   const device = unless(["ENOENT"], () => statAt(null, mountPoint));
-  const dev = device === undefined ? undefined : packDev(device.dev);
-  // /proc lists them in order; from the newest, so that a process that keeps forking is caught at its latest child.
-  const pids = readdirSync("/proc")
+  return device === undefined ? undefined : packDev(device.dev);
+}
+
+/** From the newest, so that a process that keeps forking is caught at its latest child; /proc has them in order. */
+function pids(): number[] {
+  return readdirSync("/proc")
     .map(Number)
     .filter((pid) => pid > 0)
     .toReversed();
-  return pids.filter((pid) => isInside(pid, mountPoint, dev));
 }
 
 function isInside(pid: number, mountPoint: string, dev: number | undefined): boolean {
@@ -50,24 +58,53 @@ export function describeProcess(pid: number): ProcessInfo {
   return { pid, command: line.replaceAll("\0", " ").trim() };
 }
 
+/** A process that forks and exits, again and again, may be passed over by so many looks at /proc, but hardly by more. */
+const enoughLooks = 20;
+
 /**
- * Kills every process inside until none is left.
+ * Kills every process inside until none is left, also of those that fork faster than one can look.
  * @returns how many there were
  * @throws where one can't be killed within `timeoutMs`: it hangs in the kernel
  */
 export function killInside(mountPoint: string, timeoutMs = 10_000): number {
+  const dev = deviceOf(mountPoint);
   const killed = new Set<number>();
+  const outside = new Set<number>();
   const deadline = Date.now() + timeoutMs;
-  for (;;) {
-    const pids = processesInside(mountPoint);
-    if (pids.length === 0) return killed.size;
-    for (const pid of pids) {
-      killed.add(pid);
-      ofProcess(() => process.kill(pid, "SIGKILL"));
-    }
-    if (Date.now() > deadline) throw new Error(`process ${pids[0]} doesn't die`);
-    if (killed.size > 0) pause(1);
+  for (let looks = 0; ; looks++) {
+    const newest = newestPid();
+    const inside = killNew(mountPoint, dev, outside);
+    // Where nothing was forked meanwhile, there can be none that wasn't seen.
+    if (inside.length === 0 && (newest === newestPid() || looks >= enoughLooks)) return killed.size;
+    if (inside.length > 0) looks = 0;
+    if (Date.now() > deadline) throw undying(inside[0] ?? 0);
+    if (inside.length > 0 && inside.every((pid) => killed.has(pid))) pause(1);
+    for (const pid of inside) killed.add(pid);
   }
+}
+
+function undying(pid: number): UserError {
+  return new UserError("busy", `process ${pid} in the session was killed and doesn't die`, {
+    hint: `it waits in the kernel, often for a disk or a server: cat /proc/${pid}/stack`,
+  });
+}
+
+/** Kills each as soon as it is seen, and remembers who needn't be looked at again. */
+function killNew(mountPoint: string, dev: number | undefined, outside: Set<number>): number[] {
+  const inside: number[] = [];
+  for (const pid of pids()) {
+    if (outside.has(pid)) continue;
+    if (isInside(pid, mountPoint, dev)) {
+      ofProcess(() => process.kill(pid, "SIGKILL"));
+      inside.push(pid);
+    } else outside.add(pid);
+  }
+  return inside;
+}
+
+/** The process id that was given out last. @see proc_loadavg(5) */
+function newestPid(): string | undefined {
+  return readFileSync("/proc/loadavg", "utf8").trim().split(" ")[4];
 }
 
 function pause(ms: number): void {
