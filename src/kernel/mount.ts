@@ -10,7 +10,8 @@ import {
   SYS,
   UMOUNT_NOFOLLOW,
 } from "./abi/mount.ts";
-import { check, KernelError, unless } from "./error.ts";
+import { UserError } from "../error.ts";
+import { check, isErrno, KernelError, unless } from "./error.ts";
 import { Fd } from "./fd.ts";
 import { readAvailable } from "./file.ts";
 import { cString, native, type Path, pathText } from "./libc.ts";
@@ -115,17 +116,27 @@ export function cloneMount(dir: Fd | null, path: Path, depth: "single" | "recurs
     OPEN_TREE_CLONE | O.CLOEXEC | (depth === "recursive" ? AT.RECURSIVE : 0) | (path.length === 0 ? AT.EMPTY_PATH : 0);
   const at = dir === null ? AT.FDCWD : dir.number;
   const label = path.length === 0 && dir !== null ? dir.path : pathText(path);
-  return new Fd(check("clone mount", label, openTree_(SYS.open_tree, at, cString(path), flags)), label);
+  return new Fd(checkCount("clone mount", label, openTree_(SYS.open_tree, at, cString(path), flags)), label);
 }
 
 /** Attaches a detached mount onto an open (O_PATH) mount point, which may itself be detached (Linux ≥ 6.15). */
 export function attachMount(mount: Fd, mountPoint: Fd): void {
   const flags = MOVE_MOUNT.F_EMPTY_PATH | MOVE_MOUNT.T_EMPTY_PATH;
-  check(
-    `mount ${mount.path} on`,
-    mountPoint.path,
-    moveMount_(SYS.move_mount, mount.number, empty, mountPoint.number, empty, flags),
-  );
+  const result = moveMount_(SYS.move_mount, mount.number, empty, mountPoint.number, empty, flags);
+  checkCount(`mount ${mount.path} on`, mountPoint.path, result);
+}
+
+/** Where mounts are put in place ENOSPC is not about a disk: a name space has at most so many. @see proc_sys_fs(5) */
+function checkCount(syscall: string, path: Path, result: number): number {
+  try {
+    return check(syscall, path, result);
+  } catch (error) {
+    if (!isErrno(error, "ENOSPC")) throw error;
+    throw new UserError("failed", `${syscall} ${pathText(path)}: there are as many mounts as there may be (ENOSPC)`, {
+      hint: "end sessions that nobody needs, or allow more mounts: sysctl fs.mount-max=200000",
+      cause: error,
+    });
+  }
 }
 
 const empty = Uint8Array.of(0);
