@@ -1,7 +1,8 @@
+import { basename, dirname } from "node:path";
 import { O, RESOLVE } from "../kernel/abi/file.ts";
 import { KernelError, unless } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
-import { isDirectory, makeDirectoryAt, openAt, readAll, statAt } from "../kernel/file.ts";
+import { isDirectory, makeDirectoryAt, openAt, readAll, removeDirectoryAt, statAt } from "../kernel/file.ts";
 import {
   attachMount,
   cloneMount,
@@ -25,7 +26,10 @@ export interface Attached {
 export interface AttachOptions {
   /** Called with the finished tree while nobody else can see it yet; what it throws undoes the whole. */
   readonly prepare?: (root: Fd) => void;
-  /** "detached" shows the tree in one call when it is whole (Linux ≥ 6.15), "attached" mounts one by one. */
+  /**
+   * "detached" builds the tree where nobody sees it (Linux ≥ 6.15), "attached" beside the mount point; in both it comes to
+   * its place in one call, when it is whole.
+   */
   readonly order?: "detached" | "attached";
 }
 
@@ -42,20 +46,36 @@ export function attachPlan(plan: MountPlan, mountPoint: string, options: AttachO
   using target = openAt(null, mountPoint, O.PATH | O.DIRECTORY | O.NOFOLLOW);
   using root = makeStep(first, unionOptions);
   try {
-    if (order === "attached") {
-      makePrivate(root);
-      attachMount(root, target);
-    }
+    if (order === "attached") attachBeside(root, mountPoint);
     for (const step of others) executeStep(step, root, unionOptions, warnings);
     // Copies of the host's mounts would otherwise go on following what the host mounts and unmounts below them.
     makePrivate(root, "recursive");
     options.prepare?.(root);
-    if (order === "detached") attachMount(root, target);
-  } catch (error) {
-    if (order === "attached") unless(["EINVAL"], () => detachMount(mountPoint));
-    throw error;
+    attachMount(root, target);
+  } finally {
+    if (order === "attached") clearBeside(mountPoint);
   }
   return { unionOptions, warnings };
+}
+
+/** No session's name begins with a dot. */
+function placeBeside(mountPoint: string): string {
+  return `${dirname(mountPoint)}/.${basename(mountPoint)}`;
+}
+
+function attachBeside(root: Fd, mountPoint: string): void {
+  const place = placeBeside(mountPoint);
+  unless(["EEXIST"], () => makeDirectoryAt(null, place, 0o700));
+  makePrivate(root);
+  using open = openAt(null, place, O.PATH | O.DIRECTORY | O.NOFOLLOW);
+  attachMount(root, open);
+}
+
+/** Takes away what an attachPlan() that was killed has left beside the mount point; where there is nothing, nothing. */
+export function clearBeside(mountPoint: string): void {
+  const place = placeBeside(mountPoint);
+  while (unless(["ENOENT"], () => statAt(null, place))?.isMountRoot === true) detachMount(place);
+  unless(["ENOENT"], () => removeDirectoryAt(null, place));
 }
 
 function executeStep(step: PlanStep, root: Fd, unionOptions: (readonly string[])[], warnings: string[]): void {

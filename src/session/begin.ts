@@ -1,17 +1,17 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { UserError } from "../error.ts";
-import { isErrno } from "../kernel/error.ts";
+import { unless } from "../kernel/error.ts";
 import { openDirectory } from "../kernel/file.ts";
-import { attachPlan } from "../mount/attach.ts";
+import { type Attached, attachPlan } from "../mount/attach.ts";
 import { makeControlGroups } from "./cgroup.ts";
 import { defaultFilter } from "./environment.ts";
-import { heldIds, type Hold, takeHold } from "./hold.ts";
+import { type Hold, takeHold } from "./hold.ts";
 import { checkSessionId, makeSessionId } from "./id.ts";
-import { chooseUpper, makeLayers, makeUnion } from "./layers.ts";
-import { mountPointOf, sessionDir } from "./paths.ts";
-import { makePlan } from "./plan.ts";
-import { type CommandDefaults, type RecordKind, type SessionRecord, writeRecord } from "./record.ts";
-import { clearLeftovers, removeRemains } from "./remains.ts";
+import { chooseUpper, type Layers, makeLayers, makeUnion, syncLayers } from "./layers.ts";
+import { mountPointOf, sessionDir, sessionsDir } from "./paths.ts";
+import { makePlan, type SessionPlan } from "./plan.ts";
+import { type CommandDefaults, recordKind, type RecordKind, type SessionRecord, writeRecord } from "./record.ts";
+import { type Cleared, clearLeftovers, removeRemains, undo, undoSession } from "./remains.ts";
 import { writeRootFiles } from "./rootfiles.ts";
 import { findSource, type Source } from "./source.ts";
 import { explainFull, isMounted, prepareState } from "./state.ts";
@@ -34,7 +34,9 @@ export interface Begun {
  */
 export function beginSession(sourceName: string, options: SessionOptions = {}): Begun {
   const { hold, begun } = makeSession(sourceName, options, "named");
-  hold.release();
+  // The session is whole: a mark that can't be removed says nothing any more, and goes with the next command.
+  undo(() => hold.release());
+  hold[Symbol.dispose]();
   return begun;
 }
 
@@ -47,24 +49,28 @@ function makeSession(sourceName: string, options: SessionOptions, kind: RecordKi
   if (options.name !== undefined) checkSessionId(options.name);
   const source = findSource(sourceName);
   prepareState();
-  if (heldIds().length > 0) clearLeftovers();
+  const { stuck } = clearLeftovers();
   const upper = chooseUpper(options.upper);
   const id = options.name ?? makeSessionId(source.kind === "host" ? "host" : source.chroot.name);
-  const hold = takeHold(id);
+  const hold = explainFull(sessionsDir, () => takeHold(id));
   try {
     refuseStrayMount(id);
-    makeDirectory(id);
+    makeDirectory(hold);
   } catch (error) {
     hold.release();
     throw error;
   }
   try {
-    return { hold, begun: explainFull(sessionDir(id), () => build(hold, source, upper, options, kind)) };
+    const begun = explainFull(sessionDir(id), () => build(hold, source, upper, options, kind));
+    return { hold, begun: { ...begun, warnings: [...stuck.map(warnOfStuck), ...begun.warnings] } };
   } catch (error) {
-    removeRemains(hold);
-    hold.release();
+    undoSession(hold);
     throw error;
   }
+}
+
+function warnOfStuck({ id, reason }: Cleared["stuck"][number]): string {
+  return `session ${id} was left by a process that was killed, and can't be cleared away: ${reason}`;
 }
 
 /** Something that isn't ours stands where the session's mounts belong: it is none of ours to take away. */
@@ -76,29 +82,32 @@ function refuseStrayMount(id: string): void {
   });
 }
 
-function makeDirectory(id: string): void {
-  try {
-    explainFull(sessionDir(id), () => mkdirSync(sessionDir(id), { mode: 0o700 }));
-  } catch (error) {
-    if (!isErrno(error, "EEXIST")) throw error;
-    throw new UserError("exists", `session ${id} exists already`, {
-      hint: `run in it: fallthru run @${id}; or end it: fallthru end @${id}`,
+function makeDirectory(hold: Hold): void {
+  const { id } = hold;
+  const make = () =>
+    unless(["EEXIST"], () => {
+      explainFull(sessionDir(id), () => mkdirSync(sessionDir(id), { mode: 0o700 }));
+      return "made";
     });
+  if (make() !== undefined) return;
+  if (recordKind(id) !== "named") {
+    // Nobody else holds it, and a power cut took the mark that somebody did.
+    removeRemains(hold);
+    if (make() !== undefined) return;
   }
+  throw new UserError("exists", `session ${id} exists already`, {
+    hint: `run in it: fallthru run @${id}; or end it: fallthru end @${id}`,
+  });
 }
 
 function build(hold: Hold, source: Source, upper: Upper, options: SessionOptions, kind: RecordKind): Begun {
   const { id } = hold;
   using dir = openDirectory(sessionDir(id));
   const layers = makeLayers(id, dir, upper);
-  let count = 0;
-  const isVolatile = kind === "automatic" || upper.kind === "tmpfs";
-  const plan = makePlan(source, options, (lowers) => makeUnion(layers, count++, lowers, isVolatile));
   const limits = options.limits ?? {};
   makeControlGroups(id, limits);
-  const mountPoint = mountPointOf(id);
-  mkdirSync(mountPoint, { recursive: true, mode: 0o700 });
-  const attached = attachPlan(plan.mounts, mountPoint, { prepare: (root) => writeRootFiles(root, plan.files) });
+  const isVolatile = kind === "automatic" || upper.kind === "tmpfs";
+  const { plan, attached } = explainFull(layers.base, () => mountTree(id, source, options, layers, isVolatile));
   const createdMs = Date.now();
   const record: Omit<SessionRecord, "version"> = {
     id,
@@ -114,8 +123,25 @@ function build(hold: Hold, source: Source, upper: Upper, options: SessionOptions
     files: plan.files,
     command: commandDefaults(source),
   };
+  if (kind === "named") syncLayers(layers);
   writeRecord(dir, record, kind);
-  return { record, mountPoint, warnings: attached.warnings };
+  return { record, mountPoint: mountPointOf(id), warnings: attached.warnings };
+}
+
+/** All that is written here goes to the layers. */
+function mountTree(
+  id: string,
+  source: Source,
+  options: SessionOptions,
+  layers: Layers,
+  isVolatile: boolean,
+): { plan: SessionPlan; attached: Attached } {
+  let count = 0;
+  const plan = makePlan(source, options, (lowers) => makeUnion(layers, count++, lowers, isVolatile));
+  const mountPoint = mountPointOf(id);
+  mkdirSync(mountPoint, { recursive: true, mode: 0o700 });
+  const attached = attachPlan(plan.mounts, mountPoint, { prepare: (root) => writeRootFiles(root, plan.files) });
+  return { plan, attached };
 }
 
 function commandDefaults(source: Source): CommandDefaults {

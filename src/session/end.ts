@@ -1,10 +1,10 @@
 import { UserError } from "../error.ts";
 import { unless } from "../kernel/error.ts";
-import { lock, openDirectory } from "../kernel/file.ts";
+import { openDirectory } from "../kernel/file.ts";
 import { type Hold, takeHold } from "./hold.ts";
 import { checkSessionId } from "./id.ts";
 import { sessionDir } from "./paths.ts";
-import { removeRecord } from "./record.ts";
+import { readSummary, removeRecord } from "./record.ts";
 import { removeRemains } from "./remains.ts";
 import { explainFull, prepareState } from "./state.ts";
 
@@ -23,17 +23,26 @@ export function endSession(id: string): EndReport {
   checkSessionId(id);
   prepareState();
   if (!exists(id)) throw gone(id);
-  const hold = takeHold(id);
-  try {
-    const opened = unless(["ENOENT"], () => openDirectory(sessionDir(id)));
-    if (opened === undefined) throw gone(id);
-    using dir = opened;
-    // Whoever is just entering (run) has a shared lock until its command is executed.
-    lock(dir, "exclusive");
-    removeRecord(dir);
-    return { id, killed: endHeld(hold) };
-  } finally {
+  // Released where all went well: after an error what is left is a leftover, for the next command to go on with.
+  using hold = takeHold(id);
+  using dir = unless(["ENOENT"], () => openDirectory(sessionDir(id)));
+  if (dir === undefined) {
     hold.release();
+    throw gone(id);
+  }
+  refuseNewer(id);
+  removeRecord(dir);
+  const killed = endHeld(hold);
+  hold.release();
+  return { id, killed };
+}
+
+/** A newer Fallthru may have put things where this one doesn't look; a damaged record hides no more than it can say. */
+function refuseNewer(id: string): void {
+  try {
+    readSummary(id);
+  } catch (error) {
+    if (!(error instanceof UserError) || error.code !== "data") throw error;
   }
 }
 

@@ -1,4 +1,3 @@
-import { isErrno } from "../kernel/error.ts";
 import { UserError } from "../error.ts";
 import { endSession } from "./end.ts";
 import { listSessions } from "./list.ts";
@@ -10,22 +9,24 @@ export interface GarbageReport {
   readonly ended: string[];
   /** What killed processes had left. */
   readonly removed: string[];
+  /** What should have gone and couldn't be removed. */
+  readonly stuck: { readonly id: string; readonly reason: string }[];
 }
 
 /** Ends the sessions that are older than their --ttl, and clears leftovers away. */
 export function collectGarbage(nowMs: number = Date.now()): GarbageReport {
   prepareState();
-  const removed = clearLeftovers();
-  const ended: string[] = [];
-  for (const session of listSessions()) {
-    if (session.expiresMs === undefined || session.expiresMs > nowMs || session.state === "held") continue;
+  const report: GarbageReport = { ended: [], ...clearLeftovers() };
+  for (const { id, expiresMs, state } of listSessions()) {
+    if (expiresMs === undefined || expiresMs > nowMs || state === "held") continue;
     try {
-      endSession(session.id);
-      ended.push(session.id);
+      endSession(id);
+      report.ended.push(id);
     } catch (error) {
       // Somebody ended it meanwhile.
-      if (!(error instanceof UserError && error.code === "not-found") && !isErrno(error, "ENOENT")) throw error;
+      if (error instanceof UserError && error.code === "not-found") continue;
+      report.stuck.push({ id, reason: error instanceof Error ? error.message : String(error) });
     }
   }
-  return { ended, removed };
+  return report;
 }

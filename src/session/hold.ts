@@ -40,10 +40,18 @@ export function takeHold(id: string): Hold {
   }
 }
 
+/** Takes hold of a session id, or undefined where another process holds it. */
+export function tryHold(id: string): Hold | undefined {
+  return claim(id, openAt(null, heldFileOf(id), O.RDWR | O.CREAT | O.NOFOLLOW, { mode: 0o600 }));
+}
+
 /** Takes hold of what a killed process left, or undefined where its holder lives or it is gone. */
 export function takeLeftover(id: string): Hold | undefined {
   const file = unless(["ENOENT"], () => openAt(null, heldFileOf(id), O.RDWR | O.NOFOLLOW));
-  if (file === undefined) return undefined;
+  return file === undefined ? undefined : claim(id, file);
+}
+
+function claim(id: string, file: Fd): Hold | undefined {
   if (tryLock(file, "exclusive") && isStillThere(id, file)) return new Hold(id, file);
   file.close();
   return undefined;

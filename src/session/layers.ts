@@ -13,6 +13,7 @@ import {
   openDirectory,
   setTimesAt,
   statAt,
+  sync,
 } from "../kernel/file.ts";
 import { attachMount, detachMount, makeMount } from "../kernel/mount.ts";
 import { getXattrAt, listXattrsAt, setXattr } from "../kernel/xattr.ts";
@@ -73,6 +74,8 @@ export function makeLayers(id: string, dir: Fd, upper: Upper): Layers {
     case "directory": {
       const base = `${upper.path}/fallthru-${id}-${randomHex()}`;
       symlinkSync(base, `${dir.procPath}/${elsewhere}`);
+      // On another file system the directory could be on the disk before the link that leads to it.
+      sync(dir);
       mkdirSync(base, { mode: 0o700 });
       return { base, upper };
     }
@@ -100,6 +103,15 @@ export function removeLayers(id: string, dir: Fd): void {
   if (parent === undefined) return;
   using open = parent;
   removeTree(open, basename(base));
+  // What is still on that disk after a power cut must have its link on this one.
+  sync(open);
+}
+
+/** Makes layers durable that are not on the record's file system, where syncing the record takes them along. */
+export function syncLayers({ base, upper }: Layers): void {
+  if (upper.kind !== "directory") return;
+  using directory = openDirectory(base);
+  sync(directory);
 }
 
 function readLink(path: string): string {

@@ -1,7 +1,8 @@
 import { readdirSync } from "node:fs";
 import { UserError } from "../error.ts";
-import { isErrno } from "../kernel/error.ts";
-import { mountPointOf, sessionsDir } from "./paths.ts";
+import { isErrno, unless } from "../kernel/error.ts";
+import { statAt } from "../kernel/file.ts";
+import { heldFileOf, mountPointOf, sessionDir, sessionsDir } from "./paths.ts";
 import { describeProcess, type ProcessInfo, processesInside } from "./processes.ts";
 import { readRecord, readSummary, type RecordKind, type RecordSummary } from "./record.ts";
 import { isSessionMounted } from "./state.ts";
@@ -33,12 +34,24 @@ export function listSessions(): SessionSummary[] {
   const held = new Set(heldIds());
   const found: SessionSummary[] = [];
   for (const id of sessionIds()) {
-    const summary = readSummary(id);
-    if (summary !== undefined) found.push(summarize(summary, held.has(id)));
-    else if (held.has(id))
-      found.push({ id, chroot: "", state: heldState(id), createdMs: 0, mountPoint: mountPointOf(id) });
+    const summary = readSummaryOf(id);
+    if (typeof summary === "object") found.push(summarize(summary, held.has(id)));
+    else {
+      const state = summary ?? halfMadeState(id);
+      if (state !== undefined) found.push({ id, chroot: "", state, createdMs: 0, mountPoint: mountPointOf(id) });
+    }
   }
   return found.toSorted((a, b) => a.createdMs - b.createdMs);
+}
+
+/** One that can't be read must not hide the others. */
+function readSummaryOf(id: string): ReturnType<typeof readSummary> | "unreadable" {
+  try {
+    return readSummary(id);
+  } catch (error) {
+    if (error instanceof UserError) return "unreadable";
+    throw error;
+  }
 }
 
 /** The names of the sessions' directories; half-made ones too. */
@@ -73,15 +86,25 @@ export function sessionInfo(id: string): SessionInfo {
 }
 
 function summarize(summary: RecordSummary & { kind: RecordKind }, isHeld: boolean): SessionSummary {
-  const { id, chroot, createdMs, expiresMs } = summary;
+  const { id, chroot, createdMs, expiresMs, kind } = summary;
   const mountPoint = mountPointOf(id);
-  const state: SessionState = isHeld ? heldState(id) : isSessionMounted(id) ? "open" : "unmounted";
+  const holder = isHeld ? holderOf(id) : undefined;
+  // Whoever was killed beside a record that stands had not begun to end it, or had just finished beginning it.
+  const isLeft = kind === "automatic" && holder !== "alive";
+  const whole = isSessionMounted(id) ? "open" : "unmounted";
+  const state: SessionState = holder === "alive" ? "held" : isLeft ? "leftover" : whole;
   return { id, chroot, state, createdMs, ...(expiresMs === undefined ? {} : { expiresMs }), mountPoint };
 }
 
+/** A session without a record: it is being made or removed, or whoever did so was killed, or the power was cut. */
+function halfMadeState(id: string): SessionState | undefined {
+  if (holderOf(id) === "alive") return "held";
+  return unless(["ENOENT"], () => statAt(null, sessionDir(id))) === undefined ? undefined : "leftover";
+}
+
 /** Whether the holder lives: its lock can't be taken then. */
-function heldState(id: string): SessionState {
-  const leftover = takeLeftover(id);
-  leftover?.[Symbol.dispose]();
-  return leftover === undefined ? "held" : "leftover";
+function holderOf(id: string): "alive" | "dead" | undefined {
+  if (unless(["ENOENT"], () => statAt(null, heldFileOf(id))) === undefined) return undefined;
+  using leftover = takeLeftover(id);
+  return leftover === undefined ? "alive" : "dead";
 }

@@ -2,7 +2,7 @@ import { UserError } from "../error.ts";
 import { O } from "../kernel/abi/file.ts";
 import { unless } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
-import { openAt, readFile, renameAt, sync, unlinkAt, writeAll } from "../kernel/file.ts";
+import { openAt, readFile, renameAt, statAt, sync, unlinkAt, writeAll } from "../kernel/file.ts";
 import type { MountPlan } from "../mount/plan.ts";
 import { sessionDir } from "./paths.ts";
 import type { RootFiles } from "./rootfiles.ts";
@@ -75,6 +75,13 @@ export function writeRecord(dir: Fd, record: Omit<SessionRecord, "version">, kin
 export function removeRecord(dir: Fd): void {
   unless(["ENOENT"], () => unlinkAt(dir, fileNames.named));
   sync(dir);
+}
+
+/** Which record is there, whatever it says; undefined where a session is half made or half gone. */
+export function recordKind(id: string): RecordKind | undefined {
+  const isThere = (kind: RecordKind) =>
+    unless(["ENOENT"], () => statAt(null, `${sessionDir(id)}/${fileNames[kind]}`)) !== undefined;
+  return isThere("named") ? "named" : isThere("automatic") ? "automatic" : undefined;
 }
 
 export function readSummary(id: string): (RecordSummary & { readonly kind: RecordKind }) | undefined {

@@ -1,13 +1,13 @@
 import { mkdirSync } from "node:fs";
 import { unless } from "../kernel/error.ts";
-import { lock, openDirectory } from "../kernel/file.ts";
+import { openDirectory } from "../kernel/file.ts";
 import { attachPlan } from "../mount/attach.ts";
-import { makeControlGroups } from "./cgroup.ts";
-import { takeHold } from "./hold.ts";
+import { makeControlGroups, removeControlGroups } from "./cgroup.ts";
+import { type Hold, takeHold, tryHold } from "./hold.ts";
 import { sessionIds } from "./list.ts";
 import { mountPointOf, sessionDir } from "./paths.ts";
-import { readRecord, removeRecord, type SessionRecord } from "./record.ts";
-import { clearLeftovers, removeRemains } from "./remains.ts";
+import { readRecord, recordKind, removeRecord, type SessionRecord } from "./record.ts";
+import { clearLeftovers, removeMountPoint, removeRemains, undo } from "./remains.ts";
 import { writeRootFiles } from "./rootfiles.ts";
 import { isSessionMounted, prepareState } from "./state.ts";
 
@@ -26,8 +26,10 @@ export interface RecoverReport {
  */
 export function recoverSessions(): RecoverReport {
   prepareState();
-  const report: RecoverReport = { recovered: [], removed: clearLeftovers(), lost: [] };
+  const { removed, stuck } = clearLeftovers();
+  const report: RecoverReport = { recovered: [], removed, lost: stuck };
   for (const id of sessionIds()) {
+    if (report.lost.some((lost) => lost.id === id)) continue;
     try {
       recoverOne(id, report);
     } catch (error) {
@@ -38,38 +40,48 @@ export function recoverSessions(): RecoverReport {
 }
 
 function recoverOne(id: string, report: RecoverReport): void {
-  if (isSessionMounted(id) && readRecord(id) !== undefined) return;
-  const hold = takeHold(id);
-  try {
-    const opened = unless(["ENOENT"], () => openDirectory(sessionDir(id)));
-    if (opened === undefined) return;
-    using dir = opened;
-    lock(dir, "exclusive");
-    const record = readRecord(id);
-    if (record?.kind === "named") {
-      if (isSessionMounted(id)) return;
-      if (record.upper.kind === "tmpfs") {
-        // Its changes were in memory, and went with it.
-        removeRecord(dir);
-        removeRemains(hold);
-        report.lost.push({ id, reason: "its changes were kept in memory (--upper tmpfs), so it is ended" });
-        return;
-      }
-      mountAgain(record);
-      report.recovered.push(id);
-      return;
-    }
-    // A directory without a record: a power cut took the mark that it was held.
+  const isNamed = recordKind(id) === "named";
+  if (isNamed && isSessionMounted(id) && readRecord(id) !== undefined) return;
+  // What has no record yet, or none any more, is its holder's; an automatic one's may hold it for days.
+  using hold = isNamed ? takeHold(id) : tryHold(id);
+  if (hold === undefined) return;
+  restore(hold, report);
+  hold.release();
+}
+
+function restore(hold: Hold, report: RecoverReport): void {
+  const { id } = hold;
+  using dir = unless(["ENOENT"], () => openDirectory(sessionDir(id)));
+  if (dir === undefined) return;
+  if (recordKind(id) !== "named") {
+    // A power cut took the mark that it was held.
     removeRemains(hold);
     report.removed.push(id);
-  } finally {
-    hold.release();
+    return;
   }
+  const record = readRecord(id);
+  if (record === undefined || isSessionMounted(id)) return;
+  if (record.upper.kind === "tmpfs") {
+    removeRecord(dir);
+    removeRemains(hold);
+    report.lost.push({ id, reason: "its changes were kept in memory (--upper tmpfs), so it is ended" });
+    return;
+  }
+  mountAgain(record);
+  report.recovered.push(id);
 }
 
 function mountAgain(record: SessionRecord): void {
   const mountPoint = mountPointOf(record.id);
-  mkdirSync(mountPoint, { recursive: true, mode: 0o700 });
-  makeControlGroups(record.id, record.limits);
-  attachPlan(record.plan, mountPoint, { prepare: (root) => writeRootFiles(root, record.files) });
+  try {
+    mkdirSync(mountPoint, { recursive: true, mode: 0o700 });
+    makeControlGroups(record.id, record.limits);
+    attachPlan(record.plan, mountPoint, { prepare: (root) => writeRootFiles(root, record.files) });
+  } catch (error) {
+    undo(() => {
+      removeMountPoint(mountPoint);
+      removeControlGroups(record.id);
+    });
+    throw error;
+  }
 }

@@ -2,26 +2,31 @@ import { rmdirSync } from "node:fs";
 import { isErrno, unless } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { O } from "../kernel/abi/file.ts";
-import { openAt, openDirectory } from "../kernel/file.ts";
+import { lock, openAt, openDirectory } from "../kernel/file.ts";
 import { detachMount } from "../kernel/mount.ts";
 import { removeTree } from "../layer/remove.ts";
+import { clearBeside } from "../mount/attach.ts";
+import { canBuildDetached } from "../mount/overlay/mount.ts";
 import { killControlGroups, removeControlGroups } from "./cgroup.ts";
 import { heldIds, type Hold, takeLeftover } from "./hold.ts";
 import { removeLayers } from "./layers.ts";
 import { mountPointOf, sessionDir, sessionsDir } from "./paths.ts";
 import { killInside } from "./processes.ts";
-import { readSummary } from "./record.ts";
+import { recordKind } from "./record.ts";
 import { isMounted } from "./state.ts";
 
 /**
  * Removes everything that a session may have: processes, mounts, control groups, layers, directories. Each step
  * passes over what isn't there, so it clears a session that was killed anywhere, and may itself be killed and repeated.
- * The session's record must be gone, and the caller holds it.
+ * The session must have no record any more, or only an automatic one's, and the caller holds it.
  * @returns how many processes were killed
  */
 export function removeRemains(hold: Hold): number {
   const { id } = hold;
   const mountPoint = mountPointOf(id);
+  using dir = unless(["ENOENT"], () => openDirectory(sessionDir(id)));
+  // Whoever is just entering (run) has a shared lock until the command is started, and is killed after that.
+  if (dir !== undefined) lock(dir, "exclusive");
   killControlGroups(id);
   const killed = killInside(mountPoint);
   {
@@ -29,15 +34,21 @@ export function removeRemains(hold: Hold): number {
     // file system (2.9 s after 100 MB), and what is deleted before that needn't be written.
     using mount = isMounted(mountPoint) ? openAt(null, mountPoint, O.PATH | O.DIRECTORY) : undefined;
     while (isMounted(mountPoint)) detachMount(mountPoint);
+    clearHalfMounted(mountPoint);
     removeMountPoint(mountPoint);
-    removeSessionDir(id);
+    if (dir !== undefined) removeSessionDir(id, dir);
     void mount;
   }
   removeControlGroups(id);
   return killed;
 }
 
-function removeMountPoint(path: string): void {
+/** On a kernel where trees aren't built detached. */
+function clearHalfMounted(mountPoint: string): void {
+  if (!canBuildDetached()) clearBeside(mountPoint);
+}
+
+export function removeMountPoint(path: string): void {
   try {
     rmdirSync(path);
   } catch (error) {
@@ -46,47 +57,66 @@ function removeMountPoint(path: string): void {
 }
 
 /** The layers first: until they are gone the directory tells where they are. */
-function removeSessionDir(id: string): void {
-  const opened = unless(["ENOENT"], () => openDirectory(sessionDir(id)));
-  if (opened === undefined) return;
+function removeSessionDir(id: string, dir: Fd): void {
+  removeLayers(id, dir);
   using sessions = openDirectory(sessionsDir);
-  {
-    using dir: Fd = opened;
-    removeLayers(id, dir);
-  }
   removeTree(sessions, id);
 }
 
-/**
- * Clears away what killed processes left. Costs one look at an empty directory where there is nothing.
- * @returns the ids of what was removed
- */
-export function clearLeftovers(): string[] {
-  const removed: string[] = [];
-  for (const id of heldIds()) {
-    const leftover = takeLeftover(id);
-    if (leftover === undefined) continue;
-    using hold = leftover;
-    if (clearOne(hold)) removed.push(id);
-    hold.release();
-  }
-  return removed;
+/** Removes what could be made of a session before an error; see undo(). */
+export function undoSession(hold: Hold): void {
+  using held = hold;
+  undo(() => {
+    removeRemains(held);
+    held.release();
+  });
 }
 
-/** A record that stands means whole: it was killed just after the last step of begin, or just before the first of end. */
+/**
+ * Undoes what came before an error. That error is the one to tell: what can't be undone is a leftover, which the
+ * next command tries to clear away again, and tells of.
+ */
+export function undo(steps: () => void): void {
+  try {
+    steps();
+  } catch {
+    // see above
+  }
+}
+
+/** What became of leftovers. */
+export interface Cleared {
+  readonly removed: string[];
+  /** Those that can't be cleared away, and why: a disk that fails, a process that hangs in the kernel. */
+  readonly stuck: { readonly id: string; readonly reason: string }[];
+}
+
+/** Clears away what killed processes left. Costs one look at an empty directory where there is nothing. */
+export function clearLeftovers(): Cleared {
+  const cleared: Cleared = { removed: [], stuck: [] };
+  for (const id of heldIds()) {
+    try {
+      using hold = takeLeftover(id);
+      if (hold === undefined) continue;
+      if (clearOne(hold)) cleared.removed.push(id);
+      hold.release();
+    } catch (error) {
+      // One that is stuck must keep nobody from beginning another.
+      cleared.stuck.push({ id, reason: error instanceof Error ? error.message : String(error) });
+    }
+  }
+  return cleared;
+}
+
+/**
+ * A named session's record that stands means whole: it was killed just after the last step of begin, or just before the
+ * first of end. Also a damaged one: there may be somebody's changes, and `end` is the way to give them up.
+ */
 function clearOne(hold: Hold): boolean {
-  const summary = unlessUnreadable(() => readSummary(hold.id));
-  if (summary !== undefined && summary !== "unreadable" && summary.kind === "named") return false;
-  if (summary === "unreadable") return false;
+  if (recordKind(hold.id) === "named") {
+    clearHalfMounted(mountPointOf(hold.id));
+    return false;
+  }
   removeRemains(hold);
   return true;
-}
-
-/** What can't be read may hold somebody's changes: it is left for `end`. */
-function unlessUnreadable<T>(read: () => T): T | "unreadable" {
-  try {
-    return read();
-  } catch {
-    return "unreadable";
-  }
 }

@@ -12,7 +12,7 @@ export function prepareState(): void {
   makeDirectories();
   using state = openDirectory(stateDir);
   lock(state, "exclusive");
-  if (hasRunDir()) return;
+  if (isMounted(runDir)) return;
   using tmpfs = makeMount("tmpfs", [
     ["source", "fallthru"],
     ["mode", "0700"],

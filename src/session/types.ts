@@ -54,7 +54,8 @@ export type SessionState =
   | "open" //      mounted, to be run in
   | "unmounted" // its record and changes are there, its mounts aren't: the machine was restarted; `recover`
   | "held" //      a process is beginning or ending it, or it is automatic and its command runs
-  | "leftover"; // its holder was killed; the next command clears it away
+  | "leftover" //  its holder was killed; the next command clears it away
+  | "unreadable"; // its record is damaged or a newer Fallthru's: `info` says which
 
 export interface SessionSummary {
   readonly id: string;

@@ -61,17 +61,19 @@ export interface Injected extends RunResult {
 /**
  * Runs `fallthru args` and does `what` when its main thread comes to `point`: `signal=KILL` before the call is made,
  * other signals right after it, `error=ENOSPC` instead of it.
+ * @param further injections as strace takes them, at whatever points they name
  */
 export async function inject(
   point: Point,
   what: string,
   args: readonly string[],
-  options: RunOptions = {},
+  further: readonly string[] = [],
 ): Promise<Injected> {
   const file = join(temporaryDirectory("trace"), "trace");
   const injection = `inject=${point.syscall}:${what}:when=${point.nth}`;
-  const flags = ["-o", file, "-e", "signal=none", "-e", `trace=${point.syscall}`, "-e", injection];
-  const result = await run(["strace", ...flags, executable, ...args], options);
+  const flags = ["-o", file, "-e", "signal=none", "-e", `trace=${point.syscall}`];
+  const injections = [injection, ...further].flatMap((each) => ["-e", each]);
+  const result = await run(["strace", ...flags, ...injections, executable, ...args]);
   const trace = existsSync(file) ? readFileSync(file, "utf8") : "";
   const isReached = what.startsWith("signal=KILL") ? result.signal === "SIGKILL" : trace.includes("INJECTED");
   return { ...result, isReached };

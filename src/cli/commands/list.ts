@@ -9,7 +9,7 @@ export const list = command({
   name: "list",
   summary: "list the sessions",
   description: [
-    "One line for each session: its id, the chroot that it is a view of, its state, its age, and how long it is until gc may end it. An open session can be run in. One that is unmounted lost its mounts with a restart of the machine; recover brings them back. One that is held is being begun or ended, or belongs to a run that goes on. A leftover is what a killed process left behind; recover clears it away. The chroots are listed by fallthru chroot list.",
+    "One line for each session: its id, the chroot that it is a view of, its state, its age, and how long it is until gc may end it. An open session can be run in. One that is unmounted lost its mounts with a restart of the machine; recover brings them back. One that is held is being begun or ended, or belongs to a run that goes on. A leftover is what a killed process left behind; recover clears it away. The record of one that is unreadable is damaged, or a newer Fallthru's: info says which, and end gives up its changes. The chroots are listed by fallthru chroot list.",
   ],
   operands: {},
   options: {},

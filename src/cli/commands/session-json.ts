@@ -9,7 +9,7 @@ export function sessionJson(prefix: string): JsonField[] {
       type: "string",
       summary: "the chroot that it is a view of; `host` for the machine's own root",
     },
-    { name: `${prefix}state`, type: "string", summary: "`open`, `unmounted`, `held` or `leftover`" },
+    { name: `${prefix}state`, type: "string", summary: "`open`, `unmounted`, `held`, `leftover` or `unreadable`" },
     { name: `${prefix}createdMs`, type: "number", summary: "when it was begun, in milliseconds since 1970" },
     {
       name: `${prefix}expiresMs`,
