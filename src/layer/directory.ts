@@ -65,6 +65,8 @@ export class LayerDirectory {
   epoch = 0;
   /** Empty files in it may be whiteouts by an attribute. */
   hasMarkedWhiteouts = false;
+  /** Empty files in it may stand for devices 0:0. */
+  hasNestedWhiteouts = false;
   #fd = -1;
 
   constructor(layer: Layer, parent: LayerDirectory | undefined, name: Name, fd = -1) {

@@ -2,7 +2,7 @@ import { E } from "../kernel/abi/errno.ts";
 import { S } from "../kernel/abi/file.ts";
 import { fail, must, type Name, stat, statName } from "../kernel/at.ts";
 import type { DirectoryMarks } from "./dialect/dialect.ts";
-import { isMarkedWhiteout, OverlayDialect } from "./dialect/overlay.ts";
+import { isMarkedWhiteout, OverlayDialect, readMark } from "./dialect/overlay.ts";
 import { LayerDirectory, openDirectoryName } from "./directory.ts";
 
 /**
@@ -26,6 +26,13 @@ export function probe(directory: LayerDirectory, name: Name): Presence {
   return "present";
 }
 
+/** Whether what probe() has found, and `stat` describes, stands for a device 0:0 of a union above. */
+export function isNestedWhiteout(directory: LayerDirectory, name: Name): boolean {
+  if (!directory.hasNestedWhiteouts || stat.type !== S.IFREG || stat.size !== 0) return false;
+  const { dialect } = directory.layer;
+  return dialect instanceof OverlayDialect && readMark(directory.fd, name, dialect.marks.nestedWhiteout) !== undefined;
+}
+
 export interface OpenedDirectory {
   readonly directory: LayerDirectory;
   readonly marks: DirectoryMarks;
@@ -37,5 +44,6 @@ export function openMarked(parent: LayerDirectory, name: Name): OpenedDirectory 
   const directory = new LayerDirectory(parent.layer, parent, name, fd);
   const marks = parent.layer.dialect.readMarks(fd);
   directory.hasMarkedWhiteouts = marks.hasMarkedWhiteouts;
+  directory.hasNestedWhiteouts = marks.hasNestedWhiteouts;
   return { directory, marks };
 }

@@ -52,7 +52,7 @@ export function attrOf(core: Core, inode: Inode, serial = -1): UnionAttr {
   }
   return {
     ino: inode.ino,
-    mode: stat.mode,
+    mode: inode.isNestedWhiteout ? S.IFCHR | (stat.mode & 0o7777) : stat.mode,
     nlink: nlinkOf(inode),
     uid: stat.uid,
     gid: stat.gid,

@@ -49,6 +49,14 @@ export function markImpure(upper: Writable, directory: Inode): void {
   directory.isImpure = true;
 }
 
+/** Marks a directory of the upper that is to hold a file that stands for a device 0:0. */
+export function markNested(upper: Writable, directory: Inode): void {
+  const { upperDir } = directory;
+  if (upperDir === undefined || upperDir.hasNestedWhiteouts) return;
+  must("mark", directory.path, setXattrOf(upperDir.fd, "", upper.dialect.marks.nested, yes));
+  upperDir.hasNestedWhiteouts = true;
+}
+
 /** Marks a directory of the upper: nothing below merges into it. */
 export function markOpaque(upper: Writable, dirfd: number, name: Name): void {
   must("mark", name, setXattrOf(dirfd, name, upper.dialect.marks.opaque, yes));
@@ -119,6 +127,7 @@ function copyUpFile(core: Core, upper: Writable, inode: Inode, wish: CopyUpWish)
   if (link !== undefined) {
     copyUpDirectory(upper, link.parent);
     markImpure(upper, link.parent);
+    if (inode.isNestedWhiteout) markNested(upper, link.parent);
   }
   must("stat", inode.path, statLower(core, inode));
   const isLinked = stat.nlink > 1;

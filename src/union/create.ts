@@ -1,13 +1,11 @@
 import { E } from "../kernel/abi/errno.ts";
-import { O, RENAME_EXCHANGE, S } from "../kernel/abi/file.ts";
+import { O, RENAME_EXCHANGE, RENAME_NOREPLACE, S } from "../kernel/abi/file.ts";
 import {
   chmodName,
   chownName,
   closeFd,
   fail,
   KEEP_ID,
-  linkFd,
-  linkName,
   mkdirName,
   mknodName,
   must,
@@ -23,11 +21,10 @@ import { attributeName, setXattrOf } from "../kernel/io.ts";
 import { packDevice } from "../layer/copyup.ts";
 import { readMark } from "../layer/dialect/overlay.ts";
 import { LayerDirectory } from "../layer/directory.ts";
-import { copyUp, markImpure, markOpaque } from "./copyup.ts";
-import { type Core, locate, place, statIno, type Writable, writable } from "./core.ts";
+import { copyUp, markNested, markOpaque } from "./copyup.ts";
+import { type Core, statIno, type Writable, writable } from "./core.ts";
 import type { Inode } from "./inode.ts";
 import { lookUp } from "./lookup.ts";
-import { redirectFile } from "./rename.ts";
 
 /** Who creates, and what their umask is where nobody has applied it yet. */
 export interface Creator {
@@ -57,13 +54,12 @@ export interface Created {
 export function create(core: Core, parent: Inode, name: Name, entry: NewEntry, creator: Creator): Created {
   const upper = writable(core);
   checkNewName(core, upper, parent, name);
-  if ((entry.mode & S.IFMT) === S.IFCHR && (entry.rdevMajor ?? 0) === 0 && (entry.rdevMinor ?? 0) === 0) {
-    return fail("mknod", name, -E.PERM); // it would be a whiteout
-  }
   copyUp(core, parent, { content: "leave" });
   const directory = parent.upperDir;
   if (directory === undefined) return fail("create", name, -E.STALE);
   const mode = parent.hasDefaultAcl || creator.umask === undefined ? entry.mode : entry.mode & ~creator.umask;
+  const isNested = (mode & S.IFMT) === S.IFCHR && (entry.rdevMajor ?? 0) === 0 && (entry.rdevMinor ?? 0) === 0;
+  if (isNested) return createNested(core, upper, parent, name, mode & 0o7777, creator);
   const wanted = { ...entry, mode };
   let fd = makeNode(directory.fd, name, wanted);
   const isOver = fd === -E.EXIST;
@@ -73,6 +69,30 @@ export function create(core: Core, parent: Inode, name: Name, entry: NewEntry, c
   parent.version++;
   must("stat", name, statName(directory.fd, name));
   return { inode: adoptNew(core, upper, parent, directory, name), fd: entry.openFlags === undefined ? -1 : fd };
+}
+
+/**
+ * A device 0:0, which here would be a whiteout, for a union above this one that uses it as one: an empty file with
+ * the mark that overlayfs stores for it.
+ */
+function createNested(core: Core, upper: Writable, parent: Inode, name: Name, mode: number, creator: Creator): Created {
+  const directory = parent.upperDir;
+  if (directory === undefined) return fail("mknod", name, -E.STALE);
+  markNested(upper, parent);
+  const temporary = upper.work.temporaryName();
+  try {
+    must("mknod", name, makeNode(upper.work.fd, temporary, { mode: S.IFREG | mode }));
+    own(core, parent, upper.work.fd, temporary, { mode: S.IFREG | mode }, creator);
+    must("mark", name, setXattrOf(upper.work.fd, temporary, upper.dialect.marks.nestedWhiteout, Buffer.from("y")));
+    const result = renameName(upper.work.fd, temporary, directory.fd, name, RENAME_NOREPLACE);
+    if (result === -E.EXIST) replaceWhiteout(upper.work.fd, temporary, directory.fd, name, false);
+    else must("mknod", name, result);
+  } finally {
+    upper.work.discard(temporary);
+  }
+  parent.version++;
+  must("stat", name, statName(directory.fd, name));
+  return { inode: adoptNew(core, upper, parent, directory, name, true), fd: -1 };
 }
 
 /** Only what is not there can be made. */
@@ -182,11 +202,18 @@ export function replaceWhiteout(fromfd: number, from: Name, tofd: number, to: Na
   must("create", to, renameName(fromfd, from, tofd, to, isDirectory ? RENAME_EXCHANGE : 0));
 }
 
-function adoptNew(core: Core, upper: Writable, parent: Inode, directory: LayerDirectory, name: Name): Inode {
+function adoptNew(
+  core: Core,
+  upper: Writable,
+  parent: Inode,
+  directory: LayerDirectory,
+  name: Name,
+  isNested = false,
+): Inode {
   let ino = statIno(core, upper.layer.fileSystem);
   const upperIno = ino;
   if (core.table.withIno(ino) !== undefined) ino = core.table.temporary();
-  const inode = core.table.make(ino, stat.type);
+  const inode = core.table.make(ino, isNested ? S.IFCHR : stat.type, isNested);
   if (inode.isDirectory) {
     inode.upperDir = new LayerDirectory(upper.layer, directory, name);
     inode.hasDefaultAcl = parent.hasDefaultAcl;
@@ -196,50 +223,6 @@ function adoptNew(core: Core, upper: Writable, parent: Inode, directory: LayerDi
   }
   inode.addLink(parent, name, true);
   return inode;
-}
-
-/** A further name for a file. @throws {KernelError} EPERM for directories, EEXIST, EMLINK */
-export function link(core: Core, inode: Inode, parent: Inode, name: Name): void {
-  const upper = writable(core);
-  if (inode.isDirectory) fail("link", inode.path, -E.PERM);
-  checkNewName(core, upper, parent, name);
-  copyUp(core, inode, { content: "leave" });
-  copyUp(core, parent, { content: "leave" });
-  const known = inode.links.find((link) => link.isUpper);
-  if (inode.isMetacopy && known !== undefined) redirectFile(core, upper, known);
-  if (inode.hasOrigin) markImpure(upper, parent);
-  const directory = parent.upperDir;
-  if (directory === undefined) return fail("link", name, -E.STALE);
-  locate(core, inode);
-  const made = linkPlace(directory.fd, name);
-  if (made === -E.EXIST) {
-    const temporary = upper.work.temporaryName();
-    locate(core, inode);
-    must("link", name, linkPlace(upper.work.fd, temporary));
-    try {
-      replaceWhiteout(upper.work.fd, temporary, directory.fd, name, false);
-    } finally {
-      upper.work.discard(temporary);
-    }
-  } else {
-    must("link", name, made);
-  }
-  parent.version++;
-  inode.addLink(parent, name, true);
-  revive(core, inode);
-}
-
-function linkPlace(dirfd: number, name: Name): number {
-  return place.name === "" ? linkFd(place.fd, dirfd, name) : linkName(place.fd, place.name, dirfd, name);
-}
-
-/** A file that had no name any more, or none yet, has one. */
-function revive(core: Core, inode: Inode): void {
-  if (inode.pin < 0) return;
-  closeFd(inode.pin);
-  inode.pin = -1;
-  inode.isDead = false;
-  core.table.show(inode);
 }
 
 const O_TMPFILE = 0o20000000;

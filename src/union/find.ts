@@ -4,7 +4,7 @@ import { fail, type Name, stat, statSerial } from "../kernel/at.ts";
 import { OverlayDialect, readMark } from "../layer/dialect/overlay.ts";
 import { LayerDirectory } from "../layer/directory.ts";
 import type { Layer } from "../layer/layer.ts";
-import { openMarked, probe } from "../layer/probe.ts";
+import { isNestedWhiteout, openMarked, probe } from "../layer/probe.ts";
 import { bad, type Core, encodeIno, statIno } from "./core.ts";
 import type { Inode } from "./inode.ts";
 import { resolveOrigin } from "./origin.ts";
@@ -38,6 +38,7 @@ export interface Found {
   hasOriginMark: boolean;
   /** Which filling of `stat` has the attributes of the whole. */
   serial: number;
+  isNestedWhiteout: boolean;
 }
 
 function nothing(): Found {
@@ -63,6 +64,7 @@ function nothing(): Found {
     isUpperName: false,
     hasOriginMark: false,
     serial: -1,
+    isNestedWhiteout: false,
   };
 }
 
@@ -96,7 +98,8 @@ function takeUpper(core: Core, parent: Inode, dir: LayerDirectory, name: Name, f
   if (found.type !== S.IFDIR) {
     found.hasUpper = true;
     search.isStopped = true;
-    if (parent.isImpure) takeUpperMarks(core, dir.fd, name, found, search);
+    if (isNestedWhiteout(dir, name)) [found.type, found.isNestedWhiteout] = [S.IFCHR, true];
+    else if (parent.isImpure) takeUpperMarks(core, dir.fd, name, found, search);
     return;
   }
   if (core.traps.has(found.upperIno)) fail("look up", name, -E.LOOP);
@@ -233,6 +236,8 @@ function takeLowerFile(core: Core, dir: LayerDirectory, name: Name, found: Found
     return;
   }
   found.type = stat.type;
+  if (found.lowerDir === undefined && isNestedWhiteout(dir, name))
+    [found.type, found.isNestedWhiteout] = [S.IFCHR, true];
   if (found.lowerDir === undefined) {
     found.lowerDir = dir;
     found.lowerName = name;

@@ -54,8 +54,11 @@ export class Inode {
   /** An O_PATH descriptor of an upper inode that has lost its last name, else −1. */
   pin = -1;
   isDead = false;
+  /** An empty file that stands for a device 0:0. */
+  readonly isNestedWhiteout: boolean;
 
-  constructor(nodeid: number, ino: number, type: number) {
+  constructor(nodeid: number, ino: number, type: number, isNestedWhiteout: boolean) {
+    this.isNestedWhiteout = isNestedWhiteout;
     this.nodeid = nodeid;
     this.ino = ino;
     this.type = type;
@@ -131,8 +134,8 @@ export class InodeTable {
   }
 
   /** A new inode; its nodeid is its st_ino where that is free. */
-  make(ino: number, type: number, nodeid = this.#nodeidFor(ino)): Inode {
-    const inode = new Inode(nodeid, ino, type);
+  make(ino: number, type: number, isNestedWhiteout = false, nodeid = this.#nodeidFor(ino)): Inode {
+    const inode = new Inode(nodeid, ino, type, isNestedWhiteout);
     this.#byNodeid.set(nodeid, inode);
     this.#byIno.set(ino, inode);
     return inode;

@@ -62,7 +62,7 @@ export function adopt(core: Core, parent: Inode, name: Name, found: Found): Link
       inode = undefined;
     }
   }
-  inode ??= fill(core.table.make(ino, found.type), found);
+  inode ??= fill(core.table.make(ino, found.type, found.isNestedWhiteout), found);
   return inode.addLink(parent, name, found.isUpperName);
 }
 

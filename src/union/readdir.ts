@@ -3,7 +3,7 @@ import { S } from "../kernel/abi/file.ts";
 import { fail, type Name, stat, statName } from "../kernel/at.ts";
 import { listDirectory } from "../kernel/io.ts";
 import type { LayerDirectory } from "../layer/directory.ts";
-import { probe } from "../layer/probe.ts";
+import { isNestedWhiteout, probe } from "../layer/probe.ts";
 import { type Core, encodeIno } from "./core.ts";
 import { find } from "./find.ts";
 import type { Inode } from "./inode.ts";
@@ -62,6 +62,14 @@ function readLayer(core: Core, inode: Inode, directory: LayerDirectory, seen: Se
     let shown = type;
     if (type === DT_CHR || type === DT_UNKNOWN || (directory.hasMarkedWhiteouts && type === DT_REG)) {
       shown = probe(directory, name) === "present" ? typeOf(directory, name) : -1;
+    }
+    if (
+      directory.hasNestedWhiteouts &&
+      shown === DT_REG &&
+      statName(directory.fd, name) === 0 &&
+      isNestedWhiteout(directory, name)
+    ) {
+      shown = DT_CHR;
     }
     seen?.add(name);
     if (shown < 0) return;

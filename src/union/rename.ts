@@ -1,12 +1,13 @@
 import { E } from "../kernel/abi/errno.ts";
-import { RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT } from "../kernel/abi/file.ts";
+import { RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT, S } from "../kernel/abi/file.ts";
 import { bytesOf, fail, must, type Name, renameName, stat, statName } from "../kernel/at.ts";
 import { listDirectory, setXattrOf } from "../kernel/io.ts";
 import { copyEntry } from "../layer/copyup.ts";
 import type { LayerDirectory } from "../layer/directory.ts";
-import { copyUp, isPrivateMark, linkUp, markImpure, markOpaque, prepareUnlink } from "./copyup.ts";
+import { copyUp, isPrivateMark, linkUp, markImpure, markNested, markOpaque, prepareUnlink } from "./copyup.ts";
 import { type Core, locate, place, type Writable, writable } from "./core.ts";
 import type { Inode, Link } from "./inode.ts";
+import { create } from "./create.ts";
 import { lookUp, mustLookUp } from "./lookup.ts";
 import { checkEmpty } from "./readdir.ts";
 import { afterUnlink, isBelow, keep } from "./remove.ts";
@@ -22,7 +23,6 @@ export interface RenameEnd {
 /** @throws {KernelError} EEXIST, ENOTEMPTY, EISDIR, ENOTDIR, EINVAL (into itself) */
 export function rename(core: Core, from: RenameEnd, to: RenameEnd, mode: RenameMode): void {
   const upper = writable(core);
-  if (mode === "whiteout") fail("rename", from.name, -E.INVAL);
   if (upper.layer.dialect.isReserved(to.name)) fail("rename", to.name, -E.INVAL);
   if (to.parent.isDead) fail("rename", to.name, -E.NOENT);
   const source = mustLookUp(core, from.parent, from.name);
@@ -38,6 +38,13 @@ export function rename(core: Core, from: RenameEnd, to: RenameEnd, mode: RenameM
   }
   checkReplaced(core, source.inode, target?.inode);
   move(core, upper, source, to, target);
+  if (mode === "whiteout") leaveDevice(core, from);
+}
+
+/** A union above this one leaves its whiteout where something was: as a device 0:0. */
+function leaveDevice(core: Core, from: RenameEnd): void {
+  const { inode } = create(core, from.parent, from.name, { mode: S.IFCHR }, { uid: core.ownUid, gid: core.ownGid });
+  core.table.release(inode);
 }
 
 /** A directory can't be moved into itself. */
@@ -137,6 +144,7 @@ function prepareMove(core: Core, upper: Writable, link: Link, to: Inode): void {
   const { inode, parent } = link;
   if (parent !== to && inode.hasOrigin) markImpure(upper, to);
   if (!inode.isDirectory) {
+    if (inode.isNestedWhiteout) markNested(upper, to);
     if (inode.isMetacopy) redirectFile(core, upper, link);
     return;
   }

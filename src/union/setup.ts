@@ -1,4 +1,5 @@
 import { E } from "../kernel/abi/errno.ts";
+import { S } from "../kernel/abi/file.ts";
 import { fail, mkdirName, must, type Name, stat, statFd } from "../kernel/at.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { attributeName, removeXattr, setXattrOf } from "../kernel/io.ts";
@@ -133,7 +134,7 @@ function makeCore(options: UnionOptions, parts: Parts): Core {
       : makeWritable(options, upperLayer, work, dialect, numbers);
   if (upperLayer !== undefined && work !== undefined) traps.add(inoOf(upperLayer, work.number));
   const top = lowers[0] ?? upperLayer ?? fail("open union", "", -E.INVAL);
-  const rootInode = table.make(inoOf(top), 0o040000, 1);
+  const rootInode = table.make(inoOf(top), S.IFDIR, false, 1);
   rootInode.lookups = 1;
   rootInode.upperDir = upperLayer?.rootDir;
   rootInode.lowerDirs = lowers.map((lower) => lower.rootDir);
@@ -141,6 +142,7 @@ function makeCore(options: UnionOptions, parts: Parts): Core {
     const marks = dialect.readMarks(upperLayer.rootDir.fd);
     rootInode.isImpure = marks.isImpure;
     rootInode.hasDefaultAcl = marks.hasDefaultAcl;
+    upperLayer.rootDir.hasNestedWhiteouts = marks.hasNestedWhiteouts;
   }
   for (const lower of lowers)
     lower.rootDir.hasMarkedWhiteouts = lower.dialect.readMarks(lower.rootDir.fd).hasMarkedWhiteouts;

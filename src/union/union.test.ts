@@ -190,7 +190,7 @@ describe("created entries", () => {
       expect(union.mkdir(dir, name(sub), 0o777, creator).attr).toMatchObject({ uid: 5, gid: 77, mode: 0o042770 });
       expect(union.getxattr(find(union, `dir/${sub}`), name("system.posix_acl_default"), 100)).toEqual(acl);
     }
-    expect(errnoOf(() => union.mknod(1, name("null"), 0o020000, { major: 0, minor: 0 }, superuser))).toBe("EPERM");
+
     expect(union.mknod(1, name("null"), 0o020666, { major: 1, minor: 3 }, creator).attr).toMatchObject({
       rdevMajor: 1,
       rdevMinor: 3,
@@ -259,6 +259,32 @@ describe("marks", () => {
     expect(union.getxattr(made.nodeid, name("trusted.overlay.opaque"), 0)).toBe(1);
     using mount = mountOverlay([at.path("lower")], at.path("upper"), at.path("work"));
     expect(fs.existsSync(`${mount.root}/dir`)).toBe(true);
+  });
+});
+
+describe("devices 0:0", () => {
+  test("which a union above this one makes, are no whiteouts here", () => {
+    using at = space();
+    for (const file of ["a", "below"]) fs.writeFileSync(at.path(`lower/${file}`), "");
+    const zero = { major: 0, minor: 0 };
+    const isThere = (union: Union, path: string): void => {
+      expect(union.getattr(find(union, path))).toMatchObject({ mode: 0o020000, rdevMajor: 0, rdevMinor: 0 });
+    };
+    {
+      using union = at.union();
+      union.mkdir(1, name("dir"), 0o755, superuser);
+      union.unlink(1, name("below"));
+      for (const file of ["device", "below"]) union.mknod(1, name(file), 0o020000, zero, superuser);
+      union.rename(1, name("device"), find(union, "dir"), name("moved"));
+      union.link(find(union, "dir/moved"), 1, name("linked"));
+      union.rename(1, name("a"), 1, name("b"), "whiteout");
+      for (const file of ["dir/moved", "below", "linked", "a"]) isThere(union, file);
+    }
+    using union = at.union();
+    for (const file of ["dir/moved", "below", "linked", "a"]) isThere(union, file);
+    expect(entries(union)).toEqual(["a", "b", "below", "dir", "linked"]);
+    union.unlink(1, name("a"));
+    expect(union.lookup(1, name("a"))).toBeUndefined();
   });
 });
 

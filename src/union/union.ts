@@ -5,8 +5,9 @@ import type { Fd } from "../kernel/fd.ts";
 import { allocate, copyRange, readAt, seek, statFileSystem, syncFd, syncFileSystemOf, writeAt } from "../kernel/io.ts";
 import { type AttrChange, attrOf, setAttr, type UnionAttr } from "./attr.ts";
 import { type Core, locate, place } from "./core.ts";
-import { create, createNameless, type Creator, link, type NewEntry } from "./create.ts";
+import { create, createNameless, type Creator, type NewEntry } from "./create.ts";
 import type { Inode } from "./inode.ts";
+import { link } from "./link.ts";
 import { directoryOf, inodeOf, looked, lookUp } from "./lookup.ts";
 import { currentFd, isForWriting, type OpenDirectory, openFile, type OpenFile } from "./open.ts";
 import { list } from "./readdir.ts";
@@ -19,6 +20,13 @@ import { getAttribute, listAttributes, removeAttribute, setAttribute } from "./x
 export interface UnionEntry {
   readonly nodeid: number;
   readonly attr: UnionAttr;
+}
+
+/** Bytes, or a byte string: each character is one byte. */
+export type NameLike = Uint8Array | Name;
+
+function nameIn(name: NameLike): Name {
+  return typeof name === "string" ? name : nameOf(name);
 }
 
 /** Gets one entry after the other; false: no more fit. `offset` is where the next reading goes on. */
@@ -72,7 +80,7 @@ export class Union implements Disposable {
   /** @returns undefined where there is none: the kernel may remember that */
   lookup(parent: number, name: Name | Uint8Array): UnionEntry | undefined {
     const core = this.#now;
-    const found = lookUp(core, directoryOf(core, parent), nameOf(name));
+    const found = lookUp(core, directoryOf(core, parent), nameIn(name));
     return found === undefined ? undefined : this.#enter(core, found.inode, looked.serial);
   }
 
@@ -115,7 +123,7 @@ export class Union implements Disposable {
     creator: Creator,
   ): { entry: UnionEntry; inode: Inode; fd: number } {
     const core = this.#now;
-    const { inode, fd } = create(core, directoryOf(core, parent), nameOf(name), entry, creator);
+    const { inode, fd } = create(core, directoryOf(core, parent), nameIn(name), entry, creator);
     return { entry: this.#enter(core, inode, statSerial()), inode, fd };
   }
 
@@ -136,7 +144,7 @@ export class Union implements Disposable {
   }
 
   symlink(parent: number, name: Name | Uint8Array, target: Name | Uint8Array, creator: Creator): UnionEntry {
-    return this.#make(parent, name, { mode: S.IFLNK | 0o777, target: nameOf(target) }, creator).entry;
+    return this.#make(parent, name, { mode: S.IFLNK | 0o777, target: nameIn(target) }, creator).entry;
   }
 
   /** Makes a file and opens it. */
@@ -163,24 +171,30 @@ export class Union implements Disposable {
   link(nodeid: number, parent: number, name: Name | Uint8Array): UnionEntry {
     const core = this.#now;
     const inode = this.#inode(core, nodeid);
-    link(core, inode, directoryOf(core, parent), nameOf(name));
+    link(core, inode, directoryOf(core, parent), nameIn(name));
     return this.#enter(core, inode);
   }
 
   unlink(parent: number, name: Name | Uint8Array): void {
     const core = this.#now;
-    unlink(core, directoryOf(core, parent), nameOf(name));
+    unlink(core, directoryOf(core, parent), nameIn(name));
   }
 
   rmdir(parent: number, name: Name | Uint8Array): void {
     const core = this.#now;
-    rmdir(core, directoryOf(core, parent), nameOf(name));
+    rmdir(core, directoryOf(core, parent), nameIn(name));
   }
 
-  rename(from: number, name: Name | Uint8Array, to: number, newName: Name | Uint8Array, mode: RenameMode = "replace"): void {
+  rename(
+    from: number,
+    name: Name | Uint8Array,
+    to: number,
+    newName: Name | Uint8Array,
+    mode: RenameMode = "replace",
+  ): void {
     const core = this.#now;
-    const source = { parent: directoryOf(core, from), name: nameOf(name) };
-    rename(core, source, { parent: directoryOf(core, to), name: nameOf(newName) }, mode);
+    const source = { parent: directoryOf(core, from), name: nameIn(name) };
+    rename(core, source, { parent: directoryOf(core, to), name: nameIn(newName) }, mode);
   }
 
   #keep(file: OpenFile): number {
@@ -287,7 +301,7 @@ export class Union implements Disposable {
   /** @returns the value; its length where `size` is 0; −errno for ENODATA and ERANGE, which are answers */
   getxattr(nodeid: number, name: Name | Uint8Array, size: number): Uint8Array | number {
     const core = this.#now;
-    return getAttribute(core, this.#inode(core, nodeid), nameOf(name), size);
+    return getAttribute(core, this.#inode(core, nodeid), nameIn(name), size);
   }
 
   listxattr(nodeid: number, size: number): Uint8Array | number {
@@ -297,12 +311,12 @@ export class Union implements Disposable {
 
   setxattr(nodeid: number, name: Name | Uint8Array, value: Uint8Array, flags: number): void {
     const core = this.#now;
-    setAttribute(core, this.#inode(core, nodeid), nameOf(name), value, flags);
+    setAttribute(core, this.#inode(core, nodeid), nameIn(name), value, flags);
   }
 
   removexattr(nodeid: number, name: Name | Uint8Array): void {
     const core = this.#now;
-    removeAttribute(core, this.#inode(core, nodeid), nameOf(name));
+    removeAttribute(core, this.#inode(core, nodeid), nameIn(name));
   }
 
   /** struct statfs, as bytes: of the upper, or the topmost lower. */

@@ -23,6 +23,7 @@ export class AufsDialect implements Dialect {
       redirect: undefined,
       isImpure: false,
       hasDefaultAcl: false,
+      hasNestedWhiteouts: false,
     };
   }
 

@@ -11,6 +11,8 @@ export interface DirectoryMarks {
   /** Some of its entries have come from below: they may have marks of their own. */
   readonly isImpure: boolean;
   readonly hasDefaultAcl: boolean;
+  /** Empty files in it may stand for devices 0:0, which a union above this one uses for its whiteouts. */
+  readonly hasNestedWhiteouts: boolean;
 }
 
 /** How a layer spells what isn't content: whiteouts, opaque directories, and the names that it keeps to itself. */

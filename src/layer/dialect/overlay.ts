@@ -14,6 +14,10 @@ export interface OverlayMarks {
   readonly metacopy: Uint8Array;
   readonly whiteout: Uint8Array;
   readonly upper: Uint8Array;
+  /** On an empty file: it stands for a device 0:0. This is how overlayfs stores a whiteout mark of an overlay above. */
+  readonly nestedWhiteout: Uint8Array;
+  /** On a directory: it has such files. Ours alone. */
+  readonly nested: Uint8Array;
 }
 
 export function overlayMarks(prefix: Name): OverlayMarks {
@@ -27,6 +31,8 @@ export function overlayMarks(prefix: Name): OverlayMarks {
     metacopy: mark("metacopy"),
     whiteout: mark("whiteout"),
     upper: mark("upper"),
+    nestedWhiteout: mark("overlay.whiteout"),
+    nested: mark("nested"),
   };
 }
 
@@ -51,6 +57,7 @@ const none: DirectoryMarks = {
   redirect: undefined,
   isImpure: false,
   hasDefaultAcl: false,
+  hasNestedWhiteouts: false,
 };
 
 /** overlayfs's own format: a character device 0:0 deletes; directories say the rest in attributes. */
@@ -81,6 +88,7 @@ export class OverlayDialect implements Dialect {
         : undefined,
       isImpure: has(`${this.prefix}impure`),
       hasDefaultAcl: has("system.posix_acl_default"),
+      hasNestedWhiteouts: has(`${this.prefix}nested`),
     };
   }
 

@@ -1,0 +1,52 @@
+import { E } from "../kernel/abi/errno.ts";
+import { closeFd, fail, linkFd, linkName, must, type Name } from "../kernel/at.ts";
+import { copyUp, markImpure, markNested } from "./copyup.ts";
+import { type Core, locate, place, writable } from "./core.ts";
+import { checkNewName, replaceWhiteout } from "./create.ts";
+import type { Inode } from "./inode.ts";
+import { redirectFile } from "./rename.ts";
+
+/** A further name for a file. @throws {KernelError} EPERM for directories, EEXIST, EMLINK */
+export function link(core: Core, inode: Inode, parent: Inode, name: Name): void {
+  const upper = writable(core);
+  if (inode.isDirectory) fail("link", inode.path, -E.PERM);
+  checkNewName(core, upper, parent, name);
+  copyUp(core, inode, { content: "leave" });
+  copyUp(core, parent, { content: "leave" });
+  const known = inode.links.find((link) => link.isUpper);
+  if (inode.isMetacopy && known !== undefined) redirectFile(core, upper, known);
+  if (inode.hasOrigin) markImpure(upper, parent);
+  if (inode.isNestedWhiteout) markNested(upper, parent);
+  const directory = parent.upperDir;
+  if (directory === undefined) return fail("link", name, -E.STALE);
+  locate(core, inode);
+  const made = linkPlace(directory.fd, name);
+  if (made === -E.EXIST) {
+    const temporary = upper.work.temporaryName();
+    locate(core, inode);
+    must("link", name, linkPlace(upper.work.fd, temporary));
+    try {
+      replaceWhiteout(upper.work.fd, temporary, directory.fd, name, false);
+    } finally {
+      upper.work.discard(temporary);
+    }
+  } else {
+    must("link", name, made);
+  }
+  parent.version++;
+  inode.addLink(parent, name, true);
+  revive(core, inode);
+}
+
+function linkPlace(dirfd: number, name: Name): number {
+  return place.name === "" ? linkFd(place.fd, dirfd, name) : linkName(place.fd, place.name, dirfd, name);
+}
+
+/** A file that had no name any more, or none yet, has one. */
+function revive(core: Core, inode: Inode): void {
+  if (inode.pin < 0) return;
+  closeFd(inode.pin);
+  inode.pin = -1;
+  inode.isDead = false;
+  core.table.show(inode);
+}
