@@ -1,5 +1,5 @@
 import { O } from "./abi/file.ts";
-import { PR_SET_PDEATHSIG, SIG_IGN, SIGKILL, TIOCGPGRP } from "./abi/process.ts";
+import { PR_SET_PDEATHSIG, SIG_IGN, SIGKILL, TIOCGPGRP, TIOCSPGRP } from "./abi/process.ts";
 import { check, unless } from "./error.ts";
 import { Fd } from "./fd.ts";
 import { ioctl, openAt } from "./file.ts";
@@ -13,7 +13,7 @@ const sigaction_ = native("sigaction", "int", ["int", "void *", "void *"]);
 const fchdir_ = native("fchdir", "int", ["int"]);
 const chroot_ = native("chroot", "int", ["void *"]);
 const pause_ = native("pause", "int", []);
-const getpgrp_ = native("getpgrp", "int", []);
+const getpgid_ = native("getpgid", "int", ["int"]);
 const pipe2_ = native("pipe2", "int", ["void *", "int"]);
 
 /**
@@ -50,13 +50,35 @@ export function changeRoot(root: Fd): void {
 
 /** Whether a terminal's keys (Ctrl-C and the like) are sent to this process, and so to all of its process group. */
 export function isForeground(): boolean {
-  const terminal = unless(["ENXIO", "ENOENT", "EIO"], () => openAt(null, "/dev/tty", O.RDONLY | O.NONBLOCK));
-  if (terminal === undefined) return false;
-  using open = terminal;
+  return foregroundGroup() === groupOf(0);
+}
+
+/** A process's group; 0 means this process. @see getpgid(2) */
+export function groupOf(pid: number): number {
+  return check("getpgid", String(pid), getpgid_(pid));
+}
+
+/** The process group that has our terminal; undefined where we have none, or it was hung up. @see tcgetpgrp(3) */
+export function foregroundGroup(): number | undefined {
+  using terminal = openTerminal();
+  if (terminal === undefined) return undefined;
   const group = new Int32Array(1);
-  // EIO, ENOTTY: it was hung up.
-  const asked = unless(["EIO", "ENOTTY"], () => ioctl(open, TIOCGPGRP, new Uint8Array(group.buffer)));
-  return asked !== undefined && group[0] === getpgrp_();
+  const asked = unless(["EIO", "ENOTTY"], () => ioctl(terminal, TIOCGPGRP, new Uint8Array(group.buffer)));
+  return asked === undefined ? undefined : group[0];
+}
+
+/** Gives our terminal to another process group; whoever has it must be ours. @see tcsetpgrp(3) */
+export function setForegroundGroup(group: number): void {
+  using terminal = openTerminal();
+  if (terminal === undefined) return;
+  // EPERM, ESRCH: that group is gone meanwhile.
+  unless(["EIO", "ENOTTY", "EPERM", "ESRCH"], () =>
+    ioctl(terminal, TIOCSPGRP, new Uint8Array(Int32Array.of(group).buffer)),
+  );
+}
+
+function openTerminal(): Fd | undefined {
+  return unless(["ENXIO", "ENOENT", "EIO"], () => openAt(null, "/dev/tty", O.RDONLY | O.NONBLOCK));
 }
 
 /** @returns the ends to read from and to write to; @see pipe2(2) */

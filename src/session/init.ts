@@ -6,7 +6,7 @@ import { Fd } from "../kernel/fd.ts";
 import { openAt, openDirectory, readAvailable, writeAll } from "../kernel/file.ts";
 import { isCompiled } from "../kernel/libc.ts";
 import { attachMount, makeMount, makePrivate } from "../kernel/mount.ts";
-import { type NameSpace, type Program, spawn, unshareThread } from "../kernel/process.ts";
+import { type Program, spawn, unshareThread } from "../kernel/process.ts";
 import { changeRoot, dieWithParent, ignoreSignals, makePipe, pauseForever } from "../kernel/self.ts";
 import { waitForChild } from "../kernel/wait.ts";
 
@@ -18,7 +18,8 @@ import { waitForChild } from "../kernel/wait.ts";
 export interface PidSpace {
   /** The session's root, with the /proc of this name space. */
   readonly root: Fd;
-  readonly spaces: readonly NameSpace[];
+  readonly mounts: Fd;
+  readonly processes: Fd;
   /** Kills all that is left inside, and waits until it is dead. */
   end(): Promise<void>;
 }
@@ -38,7 +39,7 @@ export function startPidSpace(mountPoint: string): PidSpace {
   const [reading, writing] = makePipe();
   using ready = reading;
   const credentials = { uid: 0, gid: 0, groups: [] };
-  const where = { root: hostRoot, credentials, directories: ["/"], network: "host", newSpaces: CLONE.NEWPID } as const;
+  const where = { root: hostRoot, credentials, directories: ["/"], network: "host", pidSpace: "new" } as const;
   let pid: number;
   {
     using inherits = writing;
@@ -53,11 +54,7 @@ export function startPidSpace(mountPoint: string): PidSpace {
     process.kill(pid, "SIGKILL");
     await waitForChild(pid);
   };
-  const spaces: NameSpace[] = [
-    [mounts, CLONE.NEWNS],
-    [processes, CLONE.NEWPID],
-  ];
-  return { root, spaces, end };
+  return { root, mounts, processes, end };
 }
 
 function initProgram(order: InitOrder, inherits: Fd): Program {

@@ -1,5 +1,6 @@
 import { beginAutomatic, type Begun } from "./begin.ts";
 import { endHeld } from "./end.ts";
+import { undoSession } from "./remains.ts";
 import { startChild, waitForCommand } from "./run.ts";
 import type { CommandOptions, SessionOptions } from "./types.ts";
 import { SignalRelay } from "./waiting.ts";
@@ -17,13 +18,15 @@ export async function runOnce(
 ): Promise<number> {
   using signals = new SignalRelay();
   const { hold, begun } = beginAutomatic(source, session);
+  let status: number;
   try {
     onBegun?.(begun);
-    const early = await signals.early();
-    if (early !== undefined) return early;
-    return await waitForCommand(await startChild(begun.record, options), signals);
-  } finally {
-    endHeld(hold);
-    hold.release();
+    status = (await signals.early()) ?? (await waitForCommand(await startChild(begun.record, options), signals));
+  } catch (error) {
+    undoSession(hold);
+    throw error;
   }
+  endHeld(hold);
+  hold.release();
+  return status;
 }

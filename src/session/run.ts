@@ -28,7 +28,7 @@ export { exitNow } from "../kernel/self.ts";
 export async function runInSession(id: string, options: CommandOptions): Promise<number> {
   checkSessionId(id);
   prepareState();
-  if (options.pidNamespace !== true) return await enterSession(id, (record) => becomeCommand(record, options));
+  if (options.pidNamespace !== true) return enterSession(id, (record) => becomeCommand(record, options));
   const { SignalRelay } = await import("./waiting.ts");
   using signals = new SignalRelay();
   const child = await enterSession(id, (record) => startChild(record, options));
@@ -126,7 +126,7 @@ function runHere<T>(
     network: record.network,
     hostname: record.hostname,
     personality: personalityNumber(record.command.personality),
-    ...(space === undefined ? {} : { joinSpaces: space.spaces }),
+    ...(space === undefined ? {} : { pidSpace: space.processes, mountSpace: space.mounts }),
   };
   return explainNotRun(() => start(where, program));
 }

@@ -1,6 +1,7 @@
 import { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2 } from "../kernel/abi/process.ts";
-import { isErrno } from "../kernel/error.ts";
-import { isForeground } from "../kernel/self.ts";
+import { isErrno, unless } from "../kernel/error.ts";
+import { readFile } from "../kernel/file.ts";
+import { foregroundGroup, groupOf, isForeground, setForegroundGroup } from "../kernel/self.ts";
 import { waitForChild } from "../kernel/wait.ts";
 
 /** Signals that mean the command where they reach only us. */
@@ -79,9 +80,29 @@ export async function waitAsShell(pid: number): Promise<number> {
       case "killed":
         return 128 + outcome.signal;
       case "stopped":
-        // As su(1) does: the shell that started us sees us stopped, and `fg` wakes both.
-        process.kill(process.pid, "SIGSTOP");
-        send(pid, "SIGCONT");
+        if (await staysStopped(pid)) stopWith(pid);
     }
   }
+}
+
+/**
+ * As sudo(8) does: the shell that started us sees us stopped, and `fg` wakes both. A shell inside that had the terminal
+ * as a group of its own gets it back then.
+ */
+function stopWith(pid: number): void {
+  const group = groupOf(pid);
+  const hadTerminal = foregroundGroup() === group;
+  process.kill(process.pid, "SIGSTOP");
+  if (hadTerminal && isForeground()) setForegroundGroup(group);
+  send(pid, "SIGCONT");
+}
+
+/**
+ * Whether a stopped child is that still, after a moment. Where its whole group was stopped, we were too, and hear of
+ * it only when somebody woke us all.
+ */
+async function staysStopped(pid: number): Promise<boolean> {
+  await new Promise((done) => setTimeout(done, 2));
+  const stat = unless(["ENOENT"], () => readFile(`/proc/${pid}/stat`));
+  return stat !== undefined && stat.toString("latin1", stat.lastIndexOf(")") + 2).startsWith("T");
 }

@@ -18,7 +18,7 @@ afterAll(async () => fallthru(["end", "named", "hosted"]));
 
 /** Everything that /proc says of a process and that doesn't change by itself. */
 const probe = [
-  "grep -vE '^(Name|Tgid|Ngid|Pid|PPid|NStgid|NSpid|NSpgid|NSsid|Groups|Vm|Rss|.*ctxt_sw)' /proc/self/status",
+  "grep -vE '^(Name|Tgid|Ngid|Pid|PPid|NStgid|NSpid|NSpgid|NSsid|Groups|SigQ|Vm|Rss|.*ctxt_sw)' /proc/self/status",
   "grep -v '^ *$' /proc/self/limits",
   // Process group, session, terminal and its foreground group, scheduling.
   "cut -d' ' -f5-8,18-20,40-41 /proc/self/stat",

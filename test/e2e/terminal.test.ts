@@ -57,7 +57,7 @@ for (const way of ways) {
       ] as const) {
         await enter(terminal, `$F ${way} -- /bin/busybox sh -c 'echo up; exec sleep 1000'`);
         await terminal.until("up\r\n");
-        await pause(50); // busybox's shell loses a key at the moment of exec(2)
+        await pause(150); // busybox's shell loses a key at the moment of exec(2)
         terminal.type(key);
         await terminal.until(prompt);
         await enter(terminal, "echo status $?");
@@ -141,18 +141,18 @@ for (const way of ways) {
     test("a shell inside has job control", async () => {
       const terminal = await openShell();
       await enter(terminal, `$F ${way} -- /bin/busybox sh -i`);
-      await terminal.until(/[#>] \x1b\[6n$/);
+      await terminal.until("\x1b[6n");
       terminal.type("sleep 1000\r");
       await terminal.until("sleep 1000\r\n");
-      await pause(100);
+      await pause(300);
       terminal.type("\x1a");
       await terminal.until("Stopped");
-      await terminal.until(/[#>] \x1b\[6n$/);
+      await terminal.until("\x1b[6n");
       terminal.type("jobs; fg\r");
       await terminal.until("fg\r\n");
       await terminal.until(/Stopped[^]*sleep 1000[^]*sleep 1000\r\n/);
       terminal.type("\x03");
-      await terminal.until(/[#>] \x1b\[6n$/);
+      await terminal.until("\x1b[6n");
       terminal.type("exit 3\r");
       await terminal.until(prompt);
       await enter(terminal, "echo status $?");
@@ -176,5 +176,28 @@ for (const way of ways) {
       // Whoever became the command is ended by the signal itself.
       expect([status, signal]).toEqual(way.includes("@") && !way.includes("pid") ? [null, "SIGHUP"] : [129, null]);
     });
+  });
+}
+
+for (const way of ["run", "run @hosted", "run --pid-namespace"]) {
+  test(`fallthru ${way}: suspend in a shell inside stops it, and fg brings it back`, async () => {
+    const terminal = await openShell();
+    await enter(terminal, `$F ${way} --env PS1='in: ' -- bash --norc --noediting`);
+    await terminal.until("in: ");
+    for (let round = 0; round < 3; round++) {
+      await enter(terminal, "suspend -f");
+      await terminal.until("Stopped");
+      await terminal.until(prompt);
+      await enter(terminal, "fg");
+      await terminal.until("\r\n");
+      await pause(50);
+      await enter(terminal, "echo here $((6 * 7))");
+      await terminal.until("here 42\r\nin: ");
+    }
+    await enter(terminal, "exit 6");
+    await terminal.until(prompt);
+    await enter(terminal, "echo status $?");
+    await terminal.until("status 6\r\n");
+    await close(terminal);
   });
 }
