@@ -22,6 +22,8 @@ interface Case {
   /** What has made each lower: the lowest plainly, the others through overlayfs. */
   readonly lowers: readonly (readonly Change[])[];
   readonly changes: readonly Change[];
+  /** The upper lies where the lowers do. */
+  readonly isSameFileSystem: boolean;
 }
 
 function makeCase(seed: number): Case {
@@ -29,14 +31,16 @@ function makeCase(seed: number): Case {
   return {
     lowers: Array.from({ length: 1 + next(3) }, () => randomChanges(next, 20)),
     changes: randomChanges(next, 1 + next(30)),
+    isSameFileSystem: next(3) > 0,
   };
 }
 
 /** @returns what is wrong, or undefined */
-function check({ lowers, changes }: Case): string | undefined {
+function check({ lowers, changes, isSameFileSystem }: Case): string | undefined {
   using space = mountTmpfs();
-  const directory = (name: string): string => {
-    const path = `${space.root}/${name}`;
+  using other = mountTmpfs();
+  const directory = (name: string, on = space): string => {
+    const path = `${on.root}/${name}`;
     mkdirSync(path);
     return path;
   };
@@ -51,8 +55,9 @@ function check({ lowers, changes }: Case): string | undefined {
     }
     paths.unshift(path);
   }
-  const ours = { lowers: paths, upper: directory("upper-ours"), work: directory("work-ours") };
-  const theirs = { lowers: paths, upper: directory("upper-theirs"), work: directory("work-theirs") };
+  const on = isSameFileSystem ? space : other;
+  const ours = { lowers: paths, upper: directory("upper-ours", on), work: directory("work-ours", on) };
+  const theirs = { lowers: paths, upper: directory("upper-theirs", on), work: directory("work-theirs", on) };
   return compareChanges(changes, ours, theirs);
 }
 

@@ -270,7 +270,7 @@ export class UnionTree {
   /** One line for each entry, and what st_ino each has. */
   dump(inos = new Map<string, number>()): string[] {
     const lines: string[] = [];
-    const groups = new Map<number, string>();
+    const groups = new Map<number | bigint, string>();
     const walk = (nodeid: number, path: string): void => {
       const handle = this.union.opendir(nodeid);
       const entries: { name: string; ino: number; type: number }[] = [];
@@ -304,7 +304,7 @@ export class UnionTree {
     nodeid: number,
     path: string,
     attr: { mode: number; uid: number; gid: number; size: number; mtime: number; ino: number; nlink: number },
-    groups: Map<number, string>,
+    groups: Map<number | bigint, string>,
   ): string {
     const kind = attr.mode >> 12;
     let content = "";
@@ -327,13 +327,13 @@ interface Described {
   readonly uid: number;
   readonly gid: number;
   readonly size: number;
-  readonly ino: number;
+  readonly ino: number | bigint;
   readonly nlink: number;
   readonly content: string;
   readonly attributes: string;
 }
 
-function describe(path: string, entry: Described, groups: Map<number, string>): string {
+function describe(path: string, entry: Described, groups: Map<number | bigint, string>): string {
   const kind = entry.mode >> 12;
   const first = kind === 4 ? path : (groups.get(entry.ino) ?? path);
   if (kind !== 4) groups.set(entry.ino, first);
@@ -351,7 +351,7 @@ function describe(path: string, entry: Described, groups: Map<number, string>): 
 /** The same of a tree that the kernel shows. */
 export function dumpPath(root: string): string[] {
   const lines: string[] = [];
-  const groups = new Map<number, string>();
+  const groups = new Map<number | bigint, string>();
   const list = Buffer.alloc(65536);
   const walk = (path: string): void => {
     for (const name of fs.readdirSync(path === "" ? root : `${root}/${path}`).toSorted((a, b) => (a < b ? -1 : 1))) {
@@ -365,7 +365,13 @@ export function dumpPath(root: string): string[] {
           : "";
       const length = listXattrs(...place(full), list);
       const attributes = length > 0 ? list.toString("latin1", 0, length) : "";
-      lines.push(describe(below, Object.assign(attr, { content, attributes }), groups));
+      lines.push(
+        describe(
+          below,
+          Object.assign(attr, { content, attributes, ino: fs.lstatSync(full, { bigint: true }).ino }),
+          groups,
+        ),
+      );
       if (attr.isDirectory()) walk(below);
     }
   };
