@@ -12,14 +12,19 @@ export interface User extends Credentials {
 
 type PasswdEntry = Omit<User, "groups">;
 
-const idPattern = /^\d{1,10}$/;
+/** The greatest 32-bit number isn't an id: to the kernel it means to change nothing. */
+function isId(text: string): boolean {
+  return /^\d{1,10}$/.test(text) && Number(text) < 0xffffffff;
+}
 
 /**
  * Finds `wanted` (NAME or UID, with :GROUP or :GID behind it) in the root's own databases. A number needs no entry
  * there: it then has no supplementary groups and lives in `/`.
  */
 export function findUser(root: Fd, wanted: string): User {
-  const [userPart = "", groupPart = ""] = wanted.split(":", 2);
+  const [userPart = "", groupPart = "", ...more] = wanted.split(":");
+  if (more.length > 0)
+    throw new UserError("usage", `${JSON.stringify(wanted)} names no user`, { hint: "--user USER[:GROUP]" });
   const entry = findEntry(readInside(root, "/etc/passwd")?.toString("utf8") ?? "", userPart);
   const groups = readInside(root, "/etc/group")?.toString("utf8") ?? "";
   if (groupPart !== "") {
@@ -30,7 +35,7 @@ export function findUser(root: Fd, wanted: string): User {
 }
 
 function findEntry(passwd: string, wanted: string): PasswdEntry {
-  const id = idPattern.test(wanted) ? wanted : undefined;
+  const id = isId(wanted) ? wanted : undefined;
   const found =
     findLine(passwd, 7, (fields) => fields[0] === wanted) ??
     findLine(passwd, 7, (fields) => id !== undefined && Number(fields[2]) === Number(id));
@@ -39,8 +44,7 @@ function findEntry(passwd: string, wanted: string): PasswdEntry {
     return { name, uid: Number(uid), gid: Number(gid), home: home === "" ? "/" : home, shell };
   }
   if (wanted === "root") return { name: "root", uid: 0, gid: 0, home: "/root", shell: "" };
-  if (id !== undefined && Number(id) < 0xffffffff)
-    return { name: id, uid: Number(id), gid: Number(id), home: "/", shell: "" };
+  if (id !== undefined) return { name: id, uid: Number(id), gid: Number(id), home: "/", shell: "" };
   throw new UserError("not-found", `no user ${JSON.stringify(wanted)} in the session's /etc/passwd`, {
     hint: "give a number, or a user of that root: --user UID[:GID]",
   });
@@ -49,7 +53,7 @@ function findEntry(passwd: string, wanted: string): PasswdEntry {
 function findGroup(groups: string, wanted: string): number {
   const found = findLine(groups, 4, (fields) => fields[0] === wanted);
   if (found !== undefined) return Number(found[2]);
-  if (idPattern.test(wanted) && Number(wanted) < 0xffffffff) return Number(wanted);
+  if (isId(wanted)) return Number(wanted);
   throw new UserError("not-found", `no group ${JSON.stringify(wanted)} in the session's /etc/group`, {
     hint: "give a number, or a group of that root: --user USER:GID",
   });
@@ -63,7 +67,7 @@ function groupsOf(groups: string, user: string): number[] {
 }
 
 /** The first well-formed line that fits. */
-function findLine(text: string, count: number, fits: (fields: readonly string[]) => boolean): string[] | undefined {
+function findLine(text: string, count: 4 | 7, fits: (fields: readonly string[]) => boolean): string[] | undefined {
   for (const line of text.split("\n")) {
     const fields = line.split(":");
     if (isEntry(fields, count) && fits(fields)) return fields;
@@ -71,7 +75,8 @@ function findLine(text: string, count: number, fits: (fields: readonly string[])
   return undefined;
 }
 
-/** The third field is the id in passwd(5) and in group(5). */
-function isEntry(fields: readonly string[], count: number): boolean {
-  return fields.length === count && fields[0] !== "" && idPattern.test(fields[2] ?? "");
+/** The third field is the id in passwd(5) and in group(5), and the fourth that of the group in passwd(5). */
+function isEntry(fields: readonly string[], count: 4 | 7): boolean {
+  const ids = count === 7 ? fields.slice(2, 4) : fields.slice(2, 3);
+  return fields.length === count && fields[0] !== "" && ids.every(isId);
 }
