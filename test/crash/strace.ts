@@ -71,7 +71,9 @@ export async function inject(
 ): Promise<Injected> {
   const file = join(temporaryDirectory("trace"), "trace");
   const injection = `inject=${point.syscall}:${what}:when=${point.nth}`;
-  const flags = ["-o", file, "-e", "signal=none", "-e", `trace=${point.syscall}`];
+  // Only what is traced is injected into.
+  const traced = [point.syscall, ...further.map((each) => each.slice("inject=".length, each.indexOf(":")))];
+  const flags = ["-o", file, "-e", "signal=none", "-e", `trace=${traced.join(",")}`];
   const injections = [injection, ...further].flatMap((each) => ["-e", each]);
   const result = await run(["strace", ...flags, ...injections, executable, ...args]);
   const trace = existsSync(file) ? readFileSync(file, "utf8") : "";
