@@ -7,6 +7,7 @@ import type { Layer } from "../layer/layer.ts";
 import { isNestedWhiteout, openMarked, probe } from "../layer/probe.ts";
 import { bad, type Core, encodeIno, statIno } from "./core.ts";
 import type { Inode } from "./inode.ts";
+import { lowersWith } from "./names.ts";
 import { resolveOrigin } from "./origin.ts";
 import { follow, type Search, walkToParent } from "./redirect.ts";
 
@@ -77,7 +78,7 @@ export function find(core: Core, parent: Inode, name: Name): Found | undefined {
     if (presence === "whiteout") return undefined;
     if (presence === "present") takeUpper(core, parent, parent.upperDir, name, found, search);
   }
-  findLowers(core, parent.lowerDirs, found, search);
+  findLowers(core, parent, found, search);
   if (found.type === 0) return undefined;
   if (found.isMetacopy && found.dataDir === undefined)
     bad(core, "attributes of a file whose content is nowhere", `${parent.path}/${name}`);
@@ -177,21 +178,28 @@ function takeFromIndex(core: Core, found: Found): void {
   }
 }
 
-function findLowers(core: Core, parentDirs: readonly LayerDirectory[], found: Found, search: Search): void {
+function findLowers(core: Core, parent: Inode, found: Found, search: Search): void {
+  let from: readonly LayerDirectory[] | undefined;
+  let target = "";
   let at = 0;
   let layerIndex = 0;
   while (!search.isStopped) {
     if (search.target.startsWith("/")) {
       const layer: Layer | undefined = core.lowers[layerIndex++];
       if (layer === undefined) return;
-      const parent = walkToParent(core, layer, search);
-      if (parent !== undefined) takeLower(core, parent.directory, parent.name, found, search);
-    } else {
-      const directory = parentDirs[at++];
-      if (directory === undefined) return;
-      layerIndex = directory.layer.index;
-      takeLower(core, directory, search.target, found, search);
+      const end = walkToParent(core, layer, search);
+      if (end !== undefined) takeLower(core, end.directory, end.name, found, search);
+      continue;
     }
+    if (from === undefined || target !== search.target) {
+      target = search.target;
+      from = lowersWith(parent, target);
+      at = from.findIndex((directory) => directory.layer.index > layerIndex);
+    }
+    const directory = at < 0 ? undefined : from[at++];
+    if (directory === undefined) return;
+    layerIndex = directory.layer.index;
+    takeLower(core, directory, target, found, search);
   }
 }
 

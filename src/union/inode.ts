@@ -27,6 +27,9 @@ export class Inode {
   upperDir: LayerDirectory | undefined = undefined;
   lowerDirs: readonly LayerDirectory[] = [];
   children: Map<Name, Link> | undefined = undefined;
+  /** Which of many lowers have which names, once that was read. */
+  lowerNames: ReadonlyMap<Name, readonly LayerDirectory[]> | undefined = undefined;
+  lowerLookups = 0;
   isImpure = false;
   hasDefaultAcl = false;
   /** New entries take its group; undefined: not known. */

@@ -6,11 +6,12 @@ import { copyUp, dropFromIndex, prepareUnlink } from "./copyup.ts";
 import { type Core, locate, place, statPlace, writable } from "./core.ts";
 import type { Inode, Link } from "./inode.ts";
 import { mustLookUp } from "./lookup.ts";
+import { lowersWith } from "./names.ts";
 import { checkEmpty } from "./readdir.ts";
 
 /** Whether a name of a directory would be there if the upper didn't have it: then it takes a whiteout to delete it. */
 export function isBelow(parent: Inode, name: Name): boolean {
-  for (const directory of parent.lowerDirs) {
+  for (const directory of lowersWith(parent, name)) {
     const presence = probe(directory, name);
     if (presence !== "absent") return presence === "present";
   }

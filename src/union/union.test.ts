@@ -318,6 +318,28 @@ describe("other kinds of layers", () => {
     expect(union.lookup(1, name("gone"))).toBeUndefined();
   });
 
+  test("fifty lowers show what each of them has, and one hides", () => {
+    using at = space();
+    const lowers = Array.from({ length: 50 }, (_, index) => at.path(`layer${index}`));
+    for (const [index, lower] of lowers.entries()) {
+      fs.mkdirSync(`${lower}/dir`, { recursive: true });
+      fs.writeFileSync(`${lower}/dir/in-${index}`, "");
+      fs.writeFileSync(`${lower}/dir/in-all`, String(index));
+    }
+    mknodName(-100, `${lowers[10]}/dir/in-20`, 0o020000, 0n);
+    using union = at.union({ lowers });
+    const expected = Array.from({ length: 50 }, (_, index) => `in-${index}`).filter((name) => name !== "in-20");
+    for (let round = 0; round < 2; round++) {
+      const dir = find(union, "dir");
+      for (const entry of expected) expect(union.lookup(dir, entry)).toBeDefined();
+      for (const entry of ["in-20", "in-50"]) expect(union.lookup(dir, entry)).toBeUndefined();
+      expect(content(union, find(union, "dir/in-all"))).toBe("0");
+      expect(entries(union, dir)).toEqual([...expected, "in-all"].toSorted());
+    }
+    union.unlink(find(union, "dir"), name("in-7"));
+    expect(union.lookup(find(union, "dir"), "in-7")).toBeUndefined();
+  });
+
   test("a union without an upper is read-only", () => {
     using at = space();
     fs.writeFileSync(at.path("lower/file"), "text");
