@@ -1,11 +1,11 @@
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync, statSync } from "node:fs";
 import { UserError } from "../error.ts";
 import { isErrno, unless } from "../kernel/error.ts";
 import { statAt } from "../kernel/file.ts";
-import { heldFileOf, mountPointOf, sessionDir, sessionsDir } from "./paths.ts";
+import { heldFileOf, mountPointOf, runDir, sessionDir, sessionsDir } from "./paths.ts";
 import { describeProcess, type ProcessInfo, processesInside } from "./processes.ts";
 import { readRecord, readSummary, type RecordKind, type RecordSummary } from "./record.ts";
-import { isSessionMounted } from "./state.ts";
+import { isMounted } from "./state.ts";
 import { heldIds, takeLeftover } from "./hold.ts";
 import type { Limits, Network, SessionState, SessionSummary, Upper } from "./types.ts";
 import { checkSessionId } from "./id.ts";
@@ -33,9 +33,13 @@ export interface SessionInfo extends SessionSummary {
 export function listSessions(): SessionSummary[] {
   const held = new Set(heldIds());
   const found: SessionSummary[] = [];
+  const own = statSync(runDir, { throwIfNoEntry: false })?.dev;
+  // What is mounted there is another file system than the one that it is mounted on.
+  const isOpen = (mountPoint: string) =>
+    ![undefined, own].includes(statSync(mountPoint, { throwIfNoEntry: false })?.dev);
   for (const id of sessionIds()) {
     const summary = readSummaryOf(id);
-    if (typeof summary === "object") found.push(summarize(summary, held.has(id)));
+    if (typeof summary === "object") found.push(summarize(summary, held.has(id), isOpen));
     else {
       const state = summary ?? halfMadeState(id);
       if (state !== undefined) found.push({ id, chroot: "", state, createdMs: 0, mountPoint: mountPointOf(id) });
@@ -47,7 +51,7 @@ export function listSessions(): SessionSummary[] {
 /** One that can't be read must not hide the others. */
 function readSummaryOf(id: string): ReturnType<typeof readSummary> | "unreadable" {
   try {
-    return readSummary(id);
+    return readSummary(id, readFileSync);
   } catch (error) {
     if (error instanceof UserError) return "unreadable";
     throw error;
@@ -72,7 +76,7 @@ export function sessionInfo(id: string): SessionInfo {
     throw new UserError("not-found", `no session ${id}`, { hint: "what there is: fallthru list" });
   const unions = record.plan.steps.flatMap((step) => (step.kind === "union" ? [step] : []));
   return {
-    ...summarize(record, heldIds().includes(id)),
+    ...summarize(record, heldIds().includes(id), isMounted),
     upper: record.upper,
     network: record.network,
     ...(record.hostname === undefined ? {} : { hostname: record.hostname }),
@@ -85,13 +89,17 @@ export function sessionInfo(id: string): SessionInfo {
   };
 }
 
-function summarize(summary: RecordSummary & { kind: RecordKind }, isHeld: boolean): SessionSummary {
+function summarize(
+  summary: RecordSummary & { kind: RecordKind },
+  isHeld: boolean,
+  isOpen: (mountPoint: string) => boolean,
+): SessionSummary {
   const { id, chroot, createdMs, expiresMs, kind } = summary;
   const mountPoint = mountPointOf(id);
   const holder = isHeld ? holderOf(id) : undefined;
   // Whoever was killed beside a record that stands had not begun to end it, or had just finished beginning it.
   const isLeft = kind === "automatic" && holder !== "alive";
-  const whole = isSessionMounted(id) ? "open" : "unmounted";
+  const whole = isOpen(mountPoint) ? "open" : "unmounted";
   const state: SessionState = holder === "alive" ? "held" : isLeft ? "leftover" : whole;
   return { id, chroot, state, createdMs, ...(expiresMs === undefined ? {} : { expiresMs }), mountPoint };
 }

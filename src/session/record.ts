@@ -84,8 +84,12 @@ export function recordKind(id: string): RecordKind | undefined {
   return isThere("named") ? "named" : isThere("automatic") ? "automatic" : undefined;
 }
 
-export function readSummary(id: string): (RecordSummary & { readonly kind: RecordKind }) | undefined {
-  const found = readText(id);
+/** @param read how to read a file: whoever reads thousands of them takes node:fs, which costs a start more and each file less */
+export function readSummary(
+  id: string,
+  read?: (path: string) => Buffer,
+): (RecordSummary & { readonly kind: RecordKind }) | undefined {
+  const found = readText(id, read);
   if (found === undefined) return undefined;
   const end = found.text.indexOf("\n");
   return { ...parseSummary(id, found.text.slice(0, end)), kind: found.kind };
@@ -98,9 +102,12 @@ export function readRecord(id: string): (SessionRecord & { readonly kind: Record
   return { ...parseSummary(id, first), ...(parseJson(id, second) as RecordDetails), kind: found.kind };
 }
 
-function readText(id: string): { text: string; kind: RecordKind } | undefined {
+function readText(
+  id: string,
+  read: (path: string) => Buffer = readFile,
+): { text: string; kind: RecordKind } | undefined {
   for (const kind of ["named", "automatic"] as const) {
-    const content = unless(["ENOENT"], () => readFile(`${sessionDir(id)}/${fileNames[kind]}`));
+    const content = unless(["ENOENT"], () => read(`${sessionDir(id)}/${fileNames[kind]}`));
     if (content !== undefined) return { text: content.toString("utf8"), kind };
   }
   return undefined;
