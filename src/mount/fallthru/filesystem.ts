@@ -15,12 +15,12 @@ import type {
   StatFs,
   WriteRequest,
 } from "../../fuse/wire/types.ts";
-import { FOPEN } from "../../fuse/wire/protocol.ts";
 import { E } from "../../kernel/abi/errno.ts";
 import { unless } from "../../kernel/error.ts";
 import type { Creator } from "../../union/create.ts";
 import type { RenameMode } from "../../union/rename.ts";
 import type { Union } from "../../union/union.ts";
+import { Directories } from "./directories.ts";
 import type { OpenModes } from "./modes.ts";
 
 /** renameat2(2)'s flags, include/uapi/linux/fs.h: NOREPLACE 1, EXCHANGE 2, WHITEOUT 4. */
@@ -32,10 +32,12 @@ const [S_ISUID, S_ISGID, S_IXGRP] = [0o4000, 0o2000, 0o0010];
 export class UnionFileSystem implements FileSystem {
   readonly #union: Union;
   readonly #modes: OpenModes;
+  readonly #directories: Directories;
 
   constructor(union: Union, modes: OpenModes) {
     this.#union = union;
     this.#modes = modes;
+    this.#directories = new Directories(union);
   }
 
   lookup(parent: number, name: Name): Entry | undefined {
@@ -43,6 +45,7 @@ export class UnionFileSystem implements FileSystem {
   }
 
   forget(nodeid: number, count: number): void {
+    this.#directories.forget(nodeid);
     this.#union.forget(nodeid, count);
   }
 
@@ -151,20 +154,12 @@ export class UnionFileSystem implements FileSystem {
     return this.#union.copyFileRange(fh, offset, toFh, toOffset, length);
   }
 
-  /** The kernel keeps a directory's entries: all changes come through it. */
-  opendir(nodeid: number): Opened {
-    return { fh: this.#union.opendir(nodeid), flags: FOPEN.CACHE_DIR | FOPEN.KEEP_CACHE };
+  readdir(nodeid: number, _fh: number, offset: number, writer: DirectoryWriter): void {
+    this.#directories.read(nodeid, offset, writer);
   }
 
-  readdir(_nodeid: number, fh: number, offset: number, writer: DirectoryWriter): void {
-    this.#union.readdir(fh, offset, (name, ino, type, next) => writer.add(name, ino, type, next));
-  }
-
-  readdirplus(nodeid: number, fh: number, offset: number, writer: DirectoryWriter): void {
-    this.#union.readdir(fh, offset, (name, ino, type, next) => {
-      if (!writer.hasRoomForEntry(name.length)) return false;
-      return writer.addEntry(name, ino, type, next, this.#lookUpIfSound(nodeid, name));
-    });
+  readdirplus(nodeid: number, _fh: number, offset: number, writer: DirectoryWriter): void {
+    this.#directories.read(nodeid, offset, writer, (name) => this.#lookUpIfSound(nodeid, name));
   }
 
   /** What can't be looked up is listed all the same: who asks for it gets the error then. */
@@ -173,12 +168,8 @@ export class UnionFileSystem implements FileSystem {
     return unless(["EIO", "EACCES", "EPERM", "ESTALE"], () => this.#union.lookup(parent, name));
   }
 
-  releasedir(_nodeid: number, { fh }: ReleaseRequest): void {
-    this.#union.releasedir(fh);
-  }
-
-  fsyncdir(_nodeid: number, fh: number, what: "all" | "data"): void {
-    this.#union.fsyncdir(fh, what);
+  fsyncdir(nodeid: number, _fh: number, what: "all" | "data"): void {
+    this.#directories.sync(nodeid, what);
   }
 
   getxattr(nodeid: number, name: Name): Uint8Array | number {

@@ -23,12 +23,21 @@ const holder = 'while "$@"; status=$?; [ $status -ge 128 ]; do exec 5>/dev/null;
  * @throws {UserError} what is wrong with the layers; {KernelError} EPERM without privilege
  */
 export function mountFallthru(mount: FallthruMount, target: string): void {
+  using detached = makeFallthru(mount, target);
+  attachAt(detached, target);
+}
+
+/**
+ * Makes a union of ours, detached, with its server running: the server ends when the last one lets go of the mount.
+ * @param target where it will be attached, for the log
+ */
+export function makeFallthru(mount: FallthruMount, target: string): Fd {
   if (mount.lowers.length === 0 && mount.upper === undefined) {
     throw new UserError("usage", "there is nothing to mount", { hint: "-o lowerdir=TOP:…:BOTTOM" });
   }
   if (mount.upper !== undefined && mount.work !== undefined) makeWork(mount.upper, mount.work);
   using connection = new Connection();
-  using detached = connection.mount({
+  const detached = connection.mount({
     source: mount.source,
     subtype: "fallthru",
     allowOther: true,
@@ -36,8 +45,13 @@ export function mountFallthru(mount: FallthruMount, target: string): void {
     readOnly: mount.readOnly,
     attributes: mount.attributes,
   });
-  startServer(connection.device, mount, target);
-  attachAt(detached, target);
+  try {
+    startServer(connection.device, mount, target);
+  } catch (error) {
+    detached.close();
+    throw error;
+  }
+  return detached;
 }
 
 /** The work directory, where it isn't there yet: on the upper's own file system. */

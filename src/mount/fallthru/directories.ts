@@ -1,0 +1,114 @@
+import type { DirectoryWriter } from "../../fuse/wire/dirent.ts";
+import type { Entry, Name } from "../../fuse/wire/types.ts";
+import type { Union } from "../../union/union.ts";
+
+/** A directory's entries in the order of their offsets, which depend on the names alone. */
+interface Listing {
+  readonly entries: readonly ListedEntry[];
+}
+
+interface ListedEntry {
+  readonly name: Name;
+  readonly ino: number;
+  readonly type: number;
+  /** Where reading goes on behind it. */
+  readonly offset: number;
+}
+
+/** Of how many directories the entries are remembered between two requests. */
+const remembered = 64;
+
+/**
+ * Reads directories without opening them: the kernel sends neither OPENDIR nor RELEASEDIR, and answers most of its
+ * readers from what it has cached. An entry's offset is a hash of its name, so it stays the same whatever else is added
+ * or removed, for telldir(3) and for a server that takes over, too.
+ */
+export class Directories {
+  readonly #union: Union;
+  /** By nodeid, the one that was used last at the end. */
+  readonly #listings = new Map<number, Listing>();
+
+  constructor(union: Union) {
+    this.#union = union;
+  }
+
+  /** @param lookUp for readdirplus */
+  read(nodeid: number, offset: number, writer: DirectoryWriter, lookUp?: (name: Name) => Entry | undefined): void {
+    const { entries } = this.#listing(nodeid, offset);
+    for (let at = offset === 0 ? 0 : firstBehind(entries, offset); at < entries.length; at++) {
+      const entry = entries[at];
+      if (entry === undefined) return;
+      const { name, ino, type, offset: next } = entry;
+      if (lookUp === undefined) {
+        if (!writer.add(name, ino, type, next)) return;
+      } else {
+        if (!writer.hasRoomForEntry(name.length)) return;
+        writer.addEntry(name, ino, type, next, lookUp(name));
+      }
+    }
+  }
+
+  forget(nodeid: number): void {
+    this.#listings.delete(nodeid);
+  }
+
+  sync(nodeid: number, what: "all" | "data"): void {
+    const handle = this.#union.opendir(nodeid);
+    try {
+      this.#union.fsyncdir(handle, what);
+    } finally {
+      this.#union.releasedir(handle);
+    }
+  }
+
+  /** Who reads from the beginning wants the directory as it is; who goes on, as it was then, where that is still known. */
+  #listing(nodeid: number, offset: number): Listing {
+    const known = this.#listings.get(nodeid);
+    this.#listings.delete(nodeid);
+    const listing = known === undefined || offset === 0 ? this.#list(nodeid) : known;
+    this.#listings.set(nodeid, listing);
+    if (this.#listings.size > remembered) {
+      const [oldest] = this.#listings.keys();
+      if (oldest !== undefined) this.#listings.delete(oldest);
+    }
+    return listing;
+  }
+
+  #list(nodeid: number): Listing {
+    const entries: ListedEntry[] = [];
+    const handle = this.#union.opendir(nodeid);
+    try {
+      this.#union.readdir(handle, 0, (name, ino, type) => {
+        entries.push({ name, ino, type, offset: offsetOf(name) });
+        return true;
+      });
+    } finally {
+      this.#union.releasedir(handle);
+    }
+    return { entries: entries.toSorted((a, b) => a.offset - b.offset) };
+  }
+}
+
+/** From 1 to 2**51; `.` and `..` come first. Two 32-bit FNV-1a hashes make up one of 50 bits. */
+function offsetOf(name: Name): number {
+  if (name === ".") return 1;
+  if (name === "..") return 2;
+  let [a, b] = [0x811c9dc5, 0x01000193];
+  for (let at = 0; at < name.length; at++) {
+    const byte = name.charCodeAt(at);
+    a = Math.imul(a ^ byte, 0x01000193);
+    b = Math.imul(b ^ byte, 0x5bd1e995) ^ (b >>> 15);
+  }
+  return 3 + (a >>> 0) * 0x4_0000 + (b >>> 14);
+}
+
+/** The place of the first entry whose offset is greater. */
+function firstBehind(entries: readonly ListedEntry[], offset: number): number {
+  let [low, high] = [0, entries.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((entries[middle]?.offset ?? Infinity) <= offset) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
