@@ -28,13 +28,44 @@ export interface Entry {
   readonly name: Name;
 }
 
-export interface Copied {
+/** What is to be copied, as stat(2) has it. */
+export interface Original {
+  readonly mode: number;
   readonly type: number;
+  readonly uid: number;
+  readonly gid: number;
   readonly size: number;
-  /** Of the original. */
   readonly nlink: number;
+  readonly rdev: bigint;
   readonly atime: Time;
   readonly mtime: Time;
+}
+
+export function readOriginal(from: Entry): Original {
+  must("stat", from.name, from.name === "" ? statFd(from.fd) : statName(from.fd, from.name));
+  return {
+    mode: stat.mode,
+    type: stat.type,
+    uid: stat.uid,
+    gid: stat.gid,
+    size: stat.size,
+    nlink: stat.nlink,
+    rdev: stat.type === S.IFCHR || stat.type === S.IFBLK ? packDevice(stat.rdevMajor, stat.rdevMinor) : 0n,
+    atime: { seconds: stat.atime, nsec: stat.atimeNsec },
+    mtime: { seconds: stat.mtime, nsec: stat.mtimeNsec },
+  };
+}
+
+/** How a copy is made; its directory is private to us, so that nobody sees it half done. */
+export interface CopyPlan {
+  /** Undefined: only the size is kept. */
+  readonly content: Content | undefined;
+  /** The process's own ids, which new entries have. */
+  readonly ownUid: number;
+  readonly ownGid: number;
+  readonly isPrivate: (attribute: Name) => boolean;
+  /** Adds marks, before the times are set. */
+  readonly mark: () => void;
 }
 
 /** Where a regular file's content comes from, and how much of it is wanted; undefined: none, only its size is kept. */
@@ -42,45 +73,29 @@ export interface Content extends Entry {
   readonly upTo: number;
 }
 
-/**
- * Makes a copy of an entry under a name that is free: content, owner, mode, attributes. `mark` may add to it before
- * its times are set, the last step.
- */
-export function copyEntry(
-  from: Entry,
-  to: Entry,
-  content: Content | undefined,
-  isPrivate: (attribute: Name) => boolean,
-  mark: (copied: Copied) => void,
-): Copied {
-  must("stat", from.name, from.name === "" ? statFd(from.fd) : statName(from.fd, from.name));
-  const { mode, type, uid, gid, size, nlink } = stat;
-  const copied: Copied = {
-    type,
-    size,
-    nlink,
-    atime: { seconds: stat.atime, nsec: stat.atimeNsec },
-    mtime: { seconds: stat.mtime, nsec: stat.mtimeNsec },
-  };
-  const rdev = packDevice(stat.rdevMajor, stat.rdevMinor);
-  make(from, to, type, rdev, content, size);
-  must("chown", to.name, chownName(to.fd, to.name, uid, gid));
-  if (type !== S.IFLNK) must("chmod", to.name, chmodName(to.fd, to.name, mode));
-  copyAttributes(from.fd, from.name, to.fd, to.name, isPrivate);
-  mark(copied);
-  must("utimes", to.name, utimesName(to.fd, to.name, copied.atime, copied.mtime));
-  return copied;
+/** Makes a copy of an entry under a name that is free: content, owner, mode, attributes, times. */
+export function copyEntry(original: Original, from: Entry, to: Entry, plan: CopyPlan): void {
+  const { mode, type, uid, gid } = original;
+  make(original, from, to, plan.content);
+  const isForeign = uid !== plan.ownUid || gid !== plan.ownGid;
+  if (isForeign) must("chown", to.name, chownName(to.fd, to.name, uid, gid));
+  // What chown takes away from files, and mkdir doesn't take from us.
+  if ((mode & 0o6000) !== 0 && type !== S.IFLNK) must("chmod", to.name, chmodName(to.fd, to.name, mode));
+  copyAttributes(from.fd, from.name, to.fd, to.name, plan.isPrivate);
+  plan.mark();
+  must("utimes", to.name, utimesName(to.fd, to.name, original.atime, original.mtime));
 }
 
-function make(from: Entry, to: Entry, type: number, rdev: bigint, content: Content | undefined, size: number): void {
+function make({ type, mode, size, rdev }: Original, from: Entry, to: Entry, content: Content | undefined): void {
   if (type === S.IFDIR) {
-    must("mkdir", to.name, mkdirName(to.fd, to.name, 0o700));
+    must("mkdir", to.name, mkdirName(to.fd, to.name, mode & 0o1777));
   } else if (type === S.IFLNK) {
     const target = readlinkName(from.fd, from.name);
     if (typeof target === "number") fail("readlink", from.name, target);
     else must("symlink", to.name, symlinkName(target.toString("latin1"), to.fd, to.name));
   } else if (type === S.IFREG) {
-    const fd = must("create", to.name, openName(to.fd, to.name, O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW, 0o600));
+    const flags = O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW;
+    const fd = must("create", to.name, openName(to.fd, to.name, flags, mode & 0o1777));
     try {
       if (content === undefined) must("truncate", to.name, truncateFd(fd, size));
       else fillFile(fd, content);
@@ -88,7 +103,7 @@ function make(from: Entry, to: Entry, type: number, rdev: bigint, content: Conte
       closeFd(fd);
     }
   } else {
-    must("mknod", to.name, mknodName(to.fd, to.name, type | 0o600, rdev));
+    must("mknod", to.name, mknodName(to.fd, to.name, mode & ~0o6000, rdev));
   }
 }
 

@@ -15,7 +15,7 @@ import {
   utimesName,
 } from "../kernel/at.ts";
 import { attributeName, getXattr, removeXattr, setXattrOf } from "../kernel/io.ts";
-import { type Content, type Copied, copyEntry, fillFile } from "../layer/copyup.ts";
+import { type Content, copyEntry, type CopyPlan, fillFile, readOriginal } from "../layer/copyup.ts";
 import { readMark } from "../layer/dialect/overlay.ts";
 import { LayerDirectory } from "../layer/directory.ts";
 import { encodeOrigin, indexName } from "../layer/handle.ts";
@@ -76,15 +76,11 @@ function copyUpDirectory(upper: Writable, inode: Inode): void {
   if (link === undefined || lower === undefined) return fail("copy up", inode.path, -E.STALE);
   copyUpDirectory(upper, link.parent);
   markImpure(upper, link.parent);
+  const from = { fd: lower.fd, name: "" };
   const temporary = upper.work.withTemporary((name) => {
     const to = { fd: upper.work.fd, name };
-    copyEntry(
-      { fd: lower.fd, name: "" },
-      to,
-      undefined,
-      (attribute) => isPrivateMark(upper, attribute),
-      () => markOrigin(upper, lower, "", to.fd, name),
-    );
+    const mark = (): void => markOrigin(upper, originOf(lower, ""), to.fd, name);
+    copyEntry(readOriginal(from), from, to, planOf(upper, undefined, mark));
   });
   putInPlace(upper, link, temporary);
   const directory = new LayerDirectory(upper.layer, link.parent.upperDir, link.name);
@@ -94,9 +90,17 @@ function copyUpDirectory(upper: Writable, inode: Inode): void {
 
 const empty = new Uint8Array(0);
 
-function markOrigin(upper: Writable, lower: LayerDirectory, lowerName: Name, tofd: number, to: Name): void {
-  const origin = encodeOrigin(lower.layer.fileSystem, lower.fd, lowerName) ?? empty;
-  const result = setXattrOf(tofd, to, upper.dialect.marks.origin, origin);
+export function planOf(upper: Writable, content: Content | undefined, mark: () => void): CopyPlan {
+  const isPrivate = (attribute: Name): boolean => isPrivateMark(upper, attribute);
+  return { content, ownUid: upper.ownUid, ownGid: upper.ownGid, isPrivate, mark };
+}
+
+function originOf(lower: LayerDirectory, name: Name): Buffer | undefined {
+  return encodeOrigin(lower.layer.fileSystem, lower.fd, name);
+}
+
+function markOrigin(upper: Writable, origin: Buffer | undefined, tofd: number, to: Name): void {
+  const result = setXattrOf(tofd, to, upper.dialect.marks.origin, origin ?? empty);
   // user.* can't be on links and devices.
   if (result < 0 && result !== -E.PERM && result !== -E.OPNOTSUPP) fail("mark", to, result);
 }
@@ -129,31 +133,29 @@ function copyUpFile(core: Core, upper: Writable, inode: Inode, wish: CopyUpWish)
     markImpure(upper, link.parent);
     if (inode.isNestedWhiteout) markNested(upper, link.parent);
   }
-  must("stat", inode.path, statLower(core, inode));
-  const isLinked = stat.nlink > 1;
+  const from = { fd: lower.fd, name: inode.lowerName };
+  const original = readOriginal(from);
+  const isLinked = original.nlink > 1;
   const leaves =
-    wish.content === "leave" && core.useMetacopy && inode.type === S.IFREG && stat.size > 0 && link !== undefined;
-  const data: Content = {
+    wish.content === "leave" &&
+    core.useMetacopy &&
+    original.type === S.IFREG &&
+    original.size > 0 &&
+    link !== undefined;
+  const data = {
     fd: (inode.dataDir ?? lower).fd,
     name: inode.dataDir === undefined ? inode.lowerName : inode.dataName,
-    upTo: wish.upTo ?? Infinity,
   };
-  const origin = encodeOrigin(lower.layer.fileSystem, lower.fd, inode.lowerName);
+  const origin = originOf(lower, inode.lowerName);
   const indexed = isLinked && link !== undefined && upper.index !== undefined && origin !== undefined;
-  let copied: Copied | undefined;
   const temporary = upper.work.withTemporary((name) => {
-    const from = { fd: lower.fd, name: inode.lowerName };
     const to = { fd: upper.work.fd, name };
-    copied = copyEntry(
-      from,
-      to,
-      leaves ? undefined : data,
-      (attribute) => isPrivateMark(upper, attribute),
-      () => {
-        if (!isLinked || indexed) markOrigin(upper, lower, inode.lowerName, to.fd, name);
-        if (leaves) must("mark", name, setXattrOf(to.fd, name, upper.dialect.marks.metacopy, empty));
-      },
-    );
+    const mark = (): void => {
+      if (!isLinked || indexed) markOrigin(upper, origin, to.fd, name);
+      if (leaves) must("mark", name, setXattrOf(to.fd, name, upper.dialect.marks.metacopy, empty));
+    };
+    const content = leaves ? undefined : { ...data, upTo: wish.upTo ?? Infinity };
+    copyEntry(original, from, to, planOf(upper, content, mark));
   });
   inode.isMetacopy = leaves;
   if (leaves && inode.dataDir === undefined) {
@@ -161,8 +163,7 @@ function copyUpFile(core: Core, upper: Writable, inode: Inode, wish: CopyUpWish)
     inode.dataName = inode.lowerName;
   }
   if (link === undefined) keepNameless(core, upper, inode, temporary);
-  else if (indexed && copied !== undefined)
-    placeInIndex(core, upper, inode, link, temporary, indexName(origin), copied);
+  else if (indexed) placeInIndex(core, inode, link, temporary, indexName(origin), original.nlink);
   else putInPlace(upper, link, temporary);
   finishFile(core, upper, inode);
 }
@@ -186,15 +187,8 @@ function keepNameless(core: Core, upper: Writable, inode: Inode, temporary: Name
   upper.work.discard(temporary);
 }
 
-function placeInIndex(
-  core: Core,
-  upper: Writable,
-  inode: Inode,
-  link: Link,
-  temporary: Name,
-  entry: Name,
-  copied: Copied,
-): void {
+function placeInIndex(core: Core, inode: Inode, link: Link, temporary: Name, entry: Name, lowerNlink: number): void {
+  const upper = writable(core);
   const index = upper.index;
   if (index === undefined) return;
   const result = renameName(upper.work.fd, temporary, index.fd, entry, RENAME_NOREPLACE);
@@ -204,7 +198,7 @@ function placeInIndex(
   }
   inode.indexEntry = entry;
   inode.hasUpper = true;
-  inode.nlinkExcess = copied.nlink - 1;
+  inode.nlinkExcess = lowerNlink - 1;
   linkUp(core, inode, link);
 }
 

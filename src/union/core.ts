@@ -13,6 +13,9 @@ export interface Writable {
   readonly dialect: OverlayDialect;
   readonly work: WorkDirectory;
   readonly index: HardLinkIndex | undefined;
+  /** The server's own ids: what it makes belongs to them. */
+  readonly ownUid: number;
+  readonly ownGid: number;
 }
 
 /** The state that all operations of one union share. */
@@ -28,9 +31,6 @@ export interface Core {
   /** The st_inos of the layers' own directories: meeting one of them below is a loop. */
   readonly traps: ReadonlySet<number>;
   readonly useMetacopy: boolean;
-  /** The server's own ids: what it makes belongs to them. */
-  readonly ownUid: number;
-  readonly ownGid: number;
   readonly log: (line: string) => void;
 }
 

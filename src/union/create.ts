@@ -65,7 +65,7 @@ export function create(core: Core, parent: Inode, name: Name, entry: NewEntry, c
   const isOver = fd === -E.EXIST;
   if (isOver) fd = createOverWhiteout(core, upper, parent, name, wanted, creator);
   else must("create", `${parent.path}/${name}`, fd);
-  if (!isOver) own(core, parent, directory.fd, name, wanted, creator);
+  if (!isOver) own(upper, parent, directory.fd, name, wanted, creator);
   parent.version++;
   must("stat", name, statName(directory.fd, name));
   return { inode: adoptNew(core, upper, parent, directory, name), fd: entry.openFlags === undefined ? -1 : fd };
@@ -82,7 +82,7 @@ function createNested(core: Core, upper: Writable, parent: Inode, name: Name, mo
   const temporary = upper.work.temporaryName();
   try {
     must("mknod", name, makeNode(upper.work.fd, temporary, { mode: S.IFREG | mode }));
-    own(core, parent, upper.work.fd, temporary, { mode: S.IFREG | mode }, creator);
+    own(upper, parent, upper.work.fd, temporary, { mode: S.IFREG | mode }, creator);
     must("mark", name, setXattrOf(upper.work.fd, temporary, upper.dialect.marks.nestedWhiteout, Buffer.from("y")));
     const result = renameName(upper.work.fd, temporary, directory.fd, name, RENAME_NOREPLACE);
     if (result === -E.EXIST) replaceWhiteout(upper.work.fd, temporary, directory.fd, name, false);
@@ -126,8 +126,8 @@ function makeFile(dirfd: number, name: Name, mode: number, openFlags: number | u
 }
 
 /** The kernel has given it our ids, and a group-inheriting directory's group. */
-function own(core: Core, parent: Inode, dirfd: number, name: Name, entry: NewEntry, creator: Creator): void {
-  if (creator.uid === core.ownUid && creator.gid === core.ownGid) return;
+function own(upper: Writable, parent: Inode, dirfd: number, name: Name, entry: NewEntry, creator: Creator): void {
+  if (creator.uid === upper.ownUid && creator.gid === upper.ownGid) return;
   const gid = inheritsGroup(parent) ? KEEP_ID : creator.gid;
   // chown takes setuid and setgid away; a default ACL may have changed the mode that was asked for.
   const isSpecial = (entry.mode & 0o6000) !== 0 && (entry.mode & S.IFMT) === S.IFREG;
@@ -162,7 +162,7 @@ function createOverWhiteout(
   const nursery = makeNursery(upper, parent, directory);
   try {
     const fd = must("create", name, makeNode(nursery.fd, nursery.name, entry));
-    own(core, parent, nursery.fd, nursery.name, entry, creator);
+    own(upper, parent, nursery.fd, nursery.name, entry, creator);
     if (isDirectory) markOpaque(upper, nursery.fd, nursery.name);
     replaceWhiteout(nursery.fd, nursery.name, directory.fd, name, isDirectory);
     return fd;

@@ -29,7 +29,7 @@ interface Case {
 function makeCase(seed: number): Case {
   const next = random(seed);
   return {
-    lowers: Array.from({ length: 1 + next(3) }, () => randomChanges(next, 20)),
+    lowers: Array.from({ length: 1 + next(3) + (next(6) === 0 ? 3 : 0) }, () => randomChanges(next, 20)),
     changes: randomChanges(next, 1 + next(30)),
     isSameFileSystem: next(3) > 0,
   };

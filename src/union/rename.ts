@@ -2,9 +2,9 @@ import { E } from "../kernel/abi/errno.ts";
 import { RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT, S } from "../kernel/abi/file.ts";
 import { bytesOf, fail, must, type Name, renameName, stat, statName } from "../kernel/at.ts";
 import { listDirectory, setXattrOf } from "../kernel/io.ts";
-import { copyEntry } from "../layer/copyup.ts";
+import { copyEntry, readOriginal } from "../layer/copyup.ts";
 import type { LayerDirectory } from "../layer/directory.ts";
-import { copyUp, isPrivateMark, linkUp, markImpure, markNested, markOpaque, prepareUnlink } from "./copyup.ts";
+import { copyUp, linkUp, markImpure, markNested, markOpaque, planOf, prepareUnlink } from "./copyup.ts";
 import { type Core, locate, place, type Writable, writable } from "./core.ts";
 import type { Inode, Link } from "./inode.ts";
 import { create } from "./create.ts";
@@ -43,7 +43,8 @@ export function rename(core: Core, from: RenameEnd, to: RenameEnd, mode: RenameM
 
 /** A union above this one leaves its whiteout where something was: as a device 0:0. */
 function leaveDevice(core: Core, from: RenameEnd): void {
-  const { inode } = create(core, from.parent, from.name, { mode: S.IFCHR }, { uid: core.ownUid, gid: core.ownGid });
+  const upper = writable(core);
+  const { inode } = create(core, from.parent, from.name, { mode: S.IFCHR }, { uid: upper.ownUid, gid: upper.ownGid });
   core.table.release(inode);
 }
 
@@ -210,12 +211,12 @@ function clearWhiteouts(upper: Writable, target: Link, directory: LayerDirectory
   const parent = upperOf(target.parent);
   const temporary = upper.work.withTemporary((name) => {
     const to = { fd: upper.work.fd, name };
+    const from = { fd: directory.fd, name: "" };
     copyEntry(
-      { fd: directory.fd, name: "" },
+      readOriginal(from),
+      from,
       to,
-      undefined,
-      (attribute) => isPrivateMark(upper, attribute),
-      () => markOpaque(upper, to.fd, name),
+      planOf(upper, undefined, () => markOpaque(upper, to.fd, name)),
     );
     must("rename", target.name, renameName(to.fd, name, parent.fd, target.name, RENAME_EXCHANGE));
   });

@@ -1,6 +1,6 @@
 import { E } from "../kernel/abi/errno.ts";
 import { S } from "../kernel/abi/file.ts";
-import { fail, mkdirName, must, type Name, stat, statFd } from "../kernel/at.ts";
+import { chmodName, fail, mkdirName, must, type Name, stat, statFd } from "../kernel/at.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { attributeName, removeXattr, setXattrOf } from "../kernel/io.ts";
 import { UserError } from "../error.ts";
@@ -156,8 +156,6 @@ function makeCore(options: UnionOptions, parts: Parts): Core {
     inoSpace,
     traps,
     useMetacopy: options.metacopy ?? true,
-    ownUid: process.geteuid?.() ?? 0,
-    ownGid: process.getegid?.() ?? 0,
     log: options.log ?? ((line) => process.stderr.write(`fallthru: ${line}\n`)),
   };
 }
@@ -176,11 +174,19 @@ function makeWritable(
   const subdirectory = (name: Name): LayerDirectory => {
     const result = mkdirName(work.number, name, 0o700);
     if (result !== 0 && result !== -E.EXIST) fail("mkdir", `${work.path}/${name}`, result);
+    must("chmod", name, chmodName(work.number, name, 0o700)); // no group to be handed down
     return new LayerDirectory(layer, base, name);
   };
   const workDirectory = new WorkDirectory(subdirectory("work"), dialect);
   workDirectory.clean();
   const index = (options.index ?? true) ? new HardLinkIndex(subdirectory("index")) : undefined;
   index?.load(numbers, () => statIno(numbers, layer.fileSystem));
-  return { layer, dialect, work: workDirectory, index };
+  return {
+    layer,
+    dialect,
+    work: workDirectory,
+    index,
+    ownUid: process.geteuid?.() ?? 0,
+    ownGid: process.getegid?.() ?? 0,
+  };
 }
