@@ -19,6 +19,7 @@ import { truncateFd } from "../kernel/io.ts";
 import { copyUp } from "./copyup.ts";
 import { type Core, locate, place, statPlace } from "./core.ts";
 import type { Inode } from "./inode.ts";
+import { countSubdirectories } from "./readdir.ts";
 
 /** What stat(2) says; times are seconds and nanoseconds, `blocks` of 512 bytes. All numbers are exact. */
 export interface UnionAttr {
@@ -46,6 +47,7 @@ export interface UnionAttr {
  */
 export function attrOf(core: Core, inode: Inode, serial = -1): UnionAttr {
   const blocks = inode.isMetacopy ? contentBlocks(inode) : -1;
+  if (inode.isMerged && inode.subdirectories < 0) inode.subdirectories = countSubdirectories(core, inode);
   if (serial !== statSerial()) {
     locate(core, inode);
     must("stat", place.name, statPlace());
@@ -76,10 +78,10 @@ function contentBlocks(inode: Inode): number {
   return stat.blocks;
 }
 
-/** What `stat` holds, as the union counts it: a directory that merges has 1, which says nothing of subdirectories. */
+/** What `stat` holds, as the union counts it. Some file systems don't count a directory's subdirectories: it has 1 then. */
 function nlinkOf(inode: Inode): number {
   if (inode.isDead) return inode.links.length > 0 ? stat.nlink : 0;
-  if (inode.isDirectory) return inode.isMerged ? 1 : stat.nlink;
+  if (inode.isDirectory) return inode.isMerged && stat.nlink !== 1 ? 2 + inode.subdirectories : stat.nlink;
   return inode.indexEntry === undefined ? stat.nlink : Math.max(0, stat.nlink + inode.nlinkExcess);
 }
 

@@ -66,9 +66,10 @@ export function create(core: Core, parent: Inode, name: Name, entry: NewEntry, c
   if (isOver) fd = createOverWhiteout(core, upper, parent, name, wanted, creator);
   else must("create", `${parent.path}/${name}`, fd);
   if (!isOver) own(upper, parent, directory.fd, name, wanted, creator);
-  parent.version++;
   must("stat", name, statName(directory.fd, name));
-  return { inode: adoptNew(core, upper, parent, directory, name), fd: entry.openFlags === undefined ? -1 : fd };
+  const inode = adoptNew(core, upper, parent, directory, name);
+  parent.changed(inode, 1);
+  return { inode, fd: entry.openFlags === undefined ? -1 : fd };
 }
 
 /**

@@ -1,16 +1,8 @@
 // deadline: 300
 import { expect, test } from "bun:test";
 import { mkdirSync } from "node:fs";
-import {
-  applyToPath,
-  type Change,
-  dumpPath,
-  mountOverlay,
-  mountTmpfs,
-  random,
-  randomChanges,
-  UnionTree,
-} from "../../test/support/unions.ts";
+import { type Change, random, randomChanges } from "../../test/support/changes.ts";
+import { applyToPath, dumpPath, mountOverlay, mountTmpfs, UnionTree } from "../../test/support/unions.ts";
 import { Union } from "./union.ts";
 
 /**

@@ -34,6 +34,8 @@ export class Inode {
   hasDefaultAcl = false;
   /** New entries take its group; undefined: not known. */
   inheritsGroup: boolean | undefined = undefined;
+  /** How many directories a merged one has; −1: not counted. */
+  subdirectories = -1;
   /** Grows with each change of the entries. */
   version = 0;
 
@@ -79,6 +81,12 @@ export class Inode {
   /** It has come from below: the directory of the upper that holds it is to be marked impure. */
   get hasOrigin(): boolean {
     return this.isDirectory ? this.upperDir !== undefined && this.lowerDirs.length > 0 : this.hasOriginMark;
+  }
+
+  /** One of a directory's entries has come or gone: what was counted and read of it is out of date. */
+  changed(entry: Inode, count: 1 | 0 | -1): void {
+    this.version++;
+    if (entry.isDirectory && this.subdirectories >= 0) this.subdirectories += count;
   }
 
   addLink(parent: Inode, name: Name, isUpper: boolean): Link {

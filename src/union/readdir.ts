@@ -94,6 +94,10 @@ function upperEntryIno(core: Core, inode: Inode, name: Name, type: number, ino: 
   return found?.ino ?? ino;
 }
 
+export function countSubdirectories(core: Core, directory: Inode): number {
+  return list(core, directory).types.reduce((sum, type) => sum + (type === DT_DIR ? 1 : 0), -2);
+}
+
 /** @throws {KernelError} ENOTEMPTY */
 export function checkEmpty(core: Core, directory: Inode): void {
   if (list(core, directory).names.length > 2) fail("rmdir", directory.path, -E.NOTEMPTY);

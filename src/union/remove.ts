@@ -52,7 +52,7 @@ export function keep(core: Core, link: Link): void {
 export function afterUnlink(core: Core, link: Link): void {
   const { inode, parent } = link;
   inode.removeLink(link);
-  parent.version++;
+  parent.changed(inode, -1);
   if (inode.links.length > 0) {
     core.table.release(parent);
     return;

@@ -122,13 +122,13 @@ function moveLeavingWhiteout(
 }
 
 function settle(core: Core, source: Link, to: RenameEnd, target: Link | undefined): void {
-  source.parent.version++;
+  source.parent.changed(source.inode, -1);
   if (target !== undefined) {
     target.inode.upperDir?.close();
     afterUnlink(core, target);
   }
   relocate(source, to);
-  to.parent.version++;
+  to.parent.changed(source.inode, 1);
 }
 
 function relocate(link: Link, to: RenameEnd): void {
@@ -196,8 +196,13 @@ function exchange(core: Core, upper: Writable, source: Link, target: Link): void
   relocate(target, a);
   a.parent.children?.set(a.name, target);
   b.parent.children?.set(b.name, source);
-  a.parent.version++;
-  b.parent.version++;
+  for (const [link, from] of [
+    [source, a],
+    [target, b],
+  ] as const) {
+    from.parent.changed(link.inode, -1);
+    link.parent.changed(link.inode, 1);
+  }
 }
 
 /**
