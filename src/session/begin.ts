@@ -50,9 +50,10 @@ function makeSession(sourceName: string, options: SessionOptions, kind: RecordKi
   const source = findSource(sourceName);
   prepareState();
   const { stuck } = clearLeftovers();
-  const upper = chooseUpper(options.upper);
+  const upper = chooseUpper(options.upper, unionOf(source, options));
   const id = options.name ?? makeSessionId(source.kind === "host" ? "host" : source.chroot.name);
   const hold = explainFull(sessionsDir, () => takeHold(id));
+  if (hold === undefined) throw taken(id);
   try {
     refuseStrayMount(id);
     makeDirectory(hold);
@@ -95,7 +96,11 @@ function makeDirectory(hold: Hold): void {
     removeRemains(hold);
     if (make() !== undefined) return;
   }
-  throw new UserError("exists", `session ${id} exists already`, {
+  throw taken(id);
+}
+
+function taken(id: string): UserError {
+  return new UserError("exists", `session ${id} exists already`, {
     hint: `run in it: fallthru run @${id}; or end it: fallthru end @${id}`,
   });
 }

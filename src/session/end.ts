@@ -25,6 +25,7 @@ export function endSession(id: string): EndReport {
   if (!exists(id)) throw gone(id);
   // Released where all went well: after an error what is left is a leftover, for the next command to go on with.
   using hold = takeHold(id);
+  if (hold === undefined) throw busy(id);
   using dir = unless(["ENOENT"], () => openDirectory(sessionDir(id)));
   if (dir === undefined) {
     hold.release();
@@ -55,6 +56,12 @@ function exists(id: string): boolean {
   const opened = unless(["ENOENT"], () => openDirectory(sessionDir(id)));
   opened?.close();
   return opened !== undefined;
+}
+
+function busy(id: string): UserError {
+  return new UserError("busy", `session ${id} is a run's own, and ends with its command`, {
+    hint: `what runs in it: fallthru info @${id}`,
+  });
 }
 
 function gone(id: string): UserError {

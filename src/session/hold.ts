@@ -2,8 +2,10 @@ import { readdirSync } from "node:fs";
 import { O } from "../kernel/abi/file.ts";
 import { isErrno, unless } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
-import { lock, openAt, statAt, tryLock, unlinkAt } from "../kernel/file.ts";
+import { openAt, statAt, tryLock, unlinkAt } from "../kernel/file.ts";
 import { heldDir, heldFileOf } from "./paths.ts";
+import { pause } from "./processes.ts";
+import { recordKind } from "./record.ts";
 
 /**
  * The right to make, change and remove one session: a locked file below `.held`. The lock dies with the process, so
@@ -30,18 +32,22 @@ export class Hold implements Disposable {
   }
 }
 
-/** Takes hold of a session id; waits where another process holds it. */
-export function takeHold(id: string): Hold {
+/**
+ * Takes hold of a session id; waits where another process is making or removing the session. An automatic one is not
+ * waited for: it is held for as long as its command runs.
+ * @returns undefined for an automatic one
+ */
+export function takeHold(id: string): Hold | undefined {
   for (;;) {
-    const file = openAt(null, heldFileOf(id), O.RDWR | O.CREAT | O.NOFOLLOW, { mode: 0o600 });
-    lock(file, "exclusive");
-    if (isStillThere(id, file)) return new Hold(id, file);
-    file.close();
+    const hold = tryHold(id);
+    if (hold !== undefined) return hold;
+    if (recordKind(id) === "automatic") return undefined;
+    pause(2);
   }
 }
 
 /** Takes hold of a session id, or undefined where another process holds it. */
-export function tryHold(id: string): Hold | undefined {
+function tryHold(id: string): Hold | undefined {
   return claim(id, openAt(null, heldFileOf(id), O.RDWR | O.CREAT | O.NOFOLLOW, { mode: 0o600 }));
 }
 

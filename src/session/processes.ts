@@ -107,6 +107,6 @@ function newestPid(): string | undefined {
   return readFileSync("/proc/loadavg", "utf8").trim().split(" ")[4];
 }
 
-function pause(ms: number): void {
+export function pause(ms: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }

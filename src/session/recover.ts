@@ -3,7 +3,7 @@ import { unless } from "../kernel/error.ts";
 import { openDirectory } from "../kernel/file.ts";
 import { attachPlan } from "../mount/attach.ts";
 import { makeControlGroups, removeControlGroups } from "./cgroup.ts";
-import { type Hold, takeHold, tryHold } from "./hold.ts";
+import { type Hold, takeHold } from "./hold.ts";
 import { sessionIds } from "./list.ts";
 import { mountPointOf, sessionDir } from "./paths.ts";
 import { readRecord, recordKind, removeRecord, type SessionRecord } from "./record.ts";
@@ -40,10 +40,8 @@ export function recoverSessions(): RecoverReport {
 }
 
 function recoverOne(id: string, report: RecoverReport): void {
-  const isNamed = recordKind(id) === "named";
-  if (isNamed && isSessionMounted(id) && readRecord(id) !== undefined) return;
-  // What has no record yet, or none any more, is its holder's; an automatic one's may hold it for days.
-  using hold = isNamed ? takeHold(id) : tryHold(id);
+  if (recordKind(id) === "named" && isSessionMounted(id) && readRecord(id) !== undefined) return;
+  using hold = takeHold(id);
   if (hold === undefined) return;
   restore(hold, report);
   hold.release();

@@ -18,7 +18,7 @@ export const end = command({
     { line: "fallthru end @fix", does: "the session fix" },
     { line: "fallthru end --all", does: "whatever is left" },
   ],
-  exits: { 3: "no such session" },
+  exits: { 3: "no such session", 4: "it is a run's own, whose command goes on" },
   json: [
     { name: "ended", type: "object[]", summary: "those that were ended, in order" },
     { name: "ended[].id", type: "string", summary: "the session's id" },
