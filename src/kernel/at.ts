@@ -246,7 +246,7 @@ export function utimesName(dirfd: number, name: Name, atime: Time, mtime: Time):
 }
 
 /** A path that means the open file itself, for calls that take only paths. */
-export function fdPath(fd: number): Name {
+function fdPath(fd: number): Name {
   return `/proc/self/fd/${fd}`;
 }
 

@@ -63,7 +63,7 @@ export function markOpaque(upper: Writable, dirfd: number, name: Name): void {
 }
 
 /** overlayfs's marks are each layer's own; those that were written through a union (overlay.overlay.) go along. */
-export function isPrivateMark(upper: Writable, attribute: Name): boolean {
+function isPrivateMark(upper: Writable, attribute: Name): boolean {
   const { prefix } = upper.dialect;
   return attribute.startsWith(prefix) && !attribute.startsWith(`${prefix}overlay.`);
 }

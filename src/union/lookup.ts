@@ -50,7 +50,7 @@ export function mustLookUp(core: Core, parent: Inode, name: Name): Link {
 }
 
 /** The inode for what was found: one that is known already, or a new one. */
-export function adopt(core: Core, parent: Inode, name: Name, found: Found): Link {
+function adopt(core: Core, parent: Inode, name: Name, found: Found): Link {
   let ino = found.ino;
   let inode = core.table.withIno(ino);
   if (inode !== undefined && !isSame(inode, found)) {

@@ -7,7 +7,7 @@ import { openMarked, probe } from "../layer/probe.ts";
 import { bad, type Core } from "./core.ts";
 
 /** The value of a `redirect` mark: a name in the same directory, or a path from the layers' roots. */
-export function checkRedirect(core: Core, value: Name): Name {
+function checkRedirect(core: Core, value: Name): Name {
   const names = value.startsWith("/") ? value.slice(1).split("/") : [value];
   for (const name of names) {
     if (

@@ -20,7 +20,7 @@ export interface OverlayMarks {
   readonly nested: Uint8Array;
 }
 
-export function overlayMarks(prefix: Name): OverlayMarks {
+function overlayMarks(prefix: Name): OverlayMarks {
   const mark = (name: string): Uint8Array => attributeName(prefix + name);
   return {
     opaque: mark("opaque"),
@@ -47,7 +47,7 @@ export function readMark(dirfd: number, name: Name, mark: Uint8Array): Buffer | 
 }
 
 /** Whether the file system says that there is no such attribute, or none at all. */
-export function isNoAttribute(result: number): boolean {
+function isNoAttribute(result: number): boolean {
   return result === -E.NODATA || result === -E.OPNOTSUPP;
 }
 
