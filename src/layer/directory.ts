@@ -65,6 +65,8 @@ export class LayerDirectory {
   epoch = 0;
   /** Empty files in it may be whiteouts by an attribute. */
   hasMarkedWhiteouts = false;
+  /** Entries in it may have marks, as overlayfs has it; an unwritten rule elsewhere. */
+  isImpure = false;
   /** Empty files in it may stand for devices 0:0. */
   hasNestedWhiteouts = false;
   #fd = -1;

@@ -45,5 +45,6 @@ export function openMarked(parent: LayerDirectory, name: Name): OpenedDirectory 
   const marks = parent.layer.dialect.readMarks(fd);
   directory.hasMarkedWhiteouts = marks.hasMarkedWhiteouts;
   directory.hasNestedWhiteouts = marks.hasNestedWhiteouts;
+  directory.isImpure = marks.isImpure;
   return { directory, marks };
 }

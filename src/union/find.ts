@@ -70,9 +70,9 @@ function nothing(): Found {
 }
 
 /** Looks a name up in the layers of a directory; undefined: it isn't there, or deleted. */
-export function find(core: Core, parent: Inode, name: Name): Found | undefined {
+export function find(core: Core, parent: Inode, name: Name, marks: Search["marks"] = "likely"): Found | undefined {
   const found = nothing();
-  const search: Search = { target: name, isStopped: false };
+  const search: Search = { target: name, isStopped: false, marks };
   if (parent.upperDir !== undefined) {
     const presence = probe(parent.upperDir, name);
     if (presence === "whiteout") return undefined;
@@ -251,8 +251,7 @@ function takeLowerFile(core: Core, dir: LayerDirectory, name: Name, found: Found
     found.lowerName = name;
     found.lowerNlink = stat.nlink;
   }
-  // A file that has at least as many blocks as its size needs has its content.
-  const mayBeMetacopy = stat.type === S.IFREG && stat.size > 0 && stat.blocks * 512 < stat.size;
+  const mayBeMetacopy = stat.type === S.IFREG && (search.marks === "all" || isLikelyMetacopy(dir));
   const { dialect } = dir.layer;
   if (
     mayBeMetacopy &&
@@ -270,4 +269,10 @@ function takeLowerFile(core: Core, dir: LayerDirectory, name: Name, found: Found
     found.dataDir = dir;
     found.dataName = name;
   }
+}
+
+/** A file with a block for each of its bytes has its content; but one block may be of its attributes. */
+function isLikelyMetacopy(dir: LayerDirectory): boolean {
+  const blocks = dir.isImpure ? stat.blocks - 8 : stat.blocks;
+  return stat.size > 0 && blocks * 512 < stat.size;
 }

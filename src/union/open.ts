@@ -4,6 +4,7 @@ import { closeFd, fail, must, openName, stat, statFd } from "../kernel/at.ts";
 import { OverlayDialect, readMarkOfFd } from "../layer/dialect/overlay.ts";
 import { copyUp } from "./copyup.ts";
 import { bad, type Core, locate, place } from "./core.ts";
+import { find } from "./find.ts";
 import type { Inode } from "./inode.ts";
 import type { Listing } from "./readdir.ts";
 
@@ -52,19 +53,28 @@ function openContent(core: Core, inode: Inode, flags: number): { fd: number; isL
   let fd = openName(place.fd, path, flags | links | own);
   if (fd === -E.PERM && own !== 0) fd = openName(place.fd, path, flags | links);
   must("open", inode.path, fd);
-  if (isLower && inode.dataDir === undefined) checkContent(core, inode, fd);
-  return { fd, isLower };
+  if (!isLower || inode.dataDir !== undefined || hasContent(inode, fd)) return { fd, isLower };
+  closeFd(fd);
+  takeContentBelow(core, inode);
+  return openContent(core, inode, flags);
 }
 
-/** A lower file whose mark says that its content is elsewhere, which its size didn't: there is none. */
-function checkContent(core: Core, inode: Inode, fd: number): void {
+/** Whether a lower file has its content, as its size has made it look; its mark would say that it doesn't. */
+function hasContent(inode: Inode, fd: number): boolean {
   const dialect = inode.lowerDir?.layer.dialect;
-  if (inode.type !== S.IFREG || !(dialect instanceof OverlayDialect)) return;
-  if (readMarkOfFd(fd, dialect.marks.metacopy) === undefined) return;
+  if (inode.type !== S.IFREG || !(dialect instanceof OverlayDialect)) return true;
+  if (readMarkOfFd(fd, dialect.marks.metacopy) === undefined) return true;
   must("stat", inode.path, statFd(fd));
-  if (stat.size === 0) return;
-  closeFd(fd);
-  bad(core, "attributes of a file whose content is nowhere", inode.path);
+  return stat.size === 0;
+}
+
+function takeContentBelow(core: Core, inode: Inode): void {
+  const link = inode.links[0];
+  const found = link === undefined ? undefined : find(core, link.parent, link.name, "all");
+  if (found?.dataDir === undefined) return bad(core, "attributes of a file whose content is nowhere", inode.path);
+  inode.dataDir = found.dataDir;
+  inode.dataName = found.dataName;
+  inode.isMetacopy = true;
 }
 
 /** After a copy-up, what was open below reads the copy. @returns the descriptor to use */

@@ -31,6 +31,8 @@ export interface Search {
   target: Name;
   /** Nothing further down belongs to it. */
   isStopped: boolean;
+  /** "all": a file's marks are read even where its size says that it has its content. */
+  readonly marks: "likely" | "all";
 }
 
 /** A mark has been met: what follows it is looked for under another name. `rest`: the path's names still to come. */

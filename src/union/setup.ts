@@ -144,8 +144,12 @@ function makeCore(options: UnionOptions, parts: Parts): Core {
     rootInode.hasDefaultAcl = marks.hasDefaultAcl;
     upperLayer.rootDir.hasNestedWhiteouts = marks.hasNestedWhiteouts;
   }
-  for (const lower of lowers)
-    lower.rootDir.hasMarkedWhiteouts = lower.dialect.readMarks(lower.rootDir.fd).hasMarkedWhiteouts;
+  for (const { rootDir, dialect } of lowers) {
+    const marks = dialect.readMarks(rootDir.fd);
+    rootDir.hasMarkedWhiteouts = marks.hasMarkedWhiteouts;
+    rootDir.hasNestedWhiteouts = marks.hasNestedWhiteouts;
+    rootDir.isImpure = marks.isImpure;
+  }
   return {
     upper,
     lowers,
