@@ -33,12 +33,8 @@ export class MountError extends KernelError {
   readonly log: string;
 
   constructor(error: KernelError, option: string | undefined, log: string) {
-    super({
-      syscall: error.syscall,
-      path: error.path,
-      errno: error.errno,
-      hint: log === "" ? undefined : `the kernel says: ${log}`,
-    });
+    const { syscall, path, errno } = error;
+    super({ syscall, path, errno, hint: log === "" ? error.hint : `the kernel says: ${log}` });
     this.option = option;
     this.log = log;
   }

@@ -1,6 +1,7 @@
 import { basename, dirname } from "node:path";
 import { O, RESOLVE } from "../kernel/abi/file.ts";
-import { KernelError, unless } from "../kernel/error.ts";
+import { MOUNT_ATTR } from "../kernel/abi/mount.ts";
+import { isErrno, KernelError, unless } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { isDirectory, makeDirectoryAt, openAt, readAll, removeDirectoryAt, statAt } from "../kernel/file.ts";
 import {
@@ -9,17 +10,20 @@ import {
   detachMount,
   makeMount,
   makePrivate,
+  MountError,
   type MountOption,
   setMountAttributes,
 } from "../kernel/mount.ts";
 import { copyInto, openParent } from "../layer/inside.ts";
+import { makeFallthru } from "./fallthru/mount.ts";
+import type { FallthruMount } from "./fallthru/options.ts";
 import { canBuildDetached, makeOverlay } from "./overlay/mount.ts";
-import { describeStep, type MountPlan, type PlanStep } from "./plan.ts";
+import { describeStep, type MountPlan, type PlanStep, type Union } from "./plan.ts";
 
 export interface Attached {
   /** Of each union, in the plan's order: what the kernel took. */
   readonly unionOptions: readonly (readonly string[])[];
-  /** What was left out, a line each. */
+  /** What was left out or isn't as planned, a line each. */
   readonly warnings: readonly string[];
 }
 
@@ -88,14 +92,42 @@ function executeStep(step: PlanStep, root: Fd, unionOptions: (readonly string[])
     using target = openTarget(root, step.at, mount);
     attachMount(mount, target);
   } catch (error) {
+    if (step.kind === "union" && step.orReadOnly === true && error instanceof MountError && isRefusal(error)) {
+      const reason = [error.message, ...(error.hint === undefined ? [] : [error.hint])].join("; ");
+      warnings.push(`${step.at} is read-only: ${reason}`);
+      unionOptions.push([]);
+      executeStep(readOnly(step), root, unionOptions, warnings);
+      return;
+    }
     if (!(step.kind === "bind" && step.optional === true && error instanceof KernelError)) throw error;
     warnings.push(`${step.at} is left out: ${error.message}`);
   }
 }
 
+/** Whether it is the file system that is no layer, and not a disk that is full or the like. */
+function isRefusal(error: MountError): boolean {
+  return isErrno(error, "EINVAL", "EOPNOTSUPP", "ELOOP", "EPERM", "EACCES", "EIO", "ENOTCONN", "ESTALE");
+}
+
+function readOnly(step: PlanStep & { kind: "union" }): PlanStep {
+  const attributes = step.attributes | MOUNT_ATTR.RDONLY;
+  return {
+    kind: "bind",
+    at: step.at,
+    from: step.union.lowers[0] ?? step.at,
+    depth: "single",
+    attributes,
+    optional: true,
+  };
+}
+
 function makeStep(step: PlanStep, unionOptions: (readonly string[])[]): Fd {
   switch (step.kind) {
     case "union": {
+      if (step.union.type === "fallthru") {
+        unionOptions.push([]);
+        return makeFallthru(fallthruMount(step.union, step.attributes), step.at);
+      }
       const long: Fd[] = [];
       try {
         const made = makeOverlay(step.union, step.attributes, (path) => {
@@ -129,6 +161,11 @@ function makeStep(step: PlanStep, unionOptions: (readonly string[])[]): Fd {
     case "copy":
       throw new Error(`not a mount: ${describeStep(step)}`);
   }
+}
+
+function fallthruMount({ lowers, upper, work }: Union, attributes: number): FallthruMount {
+  const fixed = { source: "fallthru", readOnly: false, metacopy: true, index: true, marks: undefined } as const;
+  return { ...fixed, lowers, upper, work, attributes };
 }
 
 /** Opens the mount point inside the tree, making what is missing: a directory, or a file for a file's mount. */

@@ -1,7 +1,8 @@
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { O } from "../kernel/abi/file.ts";
 import { MOUNT_ATTR } from "../kernel/abi/mount.ts";
 import { unless } from "../kernel/error.ts";
+import type { Fd } from "../kernel/fd.ts";
 import { isDirectory, isRegularFile, openAt, statAt } from "../kernel/file.ts";
 import { type MountInfo, readMountInfo, splitOptions } from "./mountinfo.ts";
 import type { PlanStep, Union } from "./plan.ts";
@@ -21,46 +22,72 @@ const own = ["/proc", "/sys", "/dev/pts", "/dev/shm", "/run/fallthru", "/var/lib
 /** Larger files that are mounted on files are shown read-only instead of copied. */
 const copyLimit = 1 << 20;
 
+/** What can be asked of a mount although its server is gone, or lets only its own user look. */
+const refusals = ["EACCES", "ENOTCONN", "ESTALE", "EIO"] as const;
+
+/** The steps of a plan, and what isn't in it, a line each. */
+export interface HostPlan {
+  readonly steps: readonly PlanStep[];
+  readonly warnings: readonly string[];
+}
+
 /**
  * The steps for a view of this machine's own root: a union over the root mount and over each real file system that
  * is mounted below it, and the kernel's interfaces as programs expect them. What can't be a layer is shown
  * read-only: the host is never written to.
  * @param union makes the layers' directories for one lower
  */
-export function planHost(union: (lower: string) => Union): PlanStep[] {
-  const mounts = visibleMounts(readMountInfo());
+export function planHost(union: (lower: string) => Union): HostPlan {
+  const mounts = readMountInfo().filter(isReal);
+  const [odd, others] = [mounts.filter(isOdd), mounts.filter((mount) => !isOdd(mount))];
   const steps: PlanStep[] = [{ kind: "union", at: "/", union: union("/"), attributes: 0 }];
-  for (const mount of mounts) {
+  for (const mount of visibleMounts(others)) {
     if (mount.mountPoint !== "/") steps.push(stepFor(mount, union));
   }
-  return [...steps, ...kernelSteps()];
+  const warnings = odd.map(({ mountPoint }) => `${mountPoint} is left out: its name is not UTF-8`);
+  return { steps: [...steps, ...kernelSteps()], warnings };
+}
+
+function isReal(mount: MountInfo): boolean {
+  return !pseudo.has(mount.type) && !own.some((path) => isBelow(mount.mountPoint, path));
+}
+
+/** A name that no string has: a path made of it would be another. */
+function isOdd(mount: MountInfo): boolean {
+  return mount.mountPoint.includes("\uFFFD");
 }
 
 function stepFor(mount: MountInfo, union: (lower: string) => Union): PlanStep {
   const at = mount.mountPoint;
   const { attributes } = splitOptions(mount.options);
   const isReadOnly = mount.options.includes("ro") || mount.superOptions.includes("ro");
-  const attr = statAt(null, at);
-  if (isRegularFile(attr) && attr.size <= copyLimit) return { kind: "copy", at, from: at };
-  if (!isDirectory(attr) || isReadOnly || notLayers.has(mount.type)) {
+  const attr = unless(refusals, () => statAt(null, at));
+  if (attr !== undefined && isRegularFile(attr) && attr.size <= copyLimit) return { kind: "copy", at, from: at };
+  if (attr === undefined || !isDirectory(attr) || isReadOnly || notLayers.has(mount.type)) {
     return { kind: "bind", at, from: at, depth: "single", attributes: attributes | MOUNT_ATTR.RDONLY, optional: true };
   }
-  return { kind: "union", at, union: union(at), attributes };
+  return { kind: "union", at, union: union(at), attributes, orReadOnly: true };
 }
 
-/** Real file systems, each by the mount that a look-up of its path reaches: not those that a later mount covers. */
+/** Each by the mount that a look-up of its path reaches: not those that a later mount covers. */
 function visibleMounts(all: readonly MountInfo[]): MountInfo[] {
   return all
-    .filter((mount) => !pseudo.has(mount.type) && !own.some((path) => isBelow(mount.mountPoint, path)))
     .filter((mount) => {
-      const opened = unless(["ENOENT", "EACCES", "ENOTDIR", "ENOTCONN", "ESTALE"], () =>
+      const opened = unless(["ENOENT", "ENOTDIR", ...refusals], () =>
         openAt(null, mount.mountPoint, O.PATH | O.NOFOLLOW),
       );
       if (opened === undefined) return false;
       using found = opened;
-      return statAt(found).mountId === BigInt(mount.id);
+      return mountIdOf(found) === mount.id;
     })
     .toSorted((a, b) => (a.mountPoint < b.mountPoint ? -1 : 1));
+}
+
+function mountIdOf(file: Fd): number {
+  const attr = unless(refusals, () => statAt(file));
+  if (attr !== undefined) return Number(attr.mountId);
+  const text = readFileSync(`/proc/self/fdinfo/${file.number}`, "latin1");
+  return Number(/^mnt_id:\s*(\d+)$/m.exec(text)?.[1]);
 }
 
 function isBelow(path: string, directory: string): boolean {

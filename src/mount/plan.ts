@@ -1,7 +1,11 @@
 import { MOUNT_ATTR } from "../kernel/abi/mount.ts";
 
-/** One union of an overlay: its layers, from the top. Paths are the host's. */
+/** Whose union: the kernel's overlayfs, or ours in user space, for where overlayfs can't go or misbehaves. */
+export type UnionType = "overlay" | "fallthru";
+
+/** One union: its layers, from the top. Paths are the host's. */
 export interface Union {
+  readonly type: UnionType;
   readonly lowers: readonly string[];
   readonly upper: string;
   readonly work: string;
@@ -11,7 +15,14 @@ export interface Union {
 
 /** What one step puts at the path `at` of the new tree. Attributes are MOUNT_ATTR flags. */
 export type PlanStep =
-  | { readonly kind: "union"; readonly at: string; readonly union: Union; readonly attributes: number }
+  | {
+      readonly kind: "union";
+      readonly at: string;
+      readonly union: Union;
+      readonly attributes: number;
+      /** Where the kernel refuses the lower as a layer it is shown as it is, read-only, with a warning. */
+      readonly orReadOnly?: boolean;
+    }
   | {
       readonly kind: "bind";
       readonly at: string;
@@ -46,7 +57,7 @@ export function describeStep(step: PlanStep): string {
     case "union": {
       const lowers = step.union.lowers.length > 3 ? `${step.union.lowers.length} lowers` : step.union.lowers.join(":");
       const flags = [...attributeNames(step.attributes), ...(step.union.volatile ? ["volatile"] : [])];
-      return `mount overlay on ${step.at}: lower ${lowers}, upper ${step.union.upper}${list(flags)}`;
+      return `mount ${step.union.type} on ${step.at}: lower ${lowers}, upper ${step.union.upper}${list(flags)}`;
     }
     case "bind":
       return `${step.depth === "recursive" ? "rbind" : "bind"} ${step.from} on ${step.at}${list(attributeNames(step.attributes))}`;

@@ -7,15 +7,23 @@ import { makeControlGroups } from "./cgroup.ts";
 import { defaultFilter } from "./environment.ts";
 import { type Hold, takeHold } from "./hold.ts";
 import { checkSessionId, makeSessionId } from "./id.ts";
-import { chooseUpper, type Layers, makeLayers, makeUnion, syncLayers } from "./layers.ts";
+import {
+  chooseUpper,
+  type Layers,
+  makeLayers,
+  makeUnion,
+  syncLayers,
+  type UnionStyle,
+  type UpperChoice,
+} from "./layers.ts";
 import { mountPointOf, sessionDir, sessionsDir } from "./paths.ts";
-import { makePlan, type SessionPlan } from "./plan.ts";
+import { makePlan, type SessionPlan, unionOf } from "./plan.ts";
 import { type CommandDefaults, recordKind, type RecordKind, type SessionRecord, writeRecord } from "./record.ts";
 import { type Cleared, clearLeftovers, removeRemains, undo, undoSession } from "./remains.ts";
 import { writeRootFiles } from "./rootfiles.ts";
 import { findSource, type Source } from "./source.ts";
 import { explainFull, isMounted, prepareState } from "./state.ts";
-import type { SessionOptions, Upper } from "./types.ts";
+import type { SessionOptions } from "./types.ts";
 
 /** A session that was just begun. */
 export interface Begun {
@@ -50,7 +58,7 @@ function makeSession(sourceName: string, options: SessionOptions, kind: RecordKi
   const source = findSource(sourceName);
   prepareState();
   const { stuck } = clearLeftovers();
-  const upper = chooseUpper(options.upper, unionOf(source, options));
+  const choice = chooseUpper(options.upper, unionOf(source, options));
   const id = options.name ?? makeSessionId(source.kind === "host" ? "host" : source.chroot.name);
   const hold = explainFull(sessionsDir, () => takeHold(id));
   if (hold === undefined) throw taken(id);
@@ -62,7 +70,7 @@ function makeSession(sourceName: string, options: SessionOptions, kind: RecordKi
     throw error;
   }
   try {
-    const begun = explainFull(sessionDir(id), () => build(hold, source, upper, options, kind));
+    const begun = explainFull(sessionDir(id), () => build(hold, source, choice, options, kind));
     return { hold, begun: { ...begun, warnings: [...stuck.map(warnOfStuck), ...begun.warnings] } };
   } catch (error) {
     undoSession(hold);
@@ -105,14 +113,15 @@ function taken(id: string): UserError {
   });
 }
 
-function build(hold: Hold, source: Source, upper: Upper, options: SessionOptions, kind: RecordKind): Begun {
+function build(hold: Hold, source: Source, choice: UpperChoice, options: SessionOptions, kind: RecordKind): Begun {
   const { id } = hold;
   using dir = openDirectory(sessionDir(id));
+  const { upper, type } = choice;
   const layers = makeLayers(id, dir, upper);
   const limits = options.limits ?? {};
   makeControlGroups(id, limits);
-  const isVolatile = kind === "automatic" || upper.kind === "tmpfs";
-  const { plan, attached } = explainFull(layers.base, () => mountTree(id, source, options, layers, isVolatile));
+  const style = { type, volatile: kind === "automatic" || upper.kind === "tmpfs" };
+  const { plan, attached } = explainFull(layers.base, () => mountTree(id, source, options, layers, style));
   const createdMs = Date.now();
   const record: Omit<SessionRecord, "version"> = {
     id,
@@ -130,7 +139,7 @@ function build(hold: Hold, source: Source, upper: Upper, options: SessionOptions
   };
   if (kind === "named") syncLayers(layers);
   writeRecord(dir, record, kind);
-  return { record, mountPoint: mountPointOf(id), warnings: attached.warnings };
+  return { record, mountPoint: mountPointOf(id), warnings: [...plan.warnings, ...attached.warnings] };
 }
 
 /** All that is written here goes to the layers. */
@@ -139,10 +148,10 @@ function mountTree(
   source: Source,
   options: SessionOptions,
   layers: Layers,
-  isVolatile: boolean,
+  style: UnionStyle,
 ): { plan: SessionPlan; attached: Attached } {
   let count = 0;
-  const plan = makePlan(source, options, (lowers) => makeUnion(layers, count++, lowers, isVolatile));
+  const plan = makePlan(source, options, (lowers) => makeUnion(layers, count++, lowers, style));
   const mountPoint = mountPointOf(id);
   mkdirSync(mountPoint, { recursive: true, mode: 0o700 });
   const attached = attachPlan(plan.mounts, mountPoint, { prepare: (root) => writeRootFiles(root, plan.files) });

@@ -8,7 +8,8 @@ import { splitOptions } from "../mount/mountinfo.ts";
 import { describeStep, type MountPlan, type PlanStep, type Union } from "../mount/plan.ts";
 import type { RootFiles } from "./rootfiles.ts";
 import { findSource, type Source } from "./source.ts";
-import type { Bind, SessionOptions } from "./types.ts";
+import { chooseUpper } from "./layers.ts";
+import type { Bind, SessionOptions, UnionChoice } from "./types.ts";
 
 /** Makes the layers of one union: for real in begin, as mere names for --dry-run. */
 export type MakeUnion = (lowers: readonly string[]) => Union;
@@ -17,6 +18,8 @@ export type MakeUnion = (lowers: readonly string[]) => Union;
 export interface SessionPlan {
   readonly mounts: MountPlan;
   readonly files: RootFiles;
+  /** What isn't in it, a line each. */
+  readonly warnings: readonly string[];
 }
 
 /** The mounts and files of a session on `source`. */
@@ -26,8 +29,8 @@ export function makePlan(source: Source, options: SessionOptions, makeUnion: Mak
   const binds = (options.binds ?? []).map(bindStep);
   switch (source.kind) {
     case "host": {
-      const steps = planHost((lower) => makeUnion(lower === "/" ? [...extra, lower] : [lower]));
-      return { mounts: { steps: [...steps, ...binds] }, files: { copies: [], databases: [] } };
+      const { steps, warnings } = planHost((lower) => makeUnion(lower === "/" ? [...extra, lower] : [lower]));
+      return { mounts: { steps: [...steps, ...binds] }, files: { copies: [], databases: [] }, warnings };
     }
     case "chroot": {
       const lowers = [...extra, ...source.chroot.lowers, source.root];
@@ -36,17 +39,28 @@ export function makePlan(source: Source, options: SessionOptions, makeUnion: Mak
       return {
         mounts: { steps: [union, ...profile.fstab.map(fstabStep), ...binds] },
         files: { copies: profile.copyFiles, databases: profile.nssDatabases },
+        warnings: [],
       };
     }
   }
 }
 
+/** Whose unions are wanted: by the caller, else by the chroot's description. */
+export function unionOf(source: Source, options: SessionOptions): UnionChoice {
+  if (options.union !== undefined) return options.union;
+  const described =
+    source.kind === "chroot" && source.chroot.type === "directory" ? source.chroot.union.type : "overlay";
+  return described === "fallthru" || described === "auto" ? described : "overlay";
+}
+
 /** What `--dry-run` prints: the steps in order, nothing made. */
 export function planSession(sourceName: string, options: SessionOptions): { describe: string }[] {
   let count = 0;
-  const plan = makePlan(findSource(sourceName), options, (lowers) => {
+  const source = findSource(sourceName);
+  const { type } = chooseUpper(options.upper, unionOf(source, options));
+  const plan = makePlan(source, options, (lowers) => {
     const base = `<layers>/${count++}`;
-    return { lowers, upper: `${base}/upper`, work: `${base}/work`, volatile: false };
+    return { type, lowers, upper: `${base}/upper`, work: `${base}/work`, volatile: false };
   });
   const files = [
     ...plan.files.copies.map(({ from, to }) => `copy ${from} to ${to}`),

@@ -1,6 +1,7 @@
 import { release } from "node:os";
-import { isErrno } from "../../kernel/error.ts";
+import { KernelError } from "../../kernel/error.ts";
 import type { Fd } from "../../kernel/fd.ts";
+import { fileSystemOf, openDirectory } from "../../kernel/file.ts";
 import { makeMount, MountError, type MountOption } from "../../kernel/mount.ts";
 import type { Union } from "../plan.ts";
 
@@ -36,7 +37,7 @@ export function makeOverlay(
       return { mount, options: optionNames(options, union.volatile) };
     } catch (error) {
       const fewer = withoutRefused(options, error);
-      if (fewer === undefined) throw explain(error);
+      if (fewer === undefined) throw explain(error, union);
       options = fewer;
     }
   }
@@ -65,11 +66,23 @@ function optionNames(options: readonly (readonly [string, string])[], isVolatile
   return [...options.map(([key, value]) => `${key}=${value}`), ...(isVolatile ? ["volatile"] : [])];
 }
 
-function explain(error: unknown): unknown {
-  if (isErrno(error, "ENODEV") && error instanceof MountError) {
-    return new MountError(error, undefined, "no overlay file system; load the module: modprobe overlay");
-  }
-  return error;
+/** Of the whole overlay the kernel often says no more than EINVAL, and the reason to its own log. */
+function explain(error: unknown, { lowers }: Union): unknown {
+  if (!(error instanceof MountError) || error.option !== undefined) return error;
+  const { errno, log } = error;
+  const lower = lowers.at(-1) ?? "";
+  const fields = { syscall: "mount overlay over", path: lower, errno };
+  if (errno === "ENODEV") return new KernelError({ ...fields, hint: "load the module: modprobe overlay" });
+  const isStacked = errno === "EINVAL" && lowers.some(isOnOverlay);
+  const hint = isStacked
+    ? "overlays stack two deep, and this one is a third: a session in a session in a session"
+    : undefined;
+  return new MountError(new KernelError({ ...fields, hint }), undefined, log);
+}
+
+function isOnOverlay(path: string): boolean {
+  using directory = openDirectory(path);
+  return fileSystemOf(directory).type === "overlay";
 }
 
 /** Whether mounts can be attached below a mount that is itself still detached (move_mount(2), Linux 6.15). */
