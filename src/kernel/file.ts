@@ -99,11 +99,13 @@ export interface Attr {
 
 /**
  * The attributes of `path` below `dir`; a final symbolic link is not followed, an empty path means `dir` itself.
+ * @param freshness "fresh" asks a file system that is served by somebody anew, instead of trusting what it said before
  * @see statx(2)
  */
-export function statAt(dir: Fd | null, path: Path = ""): Attr {
+export function statAt(dir: Fd | null, path: Path = "", freshness: "usual" | "fresh" = "usual"): Attr {
   const buffer = new Uint8Array(STATX_SIZE);
-  const flags = AT.SYMLINK_NOFOLLOW | (path.length === 0 ? AT.EMPTY_PATH : 0);
+  const sync = freshness === "fresh" ? AT.STATX_FORCE_SYNC : 0;
+  const flags = AT.SYMLINK_NOFOLLOW | sync | (path.length === 0 ? AT.EMPTY_PATH : 0);
   check("stat", under(dir, path), statx_(at(dir), cString(path), flags, STATX_BASIC_STATS | STATX_MNT_ID, buffer));
   return parseStatx(buffer);
 }

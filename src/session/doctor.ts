@@ -61,7 +61,9 @@ function overlay(): Finding {
     try {
       for (const dir of dirs) mkdirSync(dir, { recursive: true, mode: 0o700 });
       const [lower = "", upper = "", work = ""] = dirs;
-      const made = makeOverlay({ lowers: [lower], upper, work, volatile: true }, 0, (path) => openDirectory(path));
+      const made = makeOverlay({ type: "overlay", lowers: [lower], upper, work, volatile: true }, 0, (path) =>
+        openDirectory(path),
+      );
       made.mount.close();
       return `mounts with ${made.options.join(", ")}`;
     } finally {
@@ -73,7 +75,7 @@ function overlay(): Finding {
 function state(): Finding {
   return attempt("state", "give it a local file system, or use --upper DIR and --upper tmpfs", () => {
     mkdirSync(stateDir, { recursive: true });
-    chooseUpper({ kind: "directory", path: stateDir });
+    chooseUpper({ kind: "directory", path: stateDir }, "overlay");
     using directory = openDirectory(stateDir);
     const { type, freeBytes } = fileSystemOf(directory);
     return `${stateDir} is on ${type}, ${(freeBytes / 2 ** 30).toFixed(1)} GiB free`;

@@ -18,16 +18,19 @@ import {
 import { attachMount, detachMount, makeMount } from "../kernel/mount.ts";
 import { getXattrAt, listXattrsAt, setXattr } from "../kernel/xattr.ts";
 import { removeTree } from "../layer/remove.ts";
-import type { Union } from "../mount/plan.ts";
+import type { Union, UnionType } from "../mount/plan.ts";
 import { randomHex } from "./id.ts";
 import { memoryUpperOf, sessionDir, stateDir } from "./paths.ts";
 import { isMounted } from "./state.ts";
-import type { Upper } from "./types.ts";
+import type { UnionChoice, Upper } from "./types.ts";
 
 /** File systems that overlayfs refuses as an upper: no device nodes or extended attributes, or an overlay itself. */
 const notUpper = new Set(
   "overlay nfs vfat exfat ntfs cifs smb3 9p fuse proc sysfs squashfs erofs iso9660 udf ramfs".split(" "),
 );
+
+/** Of those the ones on which our own union can have its upper. */
+const oursCan = new Set(["overlay", "fuse"]);
 
 /** Where a session's layers are; the unions' directories below it are numbered. */
 export interface Layers {
@@ -38,18 +41,27 @@ export interface Layers {
 /** A symbolic link in the session's directory that says where else its layers are. */
 const elsewhere = "layers-elsewhere";
 
+/** Where changes are kept, and whose unions they lie below. */
+export interface UpperChoice {
+  readonly upper: Upper;
+  readonly type: UnionType;
+}
+
 /**
- * Decides where layers can be, and checks that their file system can hold an upper.
+ * Decides where layers can be and whose union they belong to, and checks that their file system can hold an upper.
  * Inside a session the state directory lies on an overlay: layers are then kept in memory.
  */
-export function chooseUpper(wanted: Upper | undefined): Upper {
-  if (wanted?.kind === "tmpfs") return wanted;
+export function chooseUpper(wanted: Upper | undefined, union: UnionChoice): UpperChoice {
+  const usual = union === "fallthru" ? union : "overlay";
+  if (wanted?.kind === "tmpfs") return { upper: wanted, type: usual };
   const path = wanted?.kind === "directory" ? wanted.path : stateDir;
   const type = typeOf(path);
-  if (!notUpper.has(type)) return wanted ?? { kind: "state" };
-  if (wanted === undefined && process.env["FALLTHRU_SESSION"] !== undefined) return { kind: "tmpfs" };
+  if (!notUpper.has(type)) return { upper: wanted ?? { kind: "state" }, type: usual };
+  if (wanted === undefined && process.env["FALLTHRU_SESSION"] !== undefined)
+    return { upper: { kind: "tmpfs" }, type: usual };
+  if (union !== "overlay" && oursCan.has(type)) return { upper: wanted ?? { kind: "state" }, type: "fallthru" };
   throw new UserError("unsupported", `${path} is on ${type}, which can't hold a session's changes`, {
-    hint: "keep them on a local file system: --upper DIR, or in memory: --upper tmpfs[:SIZE]",
+    hint: `keep them on a local file system: --upper DIR, or in memory: --upper tmpfs[:SIZE]${oursCan.has(type) ? ", or take our own union: --union fallthru" : ""}`,
   });
 }
 
@@ -125,13 +137,16 @@ function removeEmptyDirectory(path: string): void {
   });
 }
 
+/** What all unions of a session have in common. */
+export type UnionStyle = Pick<Union, "type" | "volatile">;
+
 /**
  * Makes the upper and work directories for one union. The merged root has the upper directory's attributes, so they are
  * taken from the topmost lower: owner, mode, times and extended attributes.
  */
-export function makeUnion(layers: Layers, index: number, lowers: readonly string[], isVolatile: boolean): Union {
+export function makeUnion(layers: Layers, index: number, lowers: readonly string[], style: UnionStyle): Union {
   const base = `${layers.base}/${index}`;
-  const union: Union = { lowers, upper: `${base}/upper`, work: `${base}/work`, volatile: isVolatile };
+  const union: Union = { ...style, lowers, upper: `${base}/upper`, work: `${base}/work` };
   mkdirSync(base, { mode: 0o700 });
   for (const path of [union.upper, union.work]) mkdirSync(path, { mode: 0o700 });
   const [top] = lowers;

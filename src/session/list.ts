@@ -5,7 +5,7 @@ import { statAt } from "../kernel/file.ts";
 import { heldFileOf, mountPointOf, runDir, sessionDir, sessionsDir } from "./paths.ts";
 import { describeProcess, type ProcessInfo, processesInside } from "./processes.ts";
 import { readRecord, readSummary, type RecordKind, type RecordSummary } from "./record.ts";
-import { isMounted } from "./state.ts";
+import { isAlive } from "./state.ts";
 import { heldIds, takeLeftover } from "./hold.ts";
 import type { Limits, Network, SessionState, SessionSummary, Upper } from "./types.ts";
 import { checkSessionId } from "./id.ts";
@@ -36,7 +36,7 @@ export function listSessions(): SessionSummary[] {
   const own = statSync(runDir, { throwIfNoEntry: false })?.dev;
   // What is mounted there is another file system than the one that it is mounted on.
   const isOpen = (mountPoint: string) =>
-    ![undefined, own].includes(statSync(mountPoint, { throwIfNoEntry: false })?.dev);
+    ![undefined, own].includes(unless(["ENOENT", "ENOTCONN", "ECONNABORTED"], () => statSync(mountPoint).dev));
   for (const id of sessionIds()) {
     const summary = readSummaryOf(id);
     if (typeof summary === "object") found.push(summarize(summary, held.has(id), isOpen));
@@ -76,7 +76,7 @@ export function sessionInfo(id: string): SessionInfo {
     throw new UserError("not-found", `no session ${id}`, { hint: "what there is: fallthru list" });
   const unions = record.plan.steps.flatMap((step) => (step.kind === "union" ? [step] : []));
   return {
-    ...summarize(record, heldIds().includes(id), isMounted),
+    ...summarize(record, heldIds().includes(id), isAlive),
     upper: record.upper,
     network: record.network,
     ...(record.hostname === undefined ? {} : { hostname: record.hostname }),

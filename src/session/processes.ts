@@ -19,7 +19,7 @@ export function processesInside(mountPoint: string): number[] {
 }
 
 function deviceOf(mountPoint: string): number | undefined {
-  const device = unless(["ENOENT"], () => statAt(null, mountPoint));
+  const device = unless(["ENOENT", "ENOTCONN", "ECONNABORTED"], () => statAt(null, mountPoint));
   return device === undefined ? undefined : packDev(device.dev);
 }
 

@@ -1,6 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { unless } from "../kernel/error.ts";
 import { openDirectory } from "../kernel/file.ts";
+import { detachMount } from "../kernel/mount.ts";
 import { attachPlan } from "../mount/attach.ts";
 import { makeControlGroups, removeControlGroups } from "./cgroup.ts";
 import { type Hold, takeHold } from "./hold.ts";
@@ -9,7 +10,7 @@ import { mountPointOf, sessionDir } from "./paths.ts";
 import { readRecord, recordKind, removeRecord, type SessionRecord } from "./record.ts";
 import { clearLeftovers, removeMountPoint, removeRemains, undo } from "./remains.ts";
 import { writeRootFiles } from "./rootfiles.ts";
-import { isSessionMounted, prepareState } from "./state.ts";
+import { isMounted, isSessionMounted, prepareState } from "./state.ts";
 
 export interface RecoverReport {
   /** Mounted again. */
@@ -72,6 +73,8 @@ function restore(hold: Hold, report: RecoverReport): void {
 function mountAgain(record: SessionRecord): void {
   const mountPoint = mountPointOf(record.id);
   try {
+    // A union of ours that nobody serves any more is still mounted.
+    while (isMounted(mountPoint)) detachMount(mountPoint);
     mkdirSync(mountPoint, { recursive: true, mode: 0o700 });
     makeControlGroups(record.id, record.limits);
     attachPlan(record.plan, mountPoint, { prepare: (root) => writeRootFiles(root, record.files) });

@@ -44,9 +44,13 @@ async function enterSession<T>(id: string, start: (record: Record) => Promise<T>
   const record = readRecord(id);
   if (record === undefined) throw noSession(id);
   if (!isSessionMounted(id)) {
-    throw new UserError("failed", `session ${id} isn't mounted: the machine was restarted since`, {
-      hint: "mount it again: fallthru recover",
-    });
+    throw new UserError(
+      "failed",
+      `session ${id} isn't mounted: the machine was restarted, or the server of its union was killed`,
+      {
+        hint: "mount it again: fallthru recover",
+      },
+    );
   }
   return await start(record);
 }

@@ -45,11 +45,23 @@ function hasRunDir(): boolean {
 
 /** Whether something is mounted exactly there. */
 export function isMounted(path: string): boolean {
-  return unless(["ENOENT"], () => statAt(null, path))?.isMountRoot === true;
+  try {
+    return statAt(null, path).isMountRoot;
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return false;
+    // A union of ours whose server and holder were both killed.
+    if (isErrno(error, "ENOTCONN", "ECONNABORTED")) return true;
+    throw error;
+  }
 }
 
 export function isSessionMounted(id: string): boolean {
-  return isMounted(mountPointOf(id));
+  return isAlive(mountPointOf(id));
+}
+
+/** Mounted, and served by somebody where that is needed. */
+export function isAlive(mountPoint: string): boolean {
+  return unless(["ENOENT", "ENOTCONN", "ECONNABORTED"], () => statAt(null, mountPoint, "fresh"))?.isMountRoot === true;
 }
 
 function requireSuperuser(): void {

@@ -13,6 +13,9 @@ export interface Bind {
 
 export type Network = "host" | "none";
 
+/** Whose unions a session stands on; "auto": overlayfs where it can be, ours where it must. */
+export type UnionChoice = "overlay" | "fallthru" | "auto";
+
 export interface Limits {
   readonly memoryBytes?: number;
   /** May be fractional: 1.5 is one core and a half. */
@@ -25,6 +28,8 @@ export interface SessionOptions {
   /** The session's id; without it one is made from the chroot's name. */
   readonly name?: string;
   readonly upper?: Upper;
+  /** Without it what the chroot's `union-type` says, if that is `fallthru` or `auto`; else overlayfs. */
+  readonly union?: UnionChoice;
   /** Directories to lay over the root, the topmost first, below the upper. */
   readonly lowers?: readonly string[];
   readonly binds?: readonly Bind[];

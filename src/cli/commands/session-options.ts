@@ -25,6 +25,12 @@ export const sessionOptionSpecs = {
     completes: "directory",
     summary: "where changes are kept: below a directory, or in memory",
   },
+  union: {
+    type: "string",
+    placeholder: "overlay|fallthru|auto",
+    completes: ["overlay", "fallthru", "auto"],
+    summary: "the kernel's overlayfs, our own union, or whichever can be had; else what the chroot's union-type says",
+  },
   lower: {
     type: "strings",
     placeholder: "DIR",

@@ -7,6 +7,7 @@ const nothing: SessionOptionValues = {
   name: undefined,
   bind: [],
   network: undefined,
+  union: undefined,
   hostname: undefined,
   memory: undefined,
   cpus: undefined,

@@ -12,6 +12,7 @@ export function sessionOptions(given: SessionOptionValues): SessionOptions {
     ...(given.upper === undefined ? {} : { upper: parseUpper(given.upper) }),
     ...(given.lower.length === 0 ? {} : { lowers: given.lower.map((path) => resolve(path)) }),
     ...(given.bind.length === 0 ? {} : { binds: given.bind.map(parseBind) }),
+    ...(given.union === undefined ? {} : { union: given.union }),
     ...(given.network === undefined ? {} : { network: given.network }),
     ...(given.hostname === undefined ? {} : { hostname: given.hostname }),
     ...(limits === undefined ? {} : { limits }),

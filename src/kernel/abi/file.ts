@@ -20,6 +20,7 @@ export const O = {
 export const AT = {
   FDCWD: -100,
   SYMLINK_NOFOLLOW: 0x100,
+  STATX_FORCE_SYNC: 0x2000,
   REMOVEDIR: 0x200,
   SYMLINK_FOLLOW: 0x400,
   EMPTY_PATH: 0x1000,
