@@ -75,19 +75,28 @@ export function copyRange(from: number, fromOffset: number, to: number, toOffset
   return copyFileRange_(from, offsets[0], to, offsets[1], length, 0);
 }
 
-const entries = Buffer.alloc(65536);
+/** Not in use: a reading that is begun during another has its own. */
+const entryBuffers: Buffer[] = [];
 
 /**
  * Reads all entries of an open directory from its start, `.` and `..` too.
  * @param each gets the name, d_ino's two halves, and the type (DT_ value, 0: unknown)
  * @returns 0 or −errno
  */
-export function listDirectory(
-  fd: number,
-  each: (name: Name, inoHigh: number, inoLow: number, type: number) => void,
-): number {
+export function listDirectory(fd: number, each: EachEntry): number {
   const start = seek(fd, 0, SEEK.SET);
   if (start < 0) return start;
+  const entries = entryBuffers.pop() ?? Buffer.allocUnsafeSlow(65536);
+  try {
+    return readEntries(fd, entries, each);
+  } finally {
+    entryBuffers.push(entries);
+  }
+}
+
+type EachEntry = (name: Name, inoHigh: number, inoLow: number, type: number) => void;
+
+function readEntries(fd: number, entries: Buffer, each: EachEntry): number {
   for (;;) {
     const length = getdents_(fd, entries, entries.length);
     if (length <= 0) return length;
