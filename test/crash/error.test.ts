@@ -1,11 +1,18 @@
 // deadline: 300
 // An error at every system call that changes something: nothing is left over, and the message is the first error's.
 import { beforeAll, describe, expect, test } from "bun:test";
-import { execFileSync } from "node:child_process";
 import { temporaryDirectory } from "../support/directories.ts";
 import { fallthru } from "../support/fallthru.ts";
 import { leftovers, type Traces } from "../support/leftovers.ts";
-import { beginMarked, describeMarked, expectFate, expectWholeOrGone, settle, stateOf } from "./session.ts";
+import {
+  beginMarked,
+  beginUnmounted,
+  describeMarked,
+  expectFate,
+  expectWholeOrGone,
+  settle,
+  stateOf,
+} from "./session.ts";
 import { inject, type Injected, type Point, pointsOf } from "./strace.ts";
 
 let before: Traces;
@@ -140,10 +147,7 @@ test("an end that fails leaves a session that is whole or gone", async () => {
 });
 
 test("a recover that fails leaves a session that another one mounts", async () => {
-  const prepare = async (): Promise<void> => {
-    await beginMarked("x", ["--memory", "100M"]);
-    execFileSync("umount", ["--lazy", "/run/fallthru/mount/x"]);
-  };
+  const prepare = (): Promise<void> => beginUnmounted("x", ["--memory", "100M"]);
   const count = await failEverywhere(["recover"], prepare, async () => {
     expect(await expectWholeOrGone("x", before)).toBe("whole");
   });

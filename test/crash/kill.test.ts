@@ -1,11 +1,10 @@
 // deadline: 300
 // kill -9 at every system call that changes something, of each verb in turn.
 import { beforeAll, describe, expect, test } from "bun:test";
-import { execFileSync } from "node:child_process";
 import { temporaryDirectory } from "../support/directories.ts";
 import { fallthru } from "../support/fallthru.ts";
 import { leftovers, type Traces } from "../support/leftovers.ts";
-import { beginMarked, describeMarked, expectFate, expectWholeOrGone, settle } from "./session.ts";
+import { beginMarked, beginUnmounted, describeMarked, expectFate, expectWholeOrGone, settle } from "./session.ts";
 import { inject, type Point, pointsOf } from "./strace.ts";
 
 let before: Traces;
@@ -136,11 +135,11 @@ describe("a run that is killed", () => {
 
 describe("a recover that is killed", () => {
   test("leaves a session that is whole or gone", async () => {
-    const prepare = async (): Promise<void> => {
-      await beginMarked("x");
-      execFileSync("umount", ["--lazy", "/run/fallthru/mount/x"]); // as a restart does
-    };
-    const counts = await killEverywhere(["recover"], prepare, () => expectWholeOrGone("x", before));
+    const counts = await killEverywhere(
+      ["recover"],
+      () => beginUnmounted("x"),
+      () => expectWholeOrGone("x", before),
+    );
     expect(counts.points).toBeGreaterThan(25);
     expect(counts.whole).toBeGreaterThan(counts.points * 0.9);
     expect(counts.gone).toBe(0);

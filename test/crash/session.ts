@@ -1,7 +1,9 @@
 // What must hold of a session after a crash: it is whole, or gone.
 import { expect } from "bun:test";
+import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { SessionState } from "../../src/session/types.ts";
 import { describeChroot } from "../support/directories.ts";
 import { fallthru } from "../support/fallthru.ts";
 import { leftovers, type Traces, traces } from "../support/leftovers.ts";
@@ -29,13 +31,17 @@ export async function beginMarked(id: string, options: readonly string[] = []): 
   expect(await fallthru(["begin", "tiny", "--name", id, ...options])).toMatchObject({ status: 0, stderr: "" });
 }
 
-export type State = "open" | "unmounted" | "held" | "leftover";
+/** As a restart of the machine leaves it. */
+export async function beginUnmounted(id: string, options: readonly string[] = []): Promise<void> {
+  await beginMarked(id, options);
+  execFileSync("umount", ["--lazy", `/run/fallthru/mount/${id}`]);
+}
 
 /** The state of a session in `fallthru list`; undefined where it isn't listed. */
-export async function stateOf(id: string): Promise<State | undefined> {
+export async function stateOf(id: string): Promise<SessionState | undefined> {
   const listed = await fallthru(["list", "--json"]);
   expect(listed).toMatchObject({ status: 0, stderr: "" });
-  const { sessions } = JSON.parse(listed.stdout) as { sessions: { id: string; state: State }[] };
+  const { sessions } = JSON.parse(listed.stdout) as { sessions: { id: string; state: SessionState }[] };
   return sessions.find((session) => session.id === id)?.state;
 }
 

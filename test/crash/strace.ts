@@ -77,6 +77,6 @@ export async function inject(
   const injections = [injection, ...further].flatMap((each) => ["-e", each]);
   const result = await run(["strace", ...flags, ...injections, executable, ...args]);
   const trace = existsSync(file) ? readFileSync(file, "utf8") : "";
-  const isReached = what.startsWith("signal=KILL") ? result.signal === "SIGKILL" : trace.includes("INJECTED");
-  return { ...result, isReached };
+  const calls = trace.split("\n").filter((line) => line.startsWith(`${point.syscall}(`));
+  return { ...result, isReached: calls.length >= point.nth };
 }
