@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import { mkdirSync } from "node:fs";
 import { type Change, random, randomChanges } from "../../test/support/changes.ts";
-import { applyToPath, dumpPath, mountOverlay, mountTmpfs, UnionTree } from "../../test/support/unions.ts";
+import { applyToPath, dumpPath, mountDisk, mountOverlay, mountTmpfs, UnionTree } from "../../test/support/unions.ts";
 import { Union } from "./union.ts";
 
 /**
@@ -16,6 +16,8 @@ interface Case {
   readonly changes: readonly Change[];
   /** The upper lies where the lowers do. */
   readonly isSameFileSystem: boolean;
+  /** Disks and tmpfs differ in what they know of attributes, blocks and handles. */
+  readonly isOnDisk: boolean;
 }
 
 function makeCase(seed: number): Case {
@@ -24,14 +26,15 @@ function makeCase(seed: number): Case {
     lowers: Array.from({ length: 1 + next(3) + (next(6) === 0 ? 3 : 0) }, () => randomChanges(next, 20)),
     changes: randomChanges(next, 1 + next(30)),
     isSameFileSystem: next(3) > 0,
+    isOnDisk: next(3) === 0,
   };
 }
 
 /** @returns what is wrong, or undefined */
-function check({ lowers, changes, isSameFileSystem }: Case): string | undefined {
-  using space = mountTmpfs();
+function check({ lowers, changes, isOnDisk, isSameFileSystem }: Case): string | undefined {
+  using space = isOnDisk ? mountDisk() : mountTmpfs();
   using other = mountTmpfs();
-  const directory = (name: string, on = space): string => {
+  const directory = (name: string, on: { root: string } = space): string => {
     const path = `${on.root}/${name}`;
     mkdirSync(path);
     return path;

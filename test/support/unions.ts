@@ -3,8 +3,9 @@ import { attributeName, listXattrs, removeXattr, setXattrOf } from "../../src/ke
 import { errnoName } from "../../src/kernel/error.ts";
 import { mknodName, renameName } from "../../src/kernel/at.ts";
 import type { Fd } from "../../src/kernel/fd.ts";
-import { makeMount, type MountOption } from "../../src/kernel/mount.ts";
+import { cloneMount, makeMount, type MountOption } from "../../src/kernel/mount.ts";
 import type { Change } from "./changes.ts";
+import { temporaryDirectory } from "./directories.ts";
 import type { Union } from "../../src/union/union.ts";
 
 function codeOf(error: unknown): string {
@@ -348,6 +349,17 @@ export function mountOverlay(lowers: readonly string[], upper: string, work: str
   );
   const mount = makeMount("overlay", options);
   return Object.assign(mount, { root: `/proc/self/fd/${mount.number}` });
+}
+
+/** A directory on a disk, on a mount of its own, which is removed at the end. */
+export function mountDisk(): { root: string } & Disposable {
+  const directory = temporaryDirectory("union");
+  const mount = cloneMount(null, directory);
+  const remove = (): void => {
+    mount.close();
+    fs.rmSync(directory, { recursive: true });
+  };
+  return { root: `/proc/self/fd/${mount.number}`, [Symbol.dispose]: remove };
 }
 
 /** A detached tmpfs: its path. */
