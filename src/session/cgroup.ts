@@ -44,25 +44,43 @@ function makeGroup(path: string): void {
   }
 }
 
-/** Moves this process into the session's groups, all of them or none, and returns how to move it back. */
-export function joinControlGroups(id: string, limits: Limits): () => void {
-  const controllers = wanted(limits);
-  if (controllers.length === 0) return () => {};
+/**
+ * Moves this process into the session's groups, all of them or none, and returns how to move it back.
+ * @param then "come back": a child is to be started meanwhile, for which our own threads count no more than the limit allows
+ */
+export function joinControlGroups(id: string, limits: Limits, then: "stay" | "come back"): () => void {
   const own = parseOwnGroups(readFileSync("/proc/self/cgroup", "utf8"));
-  const back: string[] = [];
-  const goBack = () => back.forEach((file) => writeFileSync(file, "0"));
-  for (const hierarchy of new Map(controllers.map(hierarchyOf).map((found) => [found.mountPoint, found])).values()) {
-    const controller = controllers.find((name) => hierarchyOf(name).mountPoint === hierarchy.mountPoint);
-    const before = hierarchy.version === 2 ? own.get("") : own.get(controller ?? "");
-    back.push(`${hierarchy.mountPoint}${before ?? "/"}/cgroup.procs`);
-    try {
+  const back: (() => void)[] = [];
+  const goBack = () => back.toReversed().forEach((step) => step());
+  try {
+    if (limits.pids !== undefined && then === "come back") back.push(allowOwnThreads(id, limits.pids));
+    for (const [hierarchy, controller] of hierarchiesOf(limits)) {
+      const before = own.get(hierarchy.version === 2 ? "" : controller) ?? "/";
+      back.push(() => writeFileSync(`${hierarchy.mountPoint}${before}/cgroup.procs`, "0"));
       writeFileSync(`${groupPath(hierarchy, id)}/cgroup.procs`, "0");
-    } catch (error) {
-      goBack();
-      throw error;
     }
+  } catch (error) {
+    goBack();
+    throw error;
   }
   return goBack;
+}
+
+/** Each hierarchy once, with one of the controllers that are wanted of it. */
+function hierarchiesOf(limits: Limits): Iterable<readonly [Hierarchy, Controller]> {
+  const found = new Map<string, readonly [Hierarchy, Controller]>();
+  for (const controller of wanted(limits)) {
+    const hierarchy = hierarchyOf(controller);
+    found.set(hierarchy.mountPoint, [hierarchy, controller]);
+  }
+  return found.values();
+}
+
+/** Raises a session's limit of processes by the threads of this one, and returns how to lower it again. */
+function allowOwnThreads(id: string, pids: number): () => void {
+  const file = `${groupPath(hierarchyOf("pids"), id)}/pids.max`;
+  writeFileSync(file, String(pids + readdirSync("/proc/self/task").length));
+  return () => writeFileSync(file, String(pids));
 }
 
 /** Kills every process of the session's groups at once (cgroup.kill), or one by one under version 1. */
@@ -145,7 +163,14 @@ function groupPath(hierarchy: Hierarchy, id: string): string {
 function enableController(hierarchy: Hierarchy, controller: Controller): void {
   if (hierarchy.version === 1) return;
   for (const path of [hierarchy.mountPoint, `${hierarchy.mountPoint}/${parent}`]) {
-    writeFileSync(`${path}/cgroup.subtree_control`, `+${controller}`);
+    try {
+      writeFileSync(`${path}/cgroup.subtree_control`, `+${controller}`);
+    } catch (error) {
+      if (!isErrno(error, "EBUSY")) throw error;
+      throw new UserError("unsupported", `${path} holds processes, so there can be no limits below it`, {
+        hint: "in a container: move its processes into a group below that one, or run without --memory, --cpus and --pids",
+      });
+    }
   }
 }
 

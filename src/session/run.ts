@@ -56,7 +56,7 @@ async function enterSession<T>(id: string, start: (record: Record) => Promise<T>
 }
 
 async function becomeCommand(record: Record, options: CommandOptions): Promise<never> {
-  await joinGroups(record);
+  await joinGroups(record, "stay");
   return runHere(record, options, become);
 }
 
@@ -70,7 +70,7 @@ export interface Child {
 export async function startChild(record: Record, options: CommandOptions): Promise<Child> {
   const space = options.pidNamespace === true ? await makePidSpace(record) : undefined;
   try {
-    const goBack = await joinGroups(record);
+    const goBack = await joinGroups(record, "come back");
     try {
       return { pid: runHere(record, options, spawn, space), space };
     } finally {
@@ -107,10 +107,10 @@ function noSession(id: string): UserError {
 export type Record = Omit<SessionRecord, "version">;
 
 /** Moves this process into the session's control groups; returns how to move it back. */
-async function joinGroups(record: Record): Promise<() => void> {
+async function joinGroups(record: Record, then: "stay" | "come back"): Promise<() => void> {
   if (Object.keys(record.limits).length === 0) return () => {};
   const { joinControlGroups } = await import("./cgroup.ts");
-  return joinControlGroups(record.id, record.limits);
+  return joinControlGroups(record.id, record.limits, then);
 }
 
 /** Starts the command by `start`: as this process, or as a child of it. */
