@@ -2,7 +2,7 @@ import { rmdirSync } from "node:fs";
 import { isErrno, unless } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { O } from "../kernel/abi/file.ts";
-import { lock, openAt, openDirectory } from "../kernel/file.ts";
+import { lock, openAt, openDirectory, statAt } from "../kernel/file.ts";
 import { detachMount } from "../kernel/mount.ts";
 import { removeTree } from "../layer/remove.ts";
 import { clearBeside } from "../mount/attach.ts";
@@ -117,6 +117,8 @@ function clearOne(hold: Hold): boolean {
     clearHalfMounted(mountPointOf(hold.id));
     return false;
   }
+  // Without a directory it may be a begin that has just made its mark, and will find it gone and make another.
+  const isThere = unless(["ENOENT"], () => statAt(null, sessionDir(hold.id))) !== undefined;
   removeRemains(hold);
-  return true;
+  return isThere;
 }

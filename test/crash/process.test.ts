@@ -1,0 +1,275 @@
+// deadline: 180
+// Processes that are killed, that stay, that hide, and several commands at once.
+import { afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { describeChroot, temporaryDirectory } from "../support/directories.ts";
+import { fallthru, startFallthru } from "../support/fallthru.ts";
+import { leftovers, leftoversAfter, type Traces } from "../support/leftovers.ts";
+import { tinyRoot } from "../support/roots.ts";
+import {
+  beginMarked,
+  beginUnmounted,
+  describeMarked,
+  expectUsable,
+  expectWholeOrGone,
+  settle,
+  stateOf,
+} from "./session.ts";
+
+let before: Traces;
+
+beforeAll(async () => {
+  before = await settle(describeMarked);
+});
+
+afterEach(async () => {
+  expect(await leftoversAfter(before, 100)).toEqual([]);
+});
+
+const mountPoint = "/run/fallthru/mount/x";
+
+/** Starts something and waits until it has said `up`. */
+async function startUp(args: readonly string[]): Promise<ChildProcess> {
+  const child = startFallthru(args);
+  await new Promise((up) => child.stdout?.once("data", up));
+  return child;
+}
+
+async function kill(child: ChildProcess): Promise<void> {
+  const gone = new Promise((done) => child.once("exit", done));
+  child.kill("SIGKILL");
+  await gone;
+}
+
+const busy = ["sh", "-c", "(sleep 100 & sleep 101) & setsid sleep 102 & echo up; sleep 103"];
+
+describe("kill -9 of a run alone, while its command and its children go on", () => {
+  const next = {
+    begin: ["begin", "tiny", "--name", "y"],
+    run: ["run", "tiny", "--", "true"],
+    recover: ["recover"],
+    gc: ["gc"],
+  };
+  for (const [name, args] of Object.entries(next)) {
+    for (const options of [[], ["--pid-namespace"], ["--memory", "100M"]]) {
+      test(`run ${options.join(" ")} is cleared away by ${name}`, async () => {
+        await kill(await startUp(["run", "tiny", ...options, "--", ...busy]));
+        expect(await fallthru(args)).toMatchObject({ status: 0, stderr: "" });
+        if (name === "begin") await fallthru(["end", "y"]);
+      });
+    }
+  }
+
+  test("also where the pid name space is just being made", async () => {
+    for (let moment = 0; moment < 60; moment += 3) {
+      const child = startFallthru(["run", "tiny", "--pid-namespace", "--", "sleep", "100"]);
+      await sleep(moment);
+      await kill(child);
+      await fallthru(["recover"]);
+      expect({ moment, left: await leftoversAfter(before, 100) }).toEqual({ moment, left: [] });
+    }
+  });
+
+  test("in a named session ends with the session", async () => {
+    await beginMarked("x");
+    await kill(await startUp(["run", "@x", "--pid-namespace", "--", ...busy]));
+    expect(await fallthru(["recover"])).toMatchObject({ status: 0, stdout: "" });
+    await expectUsable("x");
+    expect(await fallthru(["end", "x"])).toMatchObject({ status: 0, stderr: "" });
+  });
+
+  test("while the session that it enters is ended", async () => {
+    for (let moment = 0; moment < 40; moment += 2) {
+      await beginMarked("x");
+      const child = startFallthru([
+        "run",
+        "@x",
+        ...(moment % 4 === 0 ? ["--pid-namespace"] : []),
+        "--",
+        "sleep",
+        "100",
+      ]);
+      const gone = new Promise((done) => child.once("exit", done));
+      await sleep(moment);
+      expect(await fallthru(["end", "x"])).toMatchObject({ status: 0, stderr: "" });
+      await gone;
+      expect({ moment, left: await leftoversAfter(before, 100) }).toEqual({ moment, left: [] });
+    }
+  });
+});
+
+test("an end that is killed while it deletes 20,000 files is gone on with", async () => {
+  const many =
+    "mkdir -p /many; cd /many; i=0; while [ $i -lt 200 ]; do mkdir $i; cd $i; touch $(seq 1 100); cd ..; i=$((i+1)); done";
+  for (const moment of [15, 40, 80, 140]) {
+    await beginMarked("x");
+    expect(await fallthru(["run", "@x", "--", "sh", "-c", many])).toMatchObject({ status: 0 });
+    const child = startFallthru(["end", "x"]);
+    await sleep(moment);
+    await kill(child);
+    await expectWholeOrGone("x", before);
+  }
+});
+
+describe("an end takes everything along:", () => {
+  const inside = async (name: string, command: readonly string[], expected: RegExp): Promise<void> => {
+    await beginMarked("x");
+    await startUp(["run", "@x", "--", "sh", "-c", `${command.join(" ")} & echo up`]);
+    await sleep(50);
+    const ended = await fallthru(["end", "x"]);
+    expect({ name, ...ended }).toMatchObject({ name, status: 0, stderr: "" });
+    expect(ended.stdout).toMatch(expected);
+  };
+
+  test("daemons that ignore every signal that they can", async () => {
+    await inside("deaf", ["(trap '' TERM HUP INT; sleep 100)"], /killed \d/);
+  });
+
+  test("a process that is chrooted deeper", async () => {
+    const deeper = "mkdir -p /deep/bin; cp /bin/busybox /deep/bin; chroot /deep /bin/busybox sleep 100";
+    await inside("deeper", [`(${deeper})`], /killed \d/);
+  });
+
+  test("a process in a mount name space of its own, whose root is elsewhere", async () => {
+    await inside(
+      "moved",
+      ["unshare -m sh -c 'mkdir -p /n; mount --rbind / /n; cd /n; pivot_root . mnt; exec sleep 100'"],
+      /killed \d/,
+    );
+  });
+
+  test("mounts that were made inside", async () => {
+    await inside(
+      "mounts",
+      ["(mount -t tmpfs none /mnt; mount --bind /bin /home; mkdir /mnt/a; mount -t tmpfs none /mnt/a)"],
+      /ended/,
+    );
+  });
+
+  test("and a shell of the host's that stands inside stays where nothing is", async () => {
+    await beginMarked("x");
+    const shell = spawn("sh", ["-c", "echo up; read line; ls"], { cwd: `${mountPoint}/etc`, stdio: "pipe" });
+    await new Promise((up) => shell.stdout.once("data", up));
+    expect(await fallthru(["end", "x"])).toMatchObject({ status: 0, stdout: "ended x\n" });
+    expect(existsSync(mountPoint)).toBe(false);
+    const closed = new Promise((done) => shell.once("close", done));
+    shell.stdin.end("\n");
+    await closed;
+  });
+
+  test("processes that fork faster than one can look at them", async () => {
+    for (const pause of ["", "select undef, undef, undef, 0.0005"]) {
+      expect(await fallthru(["begin", "--name", "x"])).toMatchObject({ status: 0 });
+      const respawn = `$0 = "respawned"; while (1) { $p = fork; exit if $p or !defined $p; ${pause} }`;
+      const child = startFallthru(["run", "@x", "--", "perl", "-e", respawn], { stdio: "ignore" });
+      await new Promise((done) => child.once("exit", done));
+      await sleep(20);
+      expect(await fallthru(["end", "x"])).toMatchObject({ status: 0, stderr: "" });
+      expect(respawned()).toEqual([]);
+      expect(await leftoversAfter(before, 0)).toEqual([]);
+    }
+  });
+});
+
+function respawned(): string[] {
+  return [1, 2, 3, 4, 5].flatMap(() => leftovers(before).filter((trace) => trace.includes("respawned")));
+}
+
+describe("at once:", () => {
+  test("of five ends one ends the session, and the others say that it is gone", async () => {
+    await beginMarked("x");
+    const ends = await Promise.all([1, 2, 3, 4, 5].map(() => fallthru(["end", "x"])));
+    expect(ends.map(({ status }) => status ?? -1).toSorted((a, b) => a - b)).toEqual([0, 3, 3, 3, 3]);
+    for (const { status, stderr } of ends) if (status === 3) expect(stderr).toStartWith("fallthru: no session x\n");
+  });
+
+  test("of five begins of one name one makes the session", async () => {
+    const begins = await Promise.all([1, 2, 3, 4, 5].map(() => fallthru(["begin", "tiny", "--name", "x"])));
+    expect(begins.map(({ status }) => status ?? -1).toSorted((a, b) => a - b)).toEqual([0, 5, 5, 5, 5]);
+    await expectUsable("x");
+    await fallthru(["end", "x"]);
+  });
+
+  test("an end and the command that runs there", async () => {
+    await beginMarked("x");
+    const runner = await startUp(["run", "@x", "--", "sh", "-c", "echo up; sleep 100"]);
+    const signal = new Promise((done) => runner.once("exit", (_status, by) => done(by)));
+    expect(await fallthru(["end", "x"])).toMatchObject({
+      status: 0,
+      stdout: expect.stringContaining("killed") as string,
+    });
+    expect(await signal).toBe("SIGKILL");
+  });
+
+  test("two recovers mount each session once", async () => {
+    const ids = ["a", "b", "c", "d", "e", "f"];
+    for (const id of ids) await beginUnmounted(id);
+    mkdirSync("/var/lib/fallthru/sessions/half/layers", { recursive: true });
+    const both = await Promise.all([fallthru(["recover", "--json"]), fallthru(["recover", "--json"])]);
+    const reports = both.map(
+      ({ stdout }) => JSON.parse(stdout) as { recovered: string[]; removed: string[]; lost: [] },
+    );
+    expect(reports.flatMap(({ recovered }) => recovered).toSorted()).toEqual(ids);
+    expect(reports.flatMap(({ removed }) => removed)).toEqual(["half"]);
+    expect(reports.flatMap(({ lost }) => lost)).toEqual([]);
+    for (const id of ids) {
+      expect(await stateOf(id)).toBe("open");
+      await expectUsable(id);
+    }
+    expect(await fallthru(["end", ...ids])).toMatchObject({ status: 0 });
+  });
+});
+
+describe("after a restart of the machine", () => {
+  test("recover mounts the sessions again, with what was changed in them", async () => {
+    await beginMarked("x");
+    await fallthru(["run", "@x", "--", "sh", "-c", "echo kept > /kept; rm /etc/group; mkdir /new"]);
+    restart();
+    expect(await stateOf("x")).toBe("unmounted");
+    const early = await fallthru(["run", "@x", "--", "true"]);
+    expect(early).toMatchObject({ status: 125, stderr: expect.stringContaining("fallthru recover") as string });
+    expect(await fallthru(["recover"])).toMatchObject({ status: 0, stdout: "recovered x\n" });
+    expect(await fallthru(["run", "@x", "--", "sh", "-c", "cat /kept; ls -d /new /proc/self"])).toMatchObject({
+      status: 0,
+      stdout: "kept\n/new\n/proc/self\n",
+    });
+    await fallthru(["end", "x"]);
+  });
+
+  test("a session in memory is ended, and named", async () => {
+    await beginMarked("x", ["--upper", "tmpfs"]);
+    restart();
+    const { status, stdout } = await fallthru(["recover"]);
+    expect({ status, stdout }).toMatchObject({ status: 1, stdout: expect.stringContaining("lost x: ") as string });
+    expect(await stateOf("x")).toBeUndefined();
+  });
+
+  test("a session whose chroot has gone is lost, not deleted; it comes back with the chroot, and can be ended", async () => {
+    const root = tinyRoot();
+    const away = `${temporaryDirectory("away")}/root`;
+    describeChroot("moving", root);
+    expect(await fallthru(["begin", "moving", "--name", "x"])).toMatchObject({ status: 0 });
+    rmSync("/etc/schroot/chroot.d/moving.conf");
+    expect(await fallthru(["run", "@x", "--", "touch", "/new"])).toMatchObject({ status: 0 });
+    restart();
+    renameSync(root, away);
+    const lost = await fallthru(["recover"]);
+    expect(lost.status).toBe(1);
+    expect(lost.stdout).toContain(root);
+    expect(await stateOf("x")).toBe("unmounted");
+    renameSync(away, root);
+    expect(await fallthru(["recover"])).toMatchObject({ status: 0, stdout: "recovered x\n" });
+    expect(await fallthru(["run", "@x", "--", "ls", "/new"])).toMatchObject({ status: 0 });
+    restart();
+    renameSync(root, away);
+    expect(await fallthru(["end", "x"])).toMatchObject({ status: 0 });
+  });
+});
+
+/** All mounts and all that is in memory are gone; the disk is as it was. */
+function restart(): void {
+  for (const id of readdirSync("/run/fallthru/mount")) execFileSync("umount", ["--lazy", `/run/fallthru/mount/${id}`]);
+  execFileSync("umount", ["--lazy", "/run/fallthru"]);
+}
