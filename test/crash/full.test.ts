@@ -1,0 +1,101 @@
+// Real full file systems: an error that says which, a status that isn't 0, and nothing left behind.
+import { afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { execFileSync } from "node:child_process";
+import { readdirSync, writeFileSync } from "node:fs";
+import { temporaryDirectory } from "../support/directories.ts";
+import { fallthru } from "../support/fallthru.ts";
+import { leftovers, type Traces } from "../support/leftovers.ts";
+import { beginMarked, describeMarked, expectUsable, settle } from "./session.ts";
+
+const state = "/var/lib/fallthru";
+let before: Traces;
+let mounted: string[] = [];
+
+beforeAll(async () => {
+  before = await settle(describeMarked);
+});
+
+afterEach(() => {
+  for (const path of mounted) execFileSync("umount", [path]);
+  mounted = [];
+  expect(leftovers(before)).toEqual([]);
+});
+
+function mountSmall(path: string, options: string): void {
+  execFileSync("mount", ["-t", "tmpfs", "-o", options, "small", path]);
+  mounted.push(path);
+}
+
+/** Fills what is left, to the last byte; the name is one that no session has. */
+function fill(path: string): void {
+  try {
+    writeFileSync(`${path}/.filler`, Buffer.alloc(16 << 20, 1));
+  } catch {
+    // It is full now.
+  }
+}
+
+describe("a full file system under", () => {
+  const cases = {
+    "the session's record": { options: "size=40K", prepare: fill, args: [], full: `${state}/sessions` },
+    "the layers, out of inodes": { options: "nr_inodes=16", prepare: () => {}, args: [], full: `${state}/sessions/x` },
+    "the layers, out of space": { options: "size=16K", prepare: () => {}, args: [], full: `${state}/sessions/x` },
+  };
+  for (const [name, { options, prepare, args, full }] of Object.entries(cases)) {
+    for (const verb of [
+      ["begin", "tiny", "--name", "x"],
+      ["run", "tiny", "--name", "x"],
+    ]) {
+      test(`${name}: ${verb[0]}`, async () => {
+        mountSmall(state, options);
+        await fallthru(["recover"]);
+        prepare(state);
+        const result = await fallthru([...verb, ...args]);
+        expect(result.status).toBe(verb[0] === "run" ? 125 : 8);
+        expect(result.stderr).toContain(full);
+        expect(result.stderr).toContain("hint: free some space there");
+        expect(readdirSync(`${state}/sessions`)).toEqual([".held"]);
+        expect(readdirSync(`${state}/sessions/.held`)).toEqual([]);
+        expect(readdirSync("/run/fallthru/mount")).toEqual([]);
+      });
+    }
+  }
+
+  test("--upper DIR", async () => {
+    const upper = temporaryDirectory("small");
+    mountSmall(upper, "size=16K");
+    const result = await fallthru(["begin", "tiny", "--name", "x", "--upper", upper]);
+    expect(result.status).toBe(8);
+    expect(result.stderr).toContain(`fallthru: the file system of ${upper}/fallthru-x-`);
+    expect(readdirSync(upper)).toEqual([]);
+  });
+
+  test("--upper tmpfs:SIZE", async () => {
+    const result = await fallthru(["begin", "tiny", "--name", "x", "--upper", "tmpfs:16K"]);
+    expect(result.status).toBe(8);
+    expect(result.stderr).toContain("fallthru: the file system of /run/fallthru/upper/x is full");
+  });
+
+  test("a session that runs: the command is told, and the session goes on and ends", async () => {
+    await beginMarked("x", ["--upper", "tmpfs:200K"]);
+    const filled = await fallthru(["run", "@x", "--", "dd", "if=/dev/zero", "of=/fill", "bs=1k", "count=1000"]);
+    expect(filled.status).toBe(1);
+    expect(filled.stderr).toContain("No space left on device");
+    await fallthru(["run", "@x", "--", "rm", "/fill"]);
+    await expectUsable("x");
+    await fallthru(["run", "@x", "--", "dd", "if=/dev/zero", "of=/fill", "bs=1k", "count=1000"]);
+    expect(await fallthru(["end", "x"])).toMatchObject({ status: 0, stderr: "" });
+  });
+
+  test("sessions that are there: they can be listed, run in, and ended", async () => {
+    mountSmall(state, "size=2M");
+    await beginMarked("x");
+    fill(state);
+    expect(await fallthru(["list"])).toMatchObject({ status: 0, stderr: "" });
+    expect(await fallthru(["run", "@x", "--", "cat", "/etc/hostname"])).toMatchObject({ status: 0, stdout: "mark\n" });
+    execFileSync("umount", ["--lazy", "/run/fallthru/mount/x"]);
+    const recovered = await fallthru(["recover"]);
+    expect([0, 1]).toContain(recovered.status ?? -1);
+    expect(await fallthru(["end", "x"])).toMatchObject({ status: 0, stderr: "" });
+  });
+});
