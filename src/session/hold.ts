@@ -2,10 +2,10 @@ import { readdirSync } from "node:fs";
 import { O } from "../kernel/abi/file.ts";
 import { isErrno, unless } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
-import { openAt, statAt, tryLock, unlinkAt } from "../kernel/file.ts";
+import { linkAt, openAt, statAt, tryLock, unlinkAt } from "../kernel/file.ts";
 import { heldDir, heldFileOf } from "./paths.ts";
 import { pause } from "./processes.ts";
-import { recordKind } from "./record.ts";
+import { recordFileOf, recordKind } from "./record.ts";
 
 /**
  * The right to make, change and remove one session: a locked file below `.held`. The lock dies with the process, so
@@ -48,7 +48,18 @@ export function takeHold(id: string): Hold | undefined {
 
 /** Takes hold of a session id, or undefined where another process holds it. */
 function tryHold(id: string): Hold | undefined {
-  return claim(id, openAt(null, heldFileOf(id), O.RDWR | O.CREAT | O.NOFOLLOW, { mode: 0o600 }));
+  return claim(id, openMark(id));
+}
+
+function openMark(id: string): Fd {
+  try {
+    return openAt(null, heldFileOf(id), O.RDWR | O.CREAT | O.NOFOLLOW, { mode: 0o600 });
+  } catch (error) {
+    // On a disk without a free inode, the session that has them all must still be ended: its record lends its own.
+    if (!isErrno(error, "ENOSPC", "EDQUOT") || recordKind(id) !== "named") throw error;
+    unless(["EEXIST"], () => linkAt(null, recordFileOf(id, "named"), null, heldFileOf(id)));
+    return openAt(null, heldFileOf(id), O.RDWR | O.NOFOLLOW);
+  }
 }
 
 /** Takes hold of what a killed process left, or undefined where its holder lives or it is gone. */

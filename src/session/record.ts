@@ -77,10 +77,13 @@ export function removeRecord(dir: Fd): void {
   sync(dir);
 }
 
+export function recordFileOf(id: string, kind: RecordKind): string {
+  return `${sessionDir(id)}/${fileNames[kind]}`;
+}
+
 /** Which record is there, whatever it says; undefined where a session is half made or half gone. */
 export function recordKind(id: string): RecordKind | undefined {
-  const isThere = (kind: RecordKind) =>
-    unless(["ENOENT"], () => statAt(null, `${sessionDir(id)}/${fileNames[kind]}`)) !== undefined;
+  const isThere = (kind: RecordKind) => unless(["ENOENT"], () => statAt(null, recordFileOf(id, kind))) !== undefined;
   return isThere("named") ? "named" : isThere("automatic") ? "automatic" : undefined;
 }
 
@@ -107,7 +110,7 @@ function readText(
   read: (path: string) => Buffer = readFile,
 ): { text: string; kind: RecordKind } | undefined {
   for (const kind of ["named", "automatic"] as const) {
-    const content = unless(["ENOENT"], () => read(`${sessionDir(id)}/${fileNames[kind]}`));
+    const content = unless(["ENOENT"], () => read(recordFileOf(id, kind)));
     if (content !== undefined) return { text: content.toString("utf8"), kind };
   }
   return undefined;

@@ -87,6 +87,19 @@ describe("a full file system under", () => {
     expect(await fallthru(["end", "x"])).toMatchObject({ status: 0, stderr: "" });
   });
 
+  test("a session that has every inode of its disk: it can be ended", async () => {
+    const image = `${temporaryDirectory("image")}/ext4`;
+    execFileSync("truncate", ["-s", "16M", image]);
+    execFileSync("mkfs.ext4", ["-q", "-N", "200", image]);
+    execFileSync("mount", ["-o", "loop", image, state]);
+    mounted.push(state);
+    await beginMarked("x");
+    const command = "i=0; while : > /$i; do i=$((i+1)); done";
+    expect((await fallthru(["run", "@x", "--", "sh", "-c", command])).stderr).toContain("No space left on device");
+    expect(await fallthru(["end", "x"])).toMatchObject({ status: 0, stderr: "" });
+    expect(readdirSync(`${state}/sessions/.held`)).toEqual([]);
+  });
+
   test("sessions that are there: they can be listed, run in, and ended", async () => {
     mountSmall(state, "size=2M");
     await beginMarked("x");
