@@ -59,7 +59,7 @@ function runFile(file: string, base: string, deadlineMs: number): Promise<Outcom
   const child = spawn(process.execPath, ["test", `--timeout=${deadlineMs * 0.9}`, ...report, `./${file}`], {
     detached: true,
     stdio: ["ignore", output, output],
-    env: { ...process.env, TMPDIR: join(base, "tmp"), FALLTHRU_SESSION: undefined },
+    env: { ...process.env, FALLTHRU_SESSION: undefined },
   });
   const problems: string[] = [];
   const timer = setTimeout(() => {
@@ -83,6 +83,7 @@ function freeLoopDevice(trace: string): void {
 }
 
 const [file = "", base = "", deadline = ""] = process.argv.slice(2);
+process.env["TMPDIR"] = join(base, "tmp");
 enterCgroups();
 layFreshState(base);
 const before = traces();
