@@ -28,7 +28,10 @@ export interface Attached {
 }
 
 export interface AttachOptions {
-  /** Called with the finished tree while nobody else can see it yet; what it throws undoes the whole. */
+  /**
+   * Called with the root before anything is mounted in it, so that what is written there can't land in anything of the
+   * host's. What it throws undoes the whole.
+   */
   readonly prepare?: (root: Fd) => void;
   /**
    * "detached" builds the tree where nobody sees it (Linux ≥ 6.15), "attached" beside the mount point; in both it comes to
@@ -51,10 +54,10 @@ export function attachPlan(plan: MountPlan, mountPoint: string, options: AttachO
   using root = makeStep(first, unionOptions);
   try {
     if (order === "attached") attachBeside(root, mountPoint);
+    options.prepare?.(root);
     for (const step of others) executeStep(step, root, unionOptions, warnings);
     // Copies of the host's mounts would otherwise go on following what the host mounts and unmounts below them.
     makePrivate(root, "recursive");
-    options.prepare?.(root);
     attachMount(root, target);
   } finally {
     if (order === "attached") clearBeside(mountPoint);
@@ -172,12 +175,20 @@ function fallthruMount({ lowers, upper, work }: Union, attributes: number): Fall
 function openTarget(root: Fd, at: string, mount: Fd): Fd {
   const open = () => openAt(root, at, O.PATH, { resolve: RESOLVE.IN_ROOT });
   const found = unless(["ENOENT"], open);
-  if (found !== undefined) return found;
+  if (found !== undefined) return checkKind(mount, found);
   using parent = openParent(root, at, "make");
   const name = at.slice(at.lastIndexOf("/") + 1);
   if (isDirectory(statAt(mount))) unless(["EEXIST"], () => makeDirectoryAt(parent, name, 0o755));
   else openAt(parent, name, O.WRONLY | O.CREAT | O.NOFOLLOW, { mode: 0o644 }).close();
   return open();
+}
+
+/** The kernel says EINVAL for a directory on a file, and for a file on a directory. */
+function checkKind(mount: Fd, target: Fd): Fd {
+  const isTree = isDirectory(statAt(mount));
+  if (isTree === isDirectory(statAt(target))) return target;
+  target.close();
+  throw new KernelError({ syscall: `mount ${mount.path} on`, path: target.path, errno: isTree ? "ENOTDIR" : "EISDIR" });
 }
 
 /** A file that is mounted on a file (a container's /etc/resolv.conf): its content, in the upper. */
