@@ -10,7 +10,7 @@ export function sessionOptions(given: SessionOptionValues): SessionOptions {
   return {
     ...(given.name === undefined ? {} : { name: given.name }),
     ...(given.upper === undefined ? {} : { upper: parseUpper(given.upper) }),
-    ...(given.lower.length === 0 ? {} : { lowers: given.lower.map((path) => resolve(path)) }),
+    ...(given.lower.length === 0 ? {} : { lowers: given.lower.map(parseLower) }),
     ...(given.bind.length === 0 ? {} : { binds: given.bind.map(parseBind) }),
     ...(given.union === undefined ? {} : { union: given.union }),
     ...(given.network === undefined ? {} : { network: given.network }),
@@ -28,6 +28,11 @@ function limitsOf({ memory, cpus, pids }: SessionOptionValues): Limits | undefin
     ...(cpus === undefined ? {} : { cpus }),
     ...(pids === undefined ? {} : { pids }),
   };
+}
+
+function parseLower(text: string): string {
+  if (text === "") throw new UserError("usage", "--lower: an empty path");
+  return resolve(text);
 }
 
 /** `tmpfs`, `tmpfs:2G`, or a directory; one that is called tmpfs is written ./tmpfs. */

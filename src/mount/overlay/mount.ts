@@ -66,6 +66,9 @@ function optionNames(options: readonly (readonly [string, string])[], isVolatile
   return [...options.map(([key, value]) => `${key}=${value}`), ...(isVolatile ? ["volatile"] : [])];
 }
 
+const overlapping = "no layer may lie inside another one, or be there twice; a directory on another file system may";
+const stacked = "overlays stack two deep, and this one is a third: a session in a session in a session";
+
 /** Of the whole overlay the kernel often says no more than EINVAL, and the reason to its own log. */
 function explain(error: unknown, { lowers }: Union): unknown {
   if (!(error instanceof MountError) || error.option !== undefined) return error;
@@ -73,10 +76,7 @@ function explain(error: unknown, { lowers }: Union): unknown {
   const lower = lowers.at(-1) ?? "";
   const fields = { syscall: "mount overlay over", path: lower, errno };
   if (errno === "ENODEV") return new KernelError({ ...fields, hint: "load the module: modprobe overlay" });
-  const isStacked = errno === "EINVAL" && lowers.some(isOnOverlay);
-  const hint = isStacked
-    ? "overlays stack two deep, and this one is a third: a session in a session in a session"
-    : undefined;
+  const hint = errno === "ELOOP" ? overlapping : errno === "EINVAL" && lowers.some(isOnOverlay) ? stacked : undefined;
   return new MountError(new KernelError({ ...fields, hint }), undefined, log);
 }
 
