@@ -4,6 +4,8 @@ import { FOPEN } from "../../fuse/wire/protocol.ts";
 import { isErrno } from "../../kernel/error.ts";
 import type { Union } from "../../union/union.ts";
 
+const [S_ISUID, S_ISGID] = [0o4000, 0o2000];
+
 /** How the opens of one inode that are there now reach its data. */
 interface Opens {
   cached: number;
@@ -18,6 +20,8 @@ interface Opens {
  * fact 6), so:
  * - a file that lies in a lower and might still be copied up is cached. Whoever has it open or mapped goes on to see one
  *   file when it is: passthrough would show them the lower's data for ever.
+ * - a file with a set-user-ID or set-group-ID bit is cached: the kernel leaves it to us to take that away from one that
+ *   is written to, and doesn't tell us of writes that pass through.
  * - everything else, so all that was ever written and the whole of a read-only union, passes through, unless somebody
  *   has it open cached.
  * What we remember may lag behind the kernel, which has closed a file before it tells us; then the mode that is there
@@ -43,7 +47,7 @@ export class OpenModes {
       opens = { cached: 0, through: 0, backingId: 0 };
       this.#opens.set(nodeid, opens);
     }
-    if (opens.cached === 0 && this.#passThrough(opens, handle)) {
+    if (opens.cached === 0 && this.#passThrough(opens, nodeid, handle)) {
       opens.through++;
       this.#through.add(handle);
       return { fh: handle, flags: FOPEN.PASSTHROUGH | FOPEN.NOFLUSH, backingId: opens.backingId };
@@ -61,11 +65,11 @@ export class OpenModes {
   }
 
   /** Whether the inode has a backing file, after trying to make it one. */
-  #passThrough(opens: Opens, handle: number): boolean {
+  #passThrough(opens: Opens, nodeid: number, handle: number): boolean {
     if (opens.through > 0) return true;
     this.#isAvailable ??= this.#connection.terms?.features.includes("PASSTHROUGH") ?? false;
     if (!this.#isAvailable) return false;
-    if (!this.#union.isReadOnly && this.#union.isLower(handle)) return false;
+    if (!this.#union.isReadOnly && (this.#union.isLower(handle) || this.#hasSetIds(nodeid))) return false;
     try {
       opens.backingId = this.#connection.openBacking(this.#union.fdOf(handle));
       return true;
@@ -76,5 +80,9 @@ export class OpenModes {
       if (!this.#union.isReadOnly) this.#isAvailable = false;
       return false;
     }
+  }
+
+  #hasSetIds(nodeid: number): boolean {
+    return (this.#union.getattr(nodeid).mode & (S_ISUID | S_ISGID)) !== 0;
   }
 }
