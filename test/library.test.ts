@@ -31,3 +31,21 @@ test("beginSession(), listSessions() and endSession() work on Node", async () =>
   const result = await run([node, "--input-type=module", "--eval", program], { directory: temporaryDirectory() });
   expect(result).toMatchObject({ status: 0, stdout: "from-node tiny open\n0\ntrue not-found\n", stderr: "" });
 });
+
+test("mountUnion() of fallthru/union mounts a union that a Node process serves", async () => {
+  const base = temporaryDirectory("union");
+  const union = JSON.stringify(resolve(top, "dist/mount/fallthru/index.js"));
+  const program = `
+    import { mkdirSync, writeFileSync } from "node:fs";
+    import { mountUnion } from ${union};
+    for (const name of ["lower", "upper", "target"]) mkdirSync(name);
+    writeFileSync("lower/below", "below\\n");
+    const [lower, upper, target] = ["lower", "upper", "target"].map((name) => process.cwd() + "/" + name);
+    mountUnion({ lowers: [lower], upper }, target);
+  `;
+  const mounted = await run([node, "--input-type=module", "--eval", program], { directory: base });
+  expect([mounted.stderr, mounted.status]).toEqual(["", 0]);
+  const script = "cat target/below; echo new > target/below; cat upper/below lower/below; umount target";
+  const used = await run(["sh", "-ec", script], { directory: base, timeoutMs: 20_000 });
+  expect([used.stdout, used.stderr, used.status]).toEqual(["below\nnew\nbelow\n", "", 0]);
+});

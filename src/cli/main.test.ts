@@ -46,9 +46,9 @@ describe("help", () => {
     const { stdout } = await cli("run --help");
     for (const line of [
       "usage: fallthru run [options] [SOURCE] [-- COMMAND [ARGUMENT...]]",
-      "  -u, --user NAME|UID[:GID]      who runs it",
-      "  -b, --bind HOST[:INSIDE[:ro]]  show a file",
-      "      --network host|none        the host's network",
+      "  -u, --user NAME|UID[:GID]       who runs it",
+      "  -b, --bind HOST[:INSIDE[:ro]]   show a file",
+      "      --network host|none         the host's network",
       "  125    Fallthru itself failed",
       "  128+N  the command was ended by signal N",
     ]) {

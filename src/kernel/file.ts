@@ -31,7 +31,6 @@ const read_ = native("read", "long", ["int", "void *", "size_t"]);
 const write_ = native("write", "long", ["int", "void *", "size_t"]);
 const fsync_ = native("fsync", "int", ["int"]);
 const flock_ = native("flock", "int", ["int", "int"]);
-const isatty_ = native("isatty", "int", ["int"]);
 const ioctl_ = native("ioctl", "int", ["int", "unsigned long", "void *"]);
 
 const SYS_openat2 = 437; // the same on every architecture (asm-generic/unistd.h)
@@ -135,10 +134,6 @@ function parseStatx(buffer: Uint8Array): Attr {
 
 export function isDirectory(attr: Attr): boolean {
   return (attr.mode & S.IFMT) === S.IFDIR;
-}
-
-export function isSymlink(attr: Attr): boolean {
-  return (attr.mode & S.IFMT) === S.IFLNK;
 }
 
 export function isRegularFile(attr: Attr): boolean {
@@ -343,11 +338,6 @@ export function tryLock(file: Fd, mode: LockMode): boolean {
 /** A device's or file's ioctl(2) with one buffer. */
 export function ioctl(file: Fd, request: number, argument: Uint8Array | null, name = "ioctl"): number {
   return check(name, file.path, ioctl_(file.number, request, argument));
-}
-
-/** Whether a descriptor is a terminal. node:tty's answer costs 3 ms of start-up. @see isatty(3) */
-export function isTerminal(number: number): boolean {
-  return isatty_(number) === 1;
 }
 
 const syncfs_ = nativeAsync("syncfs", "int", ["int"]);

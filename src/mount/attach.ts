@@ -15,10 +15,10 @@ import {
   setMountAttributes,
 } from "../kernel/mount.ts";
 import { copyInto, openParent } from "../layer/inside.ts";
+import { fallthruMount } from "./fallthru/index.ts";
 import { makeFallthru } from "./fallthru/mount.ts";
-import type { FallthruMount } from "./fallthru/options.ts";
 import { canBuildDetached, makeOverlay } from "./overlay/mount.ts";
-import { describeStep, type MountPlan, type PlanStep, type Union } from "./plan.ts";
+import { describeStep, type MountPlan, type PlanStep } from "./plan.ts";
 
 export interface Attached {
   /** Of each union, in the plan's order: what the kernel took. */
@@ -129,7 +129,8 @@ function makeStep(step: PlanStep, unionOptions: (readonly string[])[]): Fd {
     case "union": {
       if (step.union.type === "fallthru") {
         unionOptions.push([]);
-        return makeFallthru(fallthruMount(step.union, step.attributes), step.at);
+        const { lowers, upper, work } = step.union;
+        return makeFallthru(fallthruMount({ lowers, upper, work, attributes: step.attributes }), step.at);
       }
       const long: Fd[] = [];
       try {
@@ -164,11 +165,6 @@ function makeStep(step: PlanStep, unionOptions: (readonly string[])[]): Fd {
     case "copy":
       throw new Error(`not a mount: ${describeStep(step)}`);
   }
-}
-
-function fallthruMount({ lowers, upper, work }: Union, attributes: number): FallthruMount {
-  const fixed = { source: "fallthru", readOnly: false, metacopy: true, index: true, marks: undefined } as const;
-  return { ...fixed, lowers, upper, work, attributes };
 }
 
 /** Opens the mount point inside the tree, making what is missing: a directory, or a file for a file's mount. */

@@ -34,7 +34,9 @@ function parseRule(rule: string, above: readonly string[]): string[] {
 export function allowedImports(table: ImportTable, path: string): string[] {
   const folder = folderOf(table, path);
   const own = table.get(folder);
-  if (own !== undefined) return [folder, ...own, "error.ts"];
+  // Whoever may import a folder may import those in it that have a row of their own.
+  const within = (name: string) => [name, ...[...table.keys()].filter((inner) => inner.startsWith(`${name}/`))];
+  if (own !== undefined) return [...[folder, ...own].flatMap(within), "error.ts"];
   // At the top of src/ stand only the errors, and the library, which only passes things on.
   return folder === "index.ts" ? [...table.keys(), "error.ts"].filter((name) => name !== "cli") : [];
 }

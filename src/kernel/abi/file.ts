@@ -38,9 +38,7 @@ export const RESOLVE = {
 
 // include/uapi/linux/stat.h
 export const STATX_BASIC_STATS = 0x7ff;
-export const STATX_BTIME = 0x800;
 export const STATX_MNT_ID = 0x1000;
-export const STATX_MNT_ID_UNIQUE = 0x4000;
 export const STATX_ATTR_MOUNT_ROOT = 0x2000;
 export const STATX_SIZE = 256;
 

@@ -83,8 +83,9 @@ function startServer(device: Fd, mount: FallthruMount, target: string): void {
   throw new UserError(isErrorCode(code) ? code : "failed", message, { hint });
 }
 
+/** Beside this file: server.ts in the source, server.js in the library. */
 function serverFile(): string {
-  return new URL("./server.ts", import.meta.url).pathname;
+  return import.meta.filename.replace(/mount(\.[jt]s)$/, "server$1");
 }
 
 function environment(): string[] {
