@@ -89,15 +89,15 @@ export function plainTable(rows: readonly (readonly [what: string, series: Serie
 }
 
 function figures({ median, min, max }: Series): [median: string, range: string] {
-  return [short(median), `${short(min)}-${short(max)}`];
+  return [shortTime(median), `${shortTime(min)}-${shortTime(max)}`];
 }
 
 /** Three figures are as many as mean anything. */
-function short(ms: number): string {
+export function shortTime(ms: number): string {
   return ms >= 100 ? ms.toFixed(0) : ms.toFixed(ms >= 10 ? 1 : 2);
 }
 
-function markdown([head = [], ...rows]: readonly (readonly string[])[]): string {
+export function markdown([head = [], ...rows]: readonly (readonly string[])[]): string {
   const line = (fields: readonly string[]): string => `| ${fields.join(" | ")} |`;
   return [line(head), `|${"---|".repeat(head.length)}`, ...rows.map(line)].join("\n");
 }

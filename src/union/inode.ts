@@ -49,6 +49,8 @@ export class Inode {
   isMetacopy = false;
   dataDir: LayerDirectory | undefined = undefined;
   dataName: Name = "";
+  /** Its content was opened in a lower, and is no other layer's. */
+  isReadable = false;
   /** Its name in the index: several lower names share this upper inode. */
   indexEntry: Name | undefined = undefined;
   /** The union's link count less the upper inode's, of indexed ones. */

@@ -11,8 +11,9 @@ import type { Listing } from "./readdir.ts";
 /** An open file: a descriptor of the layer's file. One that was opened below moves on to the upper's copy. */
 export interface OpenFile {
   readonly inode: Inode;
+  /** −1 until something is read: the kernel answers most readers of a lower's file from its cache. */
   fd: number;
-  /** The descriptor is of a lower's file. */
+  /** The descriptor is, or would be, of a lower's file. */
   isLower: boolean;
   readonly flags: number;
 }
@@ -36,7 +37,14 @@ export function openFile(core: Core, inode: Inode, flags: number): OpenFile {
     const upTo = (flags & O.TRUNC) === 0 ? Infinity : 0;
     copyUp(core, inode, { content: "copy", upTo });
   }
+  // Once it could be opened, it is opened again when it is read.
+  if (inode.isReadable && isBelow(inode)) return { inode, fd: -1, isLower: true, flags };
   return { inode, ...openContent(core, inode, (flags & passed) | (flags & O.TRUNC)), flags };
+}
+
+/** Its content is in a lower; opening it for writing would have copied it up. */
+function isBelow(inode: Inode): boolean {
+  return inode.type === S.IFREG && (!inode.hasUpper || inode.isMetacopy);
 }
 
 function openContent(core: Core, inode: Inode, flags: number): { fd: number; isLower: boolean } {
@@ -53,7 +61,10 @@ function openContent(core: Core, inode: Inode, flags: number): { fd: number; isL
   let fd = openName(place.fd, path, flags | links | own);
   if (fd === -E.PERM && own !== 0) fd = openName(place.fd, path, flags | links);
   must("open", inode.path, fd);
-  if (!isLower || inode.dataDir !== undefined || hasContent(inode, fd)) return { fd, isLower };
+  if (!isLower || inode.dataDir !== undefined || inode.isReadable || hasContent(inode, fd)) {
+    inode.isReadable ||= isLower;
+    return { fd, isLower };
+  }
   closeFd(fd);
   takeContentBelow(core, inode);
   return openContent(core, inode, flags);
@@ -79,9 +90,9 @@ function takeContentBelow(core: Core, inode: Inode): void {
 
 /** After a copy-up, what was open below reads the copy. @returns the descriptor to use */
 export function currentFd(core: Core, file: OpenFile): number {
-  if (file.isLower && file.inode.hasUpper && !file.inode.isMetacopy) {
+  if (file.fd < 0 || (file.isLower && file.inode.hasUpper && !file.inode.isMetacopy)) {
     const { fd, isLower } = openContent(core, file.inode, file.flags & passed);
-    closeFd(file.fd);
+    if (file.fd >= 0) closeFd(file.fd);
     file.fd = fd;
     file.isLower = isLower;
   }

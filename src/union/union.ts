@@ -255,7 +255,7 @@ export class Union implements Disposable {
     const file = this.#files.get(handle);
     if (file === undefined) return;
     this.#files.delete(handle);
-    closeFd(file.fd);
+    if (file.fd >= 0) closeFd(file.fd);
     file.inode.opens--;
     this.#core.table.release(file.inode);
   }

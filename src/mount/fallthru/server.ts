@@ -25,6 +25,8 @@ const features: Readonly<Partial<Record<Feature, boolean>>> = {
   ATOMIC_O_TRUNC: true,
   CACHE_SYMLINKS: true,
   EXPLICIT_INVAL_DATA: true,
+  // What a directory has is wanted with attributes, all of it: the kernel would ask for them one by one.
+  READDIRPLUS_AUTO: false,
 };
 
 /**
