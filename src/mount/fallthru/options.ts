@@ -39,31 +39,10 @@ const attributeOptions: ReadonlyMap<string, readonly [set: number, clear: number
 
 /** What fstab(5) has for mount(8) itself, and what changes nothing here. */
 const ignored = new Set(
-  [
-    "defaults",
-    "rw",
-    "auto",
-    "noauto",
-    "nofail",
-    "user",
-    "nouser",
-    "users",
-    "group",
-    "owner",
-    "_netdev",
-    "async",
-    "diratime",
-  ].concat([
-    "loud",
-    "silent",
-    "norelatime",
-    "atime",
-    "redirect_dir=on",
-    "xino=auto",
-    "xino=on",
-    "allow_other",
-    "default_permissions",
-  ]),
+  (
+    "defaults rw auto noauto nofail user nouser users group owner _netdev async diratime loud silent norelatime atime " +
+    "volatile allow_other default_permissions"
+  ).split(" "),
 );
 
 /**
@@ -85,7 +64,8 @@ export function parseMountOptions(
     else if (option === "ro") readOnly = true;
     else if (option === "userxattr") values.set("marks", "user");
     else if (known.has(key) && value !== undefined) values.set(key, value);
-    else if (option !== "" && !ignored.has(option) && !option.startsWith("x-")) throw unknownOption(option);
+    else if (option !== "" && !ignored.has(option) && !/^(x-|redirect_dir=|xino=|nfs_export=|uuid=)/.test(option))
+      throw unknownOption(option);
   }
   const path = (key: string): string | undefined => {
     const value = values.get(key);
