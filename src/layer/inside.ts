@@ -9,6 +9,7 @@ import {
   makeDirectoryAt,
   openAt,
   readAll,
+  readLinkAt,
   renameAt,
   setTimesAt,
   statAt,
@@ -25,27 +26,56 @@ import {
 export function openParent(root: Fd, path: string, missing: "make" | "fail" = "fail"): Fd {
   const parts = path.split("/").filter((part) => part !== "");
   parts.pop();
-  const open = (depth: number) =>
-    openAt(root, `/${parts.slice(0, depth).join("/")}`, O.RDONLY | O.DIRECTORY, { resolve: RESOLVE.IN_ROOT });
-  if (missing === "fail") return open(parts.length);
-  const whole = unless(["ENOENT"], () => open(parts.length));
-  if (whole !== undefined) return whole;
-  for (const [depth, part] of parts.entries()) {
-    using parent = open(depth);
-    unless(["EEXIST"], () => makeDirectoryAt(parent, part, 0o755));
-  }
-  return open(parts.length);
+  if (missing === "fail") return openPath(root, parts);
+  return unless(["ENOENT"], () => openPath(root, parts)) ?? makePath(root, parts, 0);
 }
 
-/** The content of a regular file inside, or undefined where there is none. Links are followed inside the root. */
+function openPath(root: Fd, parts: readonly string[]): Fd {
+  return openAt(root, `/${parts.join("/")}`, O.RDONLY | O.DIRECTORY, { resolve: RESOLVE.IN_ROOT });
+}
+
+/** As many links may lead nowhere as the kernel follows. */
+const mostLinks = 40;
+
+function makePath(root: Fd, parts: readonly string[], links: number): Fd {
+  for (const [depth, part] of parts.entries()) {
+    using parent = openPath(root, parts.slice(0, depth));
+    unless(["EEXIST"], () => makePlainDirectory(parent, part));
+    const next = unless(["ENOENT"], () => openPath(root, parts.slice(0, depth + 1)));
+    next?.close();
+    if (next !== undefined) continue;
+    // A link that leads nowhere: what it names is made, as the kernel resolves it inside the root.
+    if (links >= mostLinks) break;
+    const target = readLinkAt(parent, part).toString("utf8");
+    const before = target.startsWith("/") ? [] : parts.slice(0, depth);
+    const rest = [...before, ...target.split("/").filter((name) => name !== ""), ...parts.slice(depth + 1)];
+    return makePath(root, rest, links + 1);
+  }
+  return openPath(root, parts);
+}
+
+/** A directory that everybody may read, whatever the caller's umask. */
+function makePlainDirectory(parent: Fd, name: string): void {
+  makeDirectoryAt(parent, name, 0o755);
+  changeModeAt(parent, name, 0o755);
+}
+
+/**
+ * The content of a regular file inside, or undefined where there is none. Links are followed inside the root. What isn't
+ * a regular file isn't opened: with a device that alone may do something.
+ */
 export function readInside(root: Fd, path: string): Buffer | undefined {
-  const opened = unless(["ENOENT", "ENOTDIR", "ELOOP", "ENXIO"], () =>
-    openAt(root, path, O.RDONLY | O.NONBLOCK, { resolve: RESOLVE.IN_ROOT }),
-  );
-  if (opened === undefined) return undefined;
-  using file = opened;
-  const attr = statAt(file);
-  return isRegularFile(attr) ? readAll(file, attr.size) : undefined;
+  const found = unless(["ENOENT", "ENOTDIR", "ELOOP"], () => openAt(root, path, O.PATH, { resolve: RESOLVE.IN_ROOT }));
+  if (found === undefined) return undefined;
+  using place = found;
+  return readRegular(place);
+}
+
+function readRegular(place: Fd): Buffer | undefined {
+  const attr = statAt(place);
+  if (!isRegularFile(attr)) return undefined;
+  using file = openAt(null, place.procPath, O.RDONLY);
+  return readAll(file, attr.size);
 }
 
 type FileAttributes = Pick<Attr, "mode" | "uid" | "gid" | "mtimeNs">;
@@ -91,6 +121,6 @@ function makeNewFile(parent: Fd, name: string): Fd {
 function isEqual(parent: Fd, name: string, old: Attr, content: Uint8Array, attr: FileAttributes): boolean {
   if (!isRegularFile(old) || old.size !== content.length || old.uid !== attr.uid || old.gid !== attr.gid) return false;
   if ((old.mode & 0o7777) !== (attr.mode & 0o7777)) return false;
-  using file = openAt(parent, name, O.RDONLY | O.NOFOLLOW);
-  return readAll(file, old.size).equals(content);
+  using place = openAt(parent, name, O.PATH | O.NOFOLLOW);
+  return readRegular(place)?.equals(content) === true;
 }

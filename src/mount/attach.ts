@@ -3,7 +3,15 @@ import { O, RESOLVE } from "../kernel/abi/file.ts";
 import { MOUNT_ATTR } from "../kernel/abi/mount.ts";
 import { isErrno, KernelError, unless } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
-import { isDirectory, makeDirectoryAt, openAt, readAll, removeDirectoryAt, statAt } from "../kernel/file.ts";
+import {
+  changeModeAt,
+  isDirectory,
+  makeDirectoryAt,
+  openAt,
+  readAll,
+  removeDirectoryAt,
+  statAt,
+} from "../kernel/file.ts";
 import {
   attachMount,
   cloneMount,
@@ -172,10 +180,11 @@ function openTarget(root: Fd, at: string, mount: Fd): Fd {
   const open = () => openAt(root, at, O.PATH, { resolve: RESOLVE.IN_ROOT });
   const found = unless(["ENOENT"], open);
   if (found !== undefined) return checkKind(mount, found);
+  if (isDirectory(statAt(mount))) return openParent(root, `${at}/.`, "make");
   using parent = openParent(root, at, "make");
-  const name = at.slice(at.lastIndexOf("/") + 1);
-  if (isDirectory(statAt(mount))) unless(["EEXIST"], () => makeDirectoryAt(parent, name, 0o755));
-  else openAt(parent, name, O.WRONLY | O.CREAT | O.NOFOLLOW, { mode: 0o644 }).close();
+  const name = at.split("/").findLast((part) => part !== "") ?? "";
+  openAt(parent, name, O.WRONLY | O.CREAT | O.NOFOLLOW, { mode: 0o644 }).close();
+  changeModeAt(parent, name, 0o644);
   return open();
 }
 

@@ -67,8 +67,9 @@ test("clearBeside() takes away what a killed attachPlan() has built", async () =
   mkdirSync(mountPoint);
   const program = `
     import { attachPlan } from ${JSON.stringify(import.meta.resolve("../../src/mount/attach.ts"))};
-    const prepare = () => process.kill(process.pid, "SIGKILL");
-    attachPlan(${JSON.stringify(makePlan())}, ${JSON.stringify(mountPoint)}, { order: "attached", prepare });`;
+    const plan = ${JSON.stringify(makePlan())};
+    plan.steps.push({ get kind() { return process.kill(process.pid, "SIGKILL"); } });
+    attachPlan(plan, ${JSON.stringify(mountPoint)}, { order: "attached" });`;
   expect((await run([process.execPath, "-e", program])).signal).toBe("SIGKILL");
   expect(mountsAt()).toHaveLength(3);
   expect(mountsAt()).not.toContain(mountPoint);
