@@ -1,8 +1,8 @@
 // deadline: 180
 // Processes that are killed, that stay, that hide, and several commands at once.
 import { afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describeChroot, temporaryDirectory } from "../support/directories.ts";
 import { fallthru, startFallthru } from "../support/fallthru.ts";
@@ -14,6 +14,7 @@ import {
   describeMarked,
   expectUsable,
   expectWholeOrGone,
+  restart,
   settle,
   stateOf,
 } from "./session.ts";
@@ -267,9 +268,3 @@ describe("after a restart of the machine", () => {
     expect(await fallthru(["end", "x"])).toMatchObject({ status: 0 });
   });
 });
-
-/** All mounts and all that is in memory are gone; the disk is as it was. */
-function restart(): void {
-  for (const id of readdirSync("/run/fallthru/mount")) execFileSync("umount", ["--lazy", `/run/fallthru/mount/${id}`]);
-  execFileSync("umount", ["--lazy", "/run/fallthru"]);
-}

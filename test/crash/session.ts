@@ -1,8 +1,9 @@
 // What must hold of a session after a crash: it is whole, or gone.
 import { expect } from "bun:test";
-import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { unless } from "../../src/kernel/error.ts";
+import { detachMount } from "../../src/kernel/mount.ts";
 import type { SessionState } from "../../src/session/types.ts";
 import { describeChroot } from "../support/directories.ts";
 import { fallthru } from "../support/fallthru.ts";
@@ -31,10 +32,15 @@ export async function beginMarked(id: string, options: readonly string[] = []): 
   expect(await fallthru(["begin", "tiny", "--name", id, ...options])).toMatchObject({ status: 0, stderr: "" });
 }
 
-/** As a restart of the machine leaves it. */
+/** As a restart of the machine leaves one session. */
 export async function beginUnmounted(id: string, options: readonly string[] = []): Promise<void> {
   await beginMarked(id, options);
-  execFileSync("umount", ["--lazy", `/run/fallthru/mount/${id}`]);
+  detachMount(`/run/fallthru/mount/${id}`);
+}
+
+/** As a restart of the machine: all mounts of sessions and all that is in memory are gone, the disk is as it was. */
+export function restart(): void {
+  unless(["EINVAL"], () => detachMount("/run/fallthru"));
 }
 
 /** The state of a session in `fallthru list`; undefined where it isn't listed. */
