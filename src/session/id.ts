@@ -3,8 +3,12 @@ import { UserError } from "../error.ts";
 const longest = 64;
 
 /** schroot's own rule for session names, and short enough for every path that it becomes part of. */
+export function isSessionId(id: string): boolean {
+  return /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(id) && id.length <= longest;
+}
+
 export function checkSessionId(id: string): void {
-  if (/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(id) && id.length <= longest) return;
+  if (isSessionId(id)) return;
   throw new UserError("usage", `${JSON.stringify(id)} can't be a session's name`, {
     hint: `a letter or digit, then letters, digits, '_', '.' and '-', at most ${longest} in all`,
   });

@@ -8,7 +8,7 @@ import { readRecord, readSummary, type RecordKind, type RecordSummary } from "./
 import { isAlive } from "./state.ts";
 import { heldIds, takeLeftover } from "./hold.ts";
 import type { Limits, Network, SessionState, SessionSummary, Upper } from "./types.ts";
-import { checkSessionId } from "./id.ts";
+import { checkSessionId, isSessionId } from "./id.ts";
 
 /** One union of a session, as `info` shows it. */
 export interface UnionInfo {
@@ -58,10 +58,11 @@ function readSummaryOf(id: string): ReturnType<typeof readSummary> | "unreadable
   }
 }
 
-/** The names of the sessions' directories; half-made ones too. */
+/** The names of the sessions' directories; half-made ones too. What else somebody put there is passed over. */
 export function sessionIds(): string[] {
   try {
-    return readdirSync(sessionsDir).filter((name) => !name.startsWith("."));
+    const entries = readdirSync(sessionsDir, { withFileTypes: true });
+    return entries.filter((entry) => entry.isDirectory() && isSessionId(entry.name)).map(({ name }) => name);
   } catch (error) {
     if (isErrno(error, "ENOENT")) return [];
     throw error;

@@ -94,15 +94,18 @@ export function readSummary(
 ): (RecordSummary & { readonly kind: RecordKind }) | undefined {
   const found = readText(id, read);
   if (found === undefined) return undefined;
-  const end = found.text.indexOf("\n");
-  return { ...parseSummary(id, found.text.slice(0, end)), kind: found.kind };
+  const [first = ""] = found.text.split("\n", 1);
+  return { ...parseSummary(id, first), kind: found.kind };
 }
 
 export function readRecord(id: string): (SessionRecord & { readonly kind: RecordKind }) | undefined {
   const found = readText(id);
   if (found === undefined) return undefined;
   const [first = "", second = ""] = found.text.split("\n");
-  return { ...parseSummary(id, first), ...(parseJson(id, second) as RecordDetails), kind: found.kind };
+  const summary = parseSummary(id, first);
+  const details = parseObject(id, second) as Partial<RecordDetails>;
+  if (!Array.isArray(details.plan?.steps) || details.command === undefined) throw malformed(id);
+  return { ...summary, ...(details as RecordDetails), kind: found.kind };
 }
 
 function readText(
@@ -117,7 +120,7 @@ function readText(
 }
 
 function parseSummary(id: string, line: string): RecordSummary {
-  const summary = parseJson(id, line) as RecordSummary;
+  const summary = parseObject(id, line) as RecordSummary;
   if (summary.version > version) {
     throw new UserError("newer", `session ${id} was begun by a newer Fallthru (record version ${summary.version})`, {
       hint: `this one knows version ${version}: end the session with the newer one, or upgrade`,
@@ -127,12 +130,14 @@ function parseSummary(id: string, line: string): RecordSummary {
   return summary;
 }
 
-function parseJson(id: string, line: string): unknown {
+function parseObject(id: string, line: string): object {
   try {
-    return JSON.parse(line);
+    const value: unknown = JSON.parse(line);
+    if (typeof value === "object" && value !== null) return value;
   } catch (error) {
     throw malformed(id, error);
   }
+  throw malformed(id);
 }
 
 function malformed(id: string, cause?: unknown): UserError {
