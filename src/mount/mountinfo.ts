@@ -20,7 +20,7 @@ export function readMountInfo(): MountInfo[] {
 }
 
 /** @param text latin1, so that every byte of a path survives */
-function parseMountInfo(text: string): MountInfo[] {
+export function parseMountInfo(text: string): MountInfo[] {
   const mounts: MountInfo[] = [];
   for (const line of text.split("\n")) {
     const separator = line.indexOf(" - ");
