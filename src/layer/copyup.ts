@@ -63,6 +63,8 @@ export interface CopyPlan {
   /** The process's own ids, which new entries have. */
   readonly ownUid: number;
   readonly ownGid: number;
+  /** Whether the file system of the copy has owners; where it has not, neither has it such modes. */
+  readonly hasOwners: boolean;
   readonly isPrivate: (attribute: Name) => boolean;
   /** Adds marks, before the times are set. */
   readonly mark: () => void;
@@ -78,9 +80,10 @@ export function copyEntry(original: Original, from: Entry, to: Entry, plan: Copy
   const { mode, type, uid, gid } = original;
   make(original, from, to, plan.content);
   const isForeign = uid !== plan.ownUid || gid !== plan.ownGid;
-  if (isForeign) must("chown", to.name, chownName(to.fd, to.name, uid, gid));
+  if (isForeign && plan.hasOwners) must("chown", to.name, chownName(to.fd, to.name, uid, gid));
   // What chown takes away from files, and mkdir doesn't take from us.
-  if ((mode & 0o6000) !== 0 && type !== S.IFLNK) must("chmod", to.name, chmodName(to.fd, to.name, mode));
+  if ((mode & 0o6000) !== 0 && type !== S.IFLNK && plan.hasOwners)
+    must("chmod", to.name, chmodName(to.fd, to.name, mode));
   copyAttributes(from.fd, from.name, to.fd, to.name, plan.isPrivate);
   plan.mark();
   must("utimes", to.name, utimesName(to.fd, to.name, original.atime, original.mtime));

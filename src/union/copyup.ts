@@ -16,7 +16,7 @@ import {
 } from "../kernel/at.ts";
 import { attributeName, getXattr, removeXattr, setXattrOf } from "../kernel/io.ts";
 import { type Content, copyEntry, type CopyPlan, fillFile, readOriginal } from "../layer/copyup.ts";
-import { readMark } from "../layer/dialect/overlay.ts";
+import { type OverlayMarks, readMark } from "../layer/dialect/overlay.ts";
 import { LayerDirectory } from "../layer/directory.ts";
 import { encodeOrigin, indexName } from "../layer/handle.ts";
 import { type Core, locate, place, statIno, statPlace, type Writable, writable } from "./core.ts";
@@ -44,8 +44,8 @@ const yes = Buffer.from("y");
 
 /** Marks a directory of the upper that is to hold what came from below. */
 export function markImpure(upper: Writable, directory: Inode): void {
-  if (directory.isImpure || directory.upperDir === undefined) return;
-  must("mark", directory.path, setXattrOf(directory.upperDir.fd, "", upper.dialect.marks.impure, yes));
+  if (directory.isImpure || directory.upperDir === undefined || upper.marks === undefined) return;
+  must("mark", directory.path, setXattrOf(directory.upperDir.fd, "", upper.marks.impure, yes));
   directory.isImpure = true;
 }
 
@@ -53,18 +53,24 @@ export function markImpure(upper: Writable, directory: Inode): void {
 export function markNested(upper: Writable, directory: Inode): void {
   const { upperDir } = directory;
   if (upperDir === undefined || upperDir.hasNestedWhiteouts) return;
-  must("mark", directory.path, setXattrOf(upperDir.fd, "", upper.dialect.marks.nested, yes));
+  const { nested } = mustHaveMarks(upper, directory.path);
+  must("mark", directory.path, setXattrOf(upperDir.fd, "", nested, yes));
   upperDir.hasNestedWhiteouts = true;
+}
+
+/** @throws {KernelError} EPERM where the dialect can't say it */
+export function mustHaveMarks(upper: Writable, name: Name): OverlayMarks {
+  return upper.marks ?? fail("mark", name, -E.PERM);
 }
 
 /** Marks a directory of the upper: nothing below merges into it. */
 export function markOpaque(upper: Writable, dirfd: number, name: Name): void {
-  must("mark", name, setXattrOf(dirfd, name, upper.dialect.marks.opaque, yes));
+  must("mark", name, upper.dialect.makeOpaque(dirfd, name));
 }
 
 /** overlayfs's marks are each layer's own; those that were written through a union (overlay.overlay.) go along. */
 function isPrivateMark(upper: Writable, attribute: Name): boolean {
-  const { prefix } = upper.dialect;
+  const prefix = upper.dialect.prefix ?? "trusted.overlay.";
   return attribute.startsWith(prefix) && !attribute.startsWith(`${prefix}overlay.`);
 }
 
@@ -92,7 +98,7 @@ const empty = new Uint8Array(0);
 
 export function planOf(upper: Writable, content: Content | undefined, mark: () => void): CopyPlan {
   const isPrivate = (attribute: Name): boolean => isPrivateMark(upper, attribute);
-  return { content, ownUid: upper.ownUid, ownGid: upper.ownGid, isPrivate, mark };
+  return { content, ownUid: upper.ownUid, ownGid: upper.ownGid, hasOwners: upper.hasOwners, isPrivate, mark };
 }
 
 function originOf(lower: LayerDirectory, name: Name): Buffer | undefined {
@@ -100,7 +106,8 @@ function originOf(lower: LayerDirectory, name: Name): Buffer | undefined {
 }
 
 function markOrigin(upper: Writable, origin: Buffer | undefined, tofd: number, to: Name): void {
-  const result = setXattrOf(tofd, to, upper.dialect.marks.origin, origin ?? empty);
+  if (upper.marks === undefined) return;
+  const result = setXattrOf(tofd, to, upper.marks.origin, origin ?? empty);
   // user.* can't be on links and devices.
   if (result < 0 && result !== -E.PERM && result !== -E.OPNOTSUPP) fail("mark", to, result);
 }
@@ -110,7 +117,10 @@ function putInPlace(upper: Writable, link: Link, temporary: Name): void {
   const directory = link.parent.upperDir;
   if (directory === undefined) return fail("copy up", link.name, -E.STALE);
   const times = timesOf(directory);
-  const result = renameName(upper.work.fd, temporary, directory.fd, link.name, RENAME_NOREPLACE);
+  let result = upper.dialect.isReserved(link.name) ? -E.PERM : 0;
+  if (result === 0) result = renameName(upper.work.fd, temporary, directory.fd, link.name, RENAME_NOREPLACE);
+  // Not every file system knows that; nothing stands there.
+  if (result === -E.INVAL) result = renameName(upper.work.fd, temporary, directory.fd, link.name, 0);
   if (result < 0) {
     upper.work.discard(temporary);
     fail("copy up", link.name, result);
@@ -152,7 +162,7 @@ function copyUpFile(core: Core, upper: Writable, inode: Inode, wish: CopyUpWish)
     const to = { fd: upper.work.fd, name };
     const mark = (): void => {
       if (!isLinked || indexed) markOrigin(upper, origin, to.fd, name);
-      if (leaves) must("mark", name, setXattrOf(to.fd, name, upper.dialect.marks.metacopy, empty));
+      if (leaves) must("mark", name, setXattrOf(to.fd, name, mustHaveMarks(upper, name).metacopy, empty));
     };
     const content = leaves ? undefined : { ...data, upTo: wish.upTo ?? Infinity };
     copyEntry(original, from, to, planOf(upper, content, mark));
@@ -222,7 +232,8 @@ export function linkUp(core: Core, inode: Inode, link: Link): void {
 function writeNlink(upper: Writable, inode: Inode): void {
   if (upper.index === undefined || inode.indexEntry === undefined) return;
   const text = Buffer.from(`U${inode.nlinkExcess < 0 ? "" : "+"}${inode.nlinkExcess}`);
-  must("mark", inode.path, setXattrOf(upper.index.fd, inode.indexEntry, upper.dialect.marks.nlink, text));
+  const { nlink } = mustHaveMarks(upper, inode.path);
+  must("mark", inode.path, setXattrOf(upper.index.fd, inode.indexEntry, nlink, text));
 }
 
 /** Before one of its names goes: a lower file with several names is indexed, and this name with it. */
@@ -266,6 +277,6 @@ function copyUpContent(core: Core, upper: Writable, inode: Inode, upTo: number):
   }
   if (kept !== undefined) must("setxattr", name, setXattrOf(dirfd, name, capability, kept));
   must("utimes", name, utimesName(dirfd, name, "keep", mtime));
-  must("mark", name, removeXattr(dirfd, name, upper.dialect.marks.metacopy));
+  must("mark", name, removeXattr(dirfd, name, mustHaveMarks(upper, name).metacopy));
   inode.isMetacopy = false;
 }

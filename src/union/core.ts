@@ -1,6 +1,7 @@
 import { E } from "../kernel/abi/errno.ts";
 import { fail, type Name, stat, statFd, statName } from "../kernel/at.ts";
-import type { OverlayDialect } from "../layer/dialect/overlay.ts";
+import type { Dialect } from "../layer/dialect/dialect.ts";
+import type { OverlayMarks } from "../layer/dialect/overlay.ts";
 import type { DirectoryCache } from "../layer/directory.ts";
 import type { Layer, LayerFileSystem } from "../layer/layer.ts";
 import type { HardLinkIndex } from "./hardlinks.ts";
@@ -10,12 +11,16 @@ import type { WorkDirectory } from "./work.ts";
 /** What there is to write to. */
 export interface Writable {
   readonly layer: Layer;
-  readonly dialect: OverlayDialect;
+  readonly dialect: Dialect;
+  /** Undefined where the dialect has none: no redirects, no origins, no attributes without their content. */
+  readonly marks: OverlayMarks | undefined;
   readonly work: WorkDirectory;
   readonly index: HardLinkIndex | undefined;
   /** The server's own ids: what it makes belongs to them. */
   readonly ownUid: number;
   readonly ownGid: number;
+  /** vfat and the like have none: everything there belongs to whom the mount says. */
+  readonly hasOwners: boolean;
 }
 
 /** The state that all operations of one union share. */

@@ -21,7 +21,8 @@ import { attributeName, setXattrOf } from "../kernel/io.ts";
 import { packDevice } from "../layer/copyup.ts";
 import { readMark } from "../layer/dialect/overlay.ts";
 import { LayerDirectory } from "../layer/directory.ts";
-import { copyUp, markNested, markOpaque } from "./copyup.ts";
+import { hasWhiteoutBeside } from "../layer/probe.ts";
+import { copyUp, markNested, markOpaque, mustHaveMarks } from "./copyup.ts";
 import { type Core, statIno, type Writable, writable } from "./core.ts";
 import type { Inode } from "./inode.ts";
 import { lookUp } from "./lookup.ts";
@@ -66,6 +67,7 @@ export function create(core: Core, parent: Inode, name: Name, entry: NewEntry, c
   if (isOver) fd = createOverWhiteout(core, upper, parent, name, wanted, creator);
   else must("create", `${parent.path}/${name}`, fd);
   if (!isOver) own(upper, parent, directory.fd, name, wanted, creator);
+  dropWhiteoutBeside(upper, directory.fd, name, mode & S.IFMT);
   must("stat", name, statName(directory.fd, name));
   const inode = adoptNew(core, upper, parent, directory, name);
   parent.changed(inode, 1);
@@ -79,12 +81,13 @@ export function create(core: Core, parent: Inode, name: Name, entry: NewEntry, c
 function createNested(core: Core, upper: Writable, parent: Inode, name: Name, mode: number, creator: Creator): Created {
   const directory = parent.upperDir;
   if (directory === undefined) return fail("mknod", name, -E.STALE);
+  const { nestedWhiteout } = mustHaveMarks(upper, name);
   markNested(upper, parent);
   const temporary = upper.work.temporaryName();
   try {
     must("mknod", name, makeNode(upper.work.fd, temporary, { mode: S.IFREG | mode }));
     own(upper, parent, upper.work.fd, temporary, { mode: S.IFREG | mode }, creator);
-    must("mark", name, setXattrOf(upper.work.fd, temporary, upper.dialect.marks.nestedWhiteout, Buffer.from("y")));
+    must("mark", name, setXattrOf(upper.work.fd, temporary, nestedWhiteout, Buffer.from("y")));
     const result = renameName(upper.work.fd, temporary, directory.fd, name, RENAME_NOREPLACE);
     if (result === -E.EXIST) replaceWhiteout(upper.work.fd, temporary, directory.fd, name, false);
     else must("mknod", name, result);
@@ -99,7 +102,7 @@ function createNested(core: Core, upper: Writable, parent: Inode, name: Name, mo
 /** Only what is not there can be made. */
 export function checkNewName(core: Core, upper: Writable, parent: Inode, name: Name): void {
   if (parent.isDead) fail("create", name, -E.NOENT);
-  if (upper.layer.dialect.isReserved(name)) fail("create", name, -E.INVAL);
+  if (upper.layer.dialect.isReserved(name)) fail("create", name, -E.PERM);
   if (lookUp(core, parent, name) !== undefined) fail("create", `${parent.path}/${name}`, -E.EXIST);
 }
 
@@ -128,7 +131,7 @@ function makeFile(dirfd: number, name: Name, mode: number, openFlags: number | u
 
 /** The kernel has given it our ids, and a group-inheriting directory's group. */
 function own(upper: Writable, parent: Inode, dirfd: number, name: Name, entry: NewEntry, creator: Creator): void {
-  if (creator.uid === upper.ownUid && creator.gid === upper.ownGid) return;
+  if (!upper.hasOwners || (creator.uid === upper.ownUid && creator.gid === upper.ownGid)) return;
   const gid = inheritsGroup(parent) ? KEEP_ID : creator.gid;
   // chown takes setuid and setgid away; a default ACL may have changed the mode that was asked for.
   const isSpecial = (entry.mode & 0o6000) !== 0 && (entry.mode & S.IFMT) === S.IFREG;
@@ -203,6 +206,13 @@ export function replaceWhiteout(fromfd: number, from: Name, tofd: number, to: Na
   must("create", to, renameName(fromfd, from, tofd, to, isDirectory ? RENAME_EXCHANGE : 0));
 }
 
+/** Where a dialect's whiteouts stand beside the names: what has a name now has won over one already. */
+export function dropWhiteoutBeside(upper: Writable, dirfd: number, name: Name, type: number): void {
+  if (!hasWhiteoutBeside(dirfd, upper.dialect, name)) return;
+  if (type === S.IFDIR) markOpaque(upper, dirfd, name);
+  upper.work.dropWhiteout(dirfd, name);
+}
+
 function adoptNew(
   core: Core,
   upper: Writable,
@@ -241,7 +251,7 @@ export function createNameless(core: Core, parent: Inode, mode: number, openFlag
     openName(directory.fd, ".", openFlags | O_TMPFILE | O.DIRECTORY, masked & 0o7777),
   );
   const gid = inheritsGroup(parent) ? KEEP_ID : creator.gid;
-  must("chown", "", chownName(fd, "", creator.uid, gid));
+  if (upper.hasOwners) must("chown", "", chownName(fd, "", creator.uid, gid));
   const pin = must("open", "", openName(-1, `/proc/self/fd/${fd}`, O.PATH));
   must("stat", "", statFd(fd));
   let ino = statIno(core, upper.layer.fileSystem);

@@ -116,9 +116,9 @@ function takeUpper(core: Core, parent: Inode, dir: LayerDirectory, name: Name, f
 /** An upper file that came from below says so: which inode it was, and whether its content is still there. */
 function takeUpperMarks(core: Core, dirfd: number, name: Name, found: Found, search: Search): void {
   const upper = core.upper;
-  if (upper === undefined) return;
+  if (upper?.marks === undefined) return;
   const upperNlink = stat.nlink;
-  const { marks } = upper.dialect;
+  const { marks } = upper;
   const originMark = readMark(dirfd, name, marks.origin);
   found.hasOriginMark = originMark !== undefined;
   const origin = originMark === undefined || originMark.length === 0 ? undefined : resolveOrigin(core, originMark);
@@ -136,7 +136,7 @@ function takeUpperMarks(core: Core, dirfd: number, name: Name, found: Found, sea
 }
 
 function takeMetacopy(core: Core, dirfd: number, name: Name, found: Found, search: Search): void {
-  const marks = core.upper?.dialect.marks;
+  const marks = core.upper?.marks;
   if (marks === undefined || found.type !== S.IFREG || readMark(dirfd, name, marks.metacopy) === undefined) return;
   found.isMetacopy = true;
   found.redirect = readMark(dirfd, name, marks.redirect)?.toString("latin1");
@@ -155,7 +155,8 @@ function readNlinkExcess(dirfd: number, name: Name, mark: Uint8Array, upperNlink
 /** A lower file with several names, one of which was copied up, is that copy. */
 function takeFromIndex(core: Core, found: Found): void {
   const upper = core.upper;
-  if (upper?.index === undefined || found.lowerNlink <= 1) return;
+  if (upper?.index === undefined || upper.marks === undefined || found.lowerNlink <= 1) return;
+  const { marks } = upper;
   const entry = upper.index.get(found.lowerIno);
   if (entry === undefined) return;
   const { fd } = upper.index;
@@ -168,10 +169,10 @@ function takeFromIndex(core: Core, found: Found): void {
   found.upperIno = statIno(core, upper.layer.fileSystem);
   found.indexEntry = entry.name;
   found.ino = found.lowerIno;
-  found.nlinkExcess = readNlinkExcess(fd, entry.name, upper.dialect.marks.nlink, stat.nlink, found.lowerNlink);
-  found.isMetacopy = found.type === S.IFREG && readMark(fd, entry.name, upper.dialect.marks.metacopy) !== undefined;
+  found.nlinkExcess = readNlinkExcess(fd, entry.name, marks.nlink, stat.nlink, found.lowerNlink);
+  found.isMetacopy = found.type === S.IFREG && readMark(fd, entry.name, marks.metacopy) !== undefined;
   if (!found.isMetacopy) return;
-  found.redirect = readMark(fd, entry.name, upper.dialect.marks.redirect)?.toString("latin1");
+  found.redirect = readMark(fd, entry.name, marks.redirect)?.toString("latin1");
   if (found.dataDir === undefined) {
     found.dataDir = found.lowerDir;
     found.dataName = found.lowerName;

@@ -2,7 +2,7 @@ import { E } from "../kernel/abi/errno.ts";
 import { closeFd, fail, linkFd, linkName, must, type Name } from "../kernel/at.ts";
 import { copyUp, markImpure, markNested } from "./copyup.ts";
 import { type Core, locate, place, writable } from "./core.ts";
-import { checkNewName, replaceWhiteout } from "./create.ts";
+import { checkNewName, dropWhiteoutBeside, replaceWhiteout } from "./create.ts";
 import type { Inode } from "./inode.ts";
 import { redirectFile } from "./rename.ts";
 
@@ -32,6 +32,7 @@ export function link(core: Core, inode: Inode, parent: Inode, name: Name): void 
     }
   } else {
     must("link", name, made);
+    dropWhiteoutBeside(upper, directory.fd, name, inode.type);
   }
   parent.version++;
   inode.addLink(parent, name, true);

@@ -1,13 +1,13 @@
 import { E } from "../kernel/abi/errno.ts";
 import { RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT, S } from "../kernel/abi/file.ts";
-import { bytesOf, fail, must, type Name, renameName, stat, statName } from "../kernel/at.ts";
+import { bytesOf, fail, must, type Name, renameName, stat, statName, unlinkName } from "../kernel/at.ts";
 import { listDirectory, setXattrOf } from "../kernel/io.ts";
 import { copyEntry, readOriginal } from "../layer/copyup.ts";
 import type { LayerDirectory } from "../layer/directory.ts";
-import { copyUp, linkUp, markImpure, markNested, markOpaque, planOf, prepareUnlink } from "./copyup.ts";
+import { copyUp, linkUp, markImpure, markNested, markOpaque, mustHaveMarks, planOf, prepareUnlink } from "./copyup.ts";
 import { type Core, locate, place, type Writable, writable } from "./core.ts";
 import type { Inode, Link } from "./inode.ts";
-import { create } from "./create.ts";
+import { create, dropWhiteoutBeside } from "./create.ts";
 import { lookUp, mustLookUp } from "./lookup.ts";
 import { checkEmpty } from "./readdir.ts";
 import { afterUnlink, isBelow, keep } from "./remove.ts";
@@ -23,7 +23,7 @@ export interface RenameEnd {
 /** @throws {KernelError} EEXIST, ENOTEMPTY, EISDIR, ENOTDIR, EINVAL (into itself) */
 export function rename(core: Core, from: RenameEnd, to: RenameEnd, mode: RenameMode): void {
   const upper = writable(core);
-  if (upper.layer.dialect.isReserved(to.name)) fail("rename", to.name, -E.INVAL);
+  if (upper.layer.dialect.isReserved(to.name)) fail("rename", to.name, -E.PERM);
   if (to.parent.isDead) fail("rename", to.name, -E.NOENT);
   const source = mustLookUp(core, from.parent, from.name);
   const target = lookUp(core, to.parent, to.name);
@@ -31,6 +31,7 @@ export function rename(core: Core, from: RenameEnd, to: RenameEnd, mode: RenameM
   if (target !== undefined && mode === "no-replace") fail("rename", to.name, -E.EXIST);
   if (target === source || target?.inode === source.inode) return;
   checkTree(source.inode, to.parent);
+  if (upper.marks === undefined) checkWithoutMarks(source.inode, mode === "exchange" ? target?.inode : undefined, mode);
   if (target !== undefined && mode === "exchange") {
     checkTree(target.inode, from.parent);
     exchange(core, upper, source, target);
@@ -53,6 +54,14 @@ function checkTree(moved: Inode, into: Inode): void {
   if (!moved.isDirectory) return;
   for (let at: Inode | undefined = into; at !== undefined; at = at.links[0]?.parent) {
     if (at === moved) fail("rename", moved.path, -E.INVAL);
+  }
+}
+
+/** Nothing can say of a directory where it lies below, so it stays there: mv(1) copies then. */
+function checkWithoutMarks(source: Inode, exchanged: Inode | undefined, mode: RenameMode): void {
+  if (mode === "whiteout") fail("rename", source.path, -E.INVAL);
+  for (const inode of [source, exchanged]) {
+    if (inode !== undefined && inode.isDirectory && inode.lowerDirs.length > 0) fail("rename", inode.path, -E.XDEV);
   }
 }
 
@@ -81,9 +90,17 @@ function move(core: Core, upper: Writable, source: Link, to: RenameEnd, target: 
   if (target !== undefined) {
     prepareUnlink(core, target.inode, target);
     keep(core, target);
-    if (target.inode.upperDir !== undefined) clearWhiteouts(upper, target, target.inode.upperDir);
+    if (target.inode.upperDir !== undefined) {
+      clearWhiteouts(upper, target, target.inode.upperDir);
+      if (upper.dialect.whiteouts === "beside") target.inode.lowerDirs = [];
+    }
   }
   prepareMove(core, upper, source, to.parent);
+  if (upper.dialect.whiteouts === "beside") {
+    moveBeside(upper, source, fromDir, to, toDir);
+    settle(core, source, to, target);
+    return;
+  }
   const hasWhiteout = target === undefined && statName(toDir.fd, to.name) === 0;
   if (hasWhiteout && !stat.isWhiteoutDevice) fail("rename", to.name, -E.EXIST);
   if (isBelow(from.parent, from.name)) {
@@ -95,6 +112,25 @@ function move(core: Core, upper: Writable, source: Link, to: RenameEnd, target: 
     must("rename", to.name, renameName(fromDir.fd, from.name, toDir.fd, to.name, 0));
   }
   settle(core, source, to, target);
+}
+
+/** A whiteout that stands beside a name can be made before it is needed, and taken away after it was. */
+function moveBeside(
+  upper: Writable,
+  source: Link,
+  fromDir: LayerDirectory,
+  to: RenameEnd,
+  toDir: LayerDirectory,
+): void {
+  const from = source.name;
+  const leaves = isBelow(source.parent, from);
+  if (leaves) upper.work.placeWhiteout(fromDir.fd, from);
+  const result = renameName(fromDir.fd, from, toDir.fd, to.name, 0);
+  if (result < 0) {
+    if (leaves) upper.work.dropWhiteout(fromDir.fd, from);
+    fail("rename", to.name, result);
+  }
+  dropWhiteoutBeside(upper, toDir.fd, to.name, source.inode.type);
 }
 
 function moveLeavingWhiteout(
@@ -157,7 +193,7 @@ function prepareMove(core: Core, upper: Writable, link: Link, to: Inode): void {
   const isFar = parent !== to;
   if (inode.redirect !== undefined && (!isFar || inode.redirect.startsWith("/"))) return;
   const redirect = isFar ? pathBelow(link) : link.name;
-  must("mark", inode.path, setXattrOf(directory.fd, "", upper.dialect.marks.redirect, bytesOf(redirect)));
+  must("mark", inode.path, setXattrOf(directory.fd, "", mustHaveMarks(upper, "").redirect, bytesOf(redirect)));
   inode.redirect = redirect;
 }
 
@@ -167,7 +203,7 @@ export function redirectFile(core: Core, upper: Writable, link: Link): void {
   if (inode.redirect?.startsWith("/") === true) return;
   const redirect = pathBelow(link);
   locate(core, inode);
-  must("mark", inode.path, setXattrOf(place.fd, place.name, upper.dialect.marks.redirect, bytesOf(redirect)));
+  must("mark", inode.path, setXattrOf(place.fd, place.name, mustHaveMarks(upper, "").redirect, bytesOf(redirect)));
   inode.redirect = redirect;
 }
 
@@ -210,10 +246,18 @@ function exchange(core: Core, upper: Writable, source: Link, target: Link): void
  * which nothing below merges into.
  */
 function clearWhiteouts(upper: Writable, target: Link, directory: LayerDirectory): void {
-  let count = 0;
-  listDirectory(directory.fd, () => count++);
-  if (count <= 2) return;
+  const names: Name[] = [];
+  listDirectory(directory.fd, (name) => {
+    if (name !== "." && name !== "..") names.push(name);
+  });
+  if (names.length === 0) return;
   const parent = upperOf(target.parent);
+  if (upper.dialect.whiteouts === "beside") {
+    // It makes the directory opaque, so those in it have nothing left to say.
+    upper.work.placeWhiteout(parent.fd, target.name);
+    for (const name of names) must("rename", name, unlinkName(directory.fd, name));
+    return;
+  }
   const temporary = upper.work.withTemporary((name) => {
     const to = { fd: upper.work.fd, name };
     const from = { fd: directory.fd, name: "" };

@@ -2,9 +2,8 @@ import { E } from "../kernel/abi/errno.ts";
 import { S } from "../kernel/abi/file.ts";
 import { chmodName, fail, mkdirName, must, type Name, stat, statFd } from "../kernel/at.ts";
 import type { Fd } from "../kernel/fd.ts";
-import { attributeName, removeXattr, setXattrOf } from "../kernel/io.ts";
 import { UserError } from "../error.ts";
-import { AufsDialect } from "../layer/dialect/aufs.ts";
+import { AufsDialect, markAufsBranch } from "../layer/dialect/aufs.ts";
 import type { Dialect } from "../layer/dialect/dialect.ts";
 import { OverlayDialect } from "../layer/dialect/overlay.ts";
 import { DirectoryCache, LayerDirectory } from "../layer/directory.ts";
@@ -17,12 +16,13 @@ import {
   openUpperAndWork,
 } from "../layer/layer.ts";
 import { type Core, statIno, type Writable } from "./core.ts";
+import { canHaveOwners, type DialectName, dialectOfLower, dialectOfLowers, dialectOfUpper } from "./dialects.ts";
 import { HardLinkIndex } from "./hardlinks.ts";
 import { InodeTable } from "./inode.ts";
 import { WorkDirectory } from "./work.ts";
 
-/** A lower: its directory, and how it spells whiteouts where that isn't overlayfs's way. */
-export type LowerOption = string | { readonly path: string; readonly dialect: "overlay" | "aufs" };
+/** A lower: its directory, and how it spells whiteouts; "auto", as without: it is looked at for aufs's traces. */
+export type LowerOption = string | { readonly path: string; readonly dialect: DialectName | "auto" };
 
 export interface UnionOptions {
   /** From the top. */
@@ -37,6 +37,8 @@ export interface UnionOptions {
   readonly index?: boolean;
   /** Which attributes hold the marks; by default `trusted.` where that is allowed. */
   readonly marks?: "trusted" | "user";
+  /** What the upper is written in; by default what it was, or overlayfs's format where its file system can hold that. */
+  readonly dialect?: DialectName;
   /** How many directories are kept open. */
   readonly openDirectories?: number;
   readonly log?: (line: string) => void;
@@ -62,7 +64,8 @@ export function openUnion(options: UnionOptions): Opened {
   const pair = options.upper === undefined ? undefined : openPair(options.upper, options.work);
   const { upper, work } = pair ?? {};
   if (pair !== undefined) fds.push(undo.use(pair.upper), undo.use(pair.work));
-  const dialect = new OverlayDialect(`${options.marks ?? detectMarks(work)}.overlay.`);
+  const dialect = pair && dialectOfUpper(pair.upper, pair.work, { dialect: options.dialect, marks: options.marks });
+  const overlay = dialectOfLowers(dialect, work, options.marks);
   const layer = (index: number, path: string, fd: Fd, dialect: Dialect): Layer => {
     const fileSystem = fileSystemOfLayer(fd, fileSystems);
     const isLast = index === options.lowers.length;
@@ -74,11 +77,12 @@ export function openUnion(options: UnionOptions): Opened {
   };
   const lowers = options.lowers.map((lower, at) => {
     const path = typeof lower === "string" ? lower : lower.path;
-    const isAufs = typeof lower !== "string" && lower.dialect === "aufs";
-    return layer(at + 1, path, open(path), isAufs ? new AufsDialect() : dialect);
+    const fd = open(path);
+    return layer(at + 1, path, fd, dialectOfLower(fd, typeof lower === "string" ? "auto" : lower.dialect, overlay));
   });
-  const upperLayer = upper === undefined ? undefined : layer(0, options.upper ?? "", upper, dialect);
-  const core = makeCore(options, { cache, fileSystems, lowers, upperLayer, work, dialect });
+  const upperLayer =
+    upper === undefined || dialect === undefined ? undefined : layer(0, options.upper ?? "", upper, dialect);
+  const core = makeCore(options, { cache, fileSystems, lowers, upperLayer, work });
   undo.move();
   return { core, fds };
 }
@@ -99,26 +103,16 @@ function openPair(upper: string, work: string | undefined): { upper: Fd; work: F
   throw new UserError("usage", `the work directory ${work} is not on the upper's file system`);
 }
 
-/** Attributes that begin with `trusted.` take privilege; without it there is overlayfs's `userxattr`. */
-function detectMarks(work: Fd | undefined): "trusted" | "user" {
-  if (work === undefined) return process.geteuid?.() === 0 ? "trusted" : "user";
-  const probe = attributeName("trusted.overlay.probe");
-  if (setXattrOf(work.number, "", probe, Buffer.from("y")) !== 0) return "user";
-  removeXattr(work.number, "", probe);
-  return "trusted";
-}
-
 interface Parts {
   readonly cache: DirectoryCache;
   readonly fileSystems: LayerFileSystem[];
   readonly lowers: readonly Layer[];
   readonly upperLayer: Layer | undefined;
   readonly work: Fd | undefined;
-  readonly dialect: OverlayDialect;
 }
 
 function makeCore(options: UnionOptions, parts: Parts): Core {
-  const { cache, fileSystems, lowers, upperLayer, work, dialect } = parts;
+  const { cache, fileSystems, lowers, upperLayer, work } = parts;
   const bits = Math.max(4, Math.ceil(Math.log2(fileSystems.length + 1)));
   const inoSpace = 2 ** (53 - bits);
   const numbers = { inoSpace, fileSystems };
@@ -129,9 +123,7 @@ function makeCore(options: UnionOptions, parts: Parts): Core {
   };
   const traps = new Set([...lowers, ...(upperLayer === undefined ? [] : [upperLayer])].map((layer) => inoOf(layer)));
   const upper =
-    upperLayer === undefined || work === undefined
-      ? undefined
-      : makeWritable(options, upperLayer, work, dialect, numbers);
+    upperLayer === undefined || work === undefined ? undefined : makeWritable(options, upperLayer, work, numbers);
   if (upperLayer !== undefined && work !== undefined) traps.add(inoOf(upperLayer, work.number));
   const top = lowers[0] ?? upperLayer ?? fail("open union", "", -E.INVAL);
   const rootInode = table.make(inoOf(top), S.IFDIR, false, 1);
@@ -139,7 +131,7 @@ function makeCore(options: UnionOptions, parts: Parts): Core {
   rootInode.upperDir = upperLayer?.rootDir;
   rootInode.lowerDirs = lowers.map((lower) => lower.rootDir);
   if (upperLayer !== undefined) {
-    const marks = dialect.readMarks(upperLayer.rootDir.fd);
+    const marks = upperLayer.dialect.readMarks(upperLayer.rootDir.fd);
     rootInode.isImpure = marks.isImpure;
     rootInode.hasDefaultAcl = marks.hasDefaultAcl;
     upperLayer.rootDir.hasNestedWhiteouts = marks.hasNestedWhiteouts;
@@ -159,7 +151,7 @@ function makeCore(options: UnionOptions, parts: Parts): Core {
     rootInode,
     inoSpace,
     traps,
-    useMetacopy: options.metacopy ?? true,
+    useMetacopy: upper?.marks !== undefined && (options.metacopy ?? true),
     log: options.log ?? ((line) => process.stderr.write(`fallthru: ${line}\n`)),
   };
 }
@@ -167,30 +159,31 @@ function makeCore(options: UnionOptions, parts: Parts): Core {
 type Numbers = Pick<Core, "inoSpace" | "fileSystems">;
 
 /** The layout of overlayfs's work directory: `work` for what is being made, `index` for hard links. */
-function makeWritable(
-  options: UnionOptions,
-  layer: Layer,
-  work: Fd,
-  dialect: OverlayDialect,
-  numbers: Numbers,
-): Writable {
+function makeWritable(options: UnionOptions, layer: Layer, work: Fd, numbers: Numbers): Writable {
+  const { dialect } = layer;
+  const marks = dialect instanceof OverlayDialect ? dialect.marks : undefined;
+  if (dialect instanceof AufsDialect) must("mark", layer.path, markAufsBranch(layer.rootDir.fd));
+  const [ownUid, ownGid] = [process.geteuid?.() ?? 0, process.getegid?.() ?? 0];
+  const hasOwners = marks !== undefined || canHaveOwners(work, ownUid, ownGid);
   const base = new LayerDirectory(layer, undefined, "/", work.number);
   const subdirectory = (name: Name): LayerDirectory => {
     const result = mkdirName(work.number, name, 0o700);
     if (result !== 0 && result !== -E.EXIST) fail("mkdir", `${work.path}/${name}`, result);
-    must("chmod", name, chmodName(work.number, name, 0o700)); // no group to be handed down
+    if (hasOwners) must("chmod", name, chmodName(work.number, name, 0o700)); // no group to be handed down
     return new LayerDirectory(layer, base, name);
   };
   const workDirectory = new WorkDirectory(subdirectory("work"), dialect);
   workDirectory.clean();
-  const index = (options.index ?? true) ? new HardLinkIndex(subdirectory("index")) : undefined;
+  const index = marks !== undefined && (options.index ?? true) ? new HardLinkIndex(subdirectory("index")) : undefined;
   index?.load(numbers, () => statIno(numbers, layer.fileSystem));
   return {
     layer,
     dialect,
+    marks,
     work: workDirectory,
     index,
-    ownUid: process.geteuid?.() ?? 0,
-    ownGid: process.getegid?.() ?? 0,
+    ownUid,
+    ownGid,
+    hasOwners,
   };
 }

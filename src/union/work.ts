@@ -51,6 +51,10 @@ export class WorkDirectory {
 
   /** A whiteout at a free name: one inode serves for all of them where the file system has links. */
   placeWhiteout(dirfd: number, name: Name): void {
+    if (this.#dialect.whiteouts === "beside") {
+      must("make whiteout", name, this.#dialect.makeWhiteout(dirfd, name));
+      return;
+    }
     if (this.#sharedWhiteout === "none") this.#makeShared();
     if (this.#sharedWhiteout === "made") {
       const result = linkName(this.fd, "#whiteout", dirfd, name);
@@ -73,12 +77,25 @@ export class WorkDirectory {
 
   /** Puts a whiteout where something stands, in one step; that is then removed. */
   replaceByWhiteout(dirfd: number, name: Name, kind: "directory" | "file"): void {
+    if (this.#dialect.whiteouts === "beside") {
+      this.placeWhiteout(dirfd, name); // what stands there wins over it until it goes
+      if (kind === "directory") this.removeDirectory(dirfd, name);
+      else must("unlink", name, unlinkName(dirfd, name));
+      return;
+    }
     const temporary = this.withTemporary((temporary) => {
       this.placeWhiteout(this.fd, temporary);
       const flags = kind === "directory" ? RENAME_EXCHANGE : 0;
       must("make whiteout", name, renameName(this.fd, temporary, dirfd, name, flags));
     });
     if (kind === "directory") this.discard(temporary);
+  }
+
+  /** Takes away a whiteout that stands beside a name. */
+  dropWhiteout(dirfd: number, name: Name): void {
+    const whiteout = this.#dialect.whiteoutName(name);
+    const result = whiteout === undefined ? 0 : unlinkName(dirfd, whiteout);
+    if (result < 0 && result !== -E.NOENT) fail("remove whiteout", name, result);
   }
 
   /** Takes an empty directory, which may hold whiteouts, out of the upper. */

@@ -18,6 +18,8 @@ export interface DirectoryMarks {
 /** How a layer spells what isn't content: whiteouts, opaque directories, and the names that it keeps to itself. */
 export interface Dialect {
   readonly name: "overlay" | "overlay-user" | "aufs";
+  /** Whether a whiteout stands where the name was, or is another entry beside it, over which the name itself wins. */
+  readonly whiteouts: "in-place" | "beside";
   /** Where marks are attributes: their prefix, `trusted.overlay.` or `user.overlay.`. */
   readonly prefix: Name | undefined;
   /** Reads the marks of an open directory. @throws {KernelError} for any errno but "none" */
@@ -29,4 +31,6 @@ export interface Dialect {
   /** The name that an entry with a reserved name deletes. */
   deletedBy(name: Name): Name | undefined;
   makeWhiteout(dirfd: number, name: Name): number;
+  /** Marks a directory, the open one with an empty name: nothing below merges into it. */
+  makeOpaque(dirfd: number, name: Name): number;
 }

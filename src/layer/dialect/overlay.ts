@@ -1,7 +1,7 @@
 import { E } from "../../kernel/abi/errno.ts";
 import { S } from "../../kernel/abi/file.ts";
 import { fail, mknodName, type Name } from "../../kernel/at.ts";
-import { attributeName, getXattr, getXattrOfFd, listXattrs, listXattrsOfFd } from "../../kernel/io.ts";
+import { attributeName, getXattr, getXattrOfFd, listXattrs, listXattrsOfFd, setXattrOf } from "../../kernel/io.ts";
 import type { Dialect, DirectoryMarks } from "./dialect.ts";
 
 /** The attributes that overlayfs writes, by what follows the prefix; values as in Documentation/filesystems/overlayfs.rst. */
@@ -51,6 +51,8 @@ function isNoAttribute(result: number): boolean {
   return result === -E.NODATA || result === -E.OPNOTSUPP;
 }
 
+const yes = Buffer.from("y");
+
 const none: DirectoryMarks = {
   isOpaque: false,
   hasMarkedWhiteouts: false,
@@ -64,6 +66,7 @@ const none: DirectoryMarks = {
 export class OverlayDialect implements Dialect {
   readonly name: "overlay" | "overlay-user";
   readonly prefix: Name;
+  readonly whiteouts = "in-place";
   readonly marks: OverlayMarks;
 
   constructor(prefix: "trusted.overlay." | "user.overlay.") {
@@ -106,6 +109,10 @@ export class OverlayDialect implements Dialect {
 
   makeWhiteout(dirfd: number, name: Name): number {
     return mknodName(dirfd, name, S.IFCHR, 0n);
+  }
+
+  makeOpaque(dirfd: number, name: Name): number {
+    return setXattrOf(dirfd, name, this.marks.opaque, yes);
   }
 }
 

@@ -15,6 +15,8 @@ export function fallthruMount(layers: UnionLayers): FallthruMount {
     metacopy: true,
     index: true,
     marks: undefined,
+    dialect: undefined,
+    lowerDialect: undefined,
     readOnly: upper === undefined,
     ...layers,
     upper,

@@ -15,6 +15,10 @@ export interface FallthruMount {
   readonly index: boolean;
   /** Which attributes hold the marks; undefined: those that are allowed. */
   readonly marks: "trusted" | "user" | undefined;
+  /** What the upper is written in; undefined: whichever it was, or its file system can hold. */
+  readonly dialect: "overlay" | "aufs" | undefined;
+  /** What all lowers are written in; undefined: aufs's format where they show its traces, else overlayfs's. */
+  readonly lowerDialect: "overlay" | "aufs" | undefined;
 }
 
 const switches = new Map([
@@ -84,14 +88,24 @@ export function parseMountOptions(
     metacopy: switchOf(values, "metacopy"),
     index: switchOf(values, "index"),
     marks: values.get("marks") === "user" ? "user" : undefined,
+    dialect: dialectOf(values, "dialect"),
+    lowerDialect: dialectOf(values, "lowerdialect"),
   };
 }
 
-const known = new Set(["lowerdir", "upperdir", "workdir", "metacopy", "index", "source"]);
+const known = new Set(["lowerdir", "upperdir", "workdir", "metacopy", "index", "source", "dialect", "lowerdialect"]);
 
 function unknownOption(option: string): UserError {
-  const hint = "lowerdir=, upperdir=, workdir=, ro, index=, metacopy=, userxattr, and mount(8)'s own";
+  const hint =
+    "lowerdir=, upperdir=, workdir=, ro, index=, metacopy=, userxattr, dialect=, lowerdialect=, and mount(8)'s own";
   return new UserError("usage", `no mount option ${option}`, { hint });
+}
+
+function dialectOf(values: ReadonlyMap<string, string>, key: string): "overlay" | "aufs" | undefined {
+  const value = values.get(key) ?? "auto";
+  if (value === "auto") return undefined;
+  if (value === "overlay" || value === "aufs") return value;
+  throw new UserError("usage", `${key} is overlay, aufs or auto`);
 }
 
 function switchOf(values: ReadonlyMap<string, string>, key: string): boolean {

@@ -6,6 +6,7 @@ import { writeAll } from "../../kernel/file.ts";
 import { isCompiled } from "../../kernel/libc.ts";
 import { Union } from "../../union/union.ts";
 import { UnionFileSystem } from "./filesystem.ts";
+import { layersOf } from "./layers.ts";
 import { log } from "./log.ts";
 import { OpenModes } from "./modes.ts";
 import { readState, writeTermsOf } from "./state.ts";
@@ -39,12 +40,9 @@ export function runServer(): number {
   const { order, terms } = readState(state);
   const connection = new Connection(new Fd(descriptors.device, "/dev/fuse"), terms);
   const say = (line: string): void => log(`${order.target}: ${line}`);
-  const { lowers, upper, work, metacopy, index, marks, readOnly } = order.mount;
   let union: Union;
   try {
-    const writable = readOnly || upper === undefined || work === undefined ? {} : { upper, work };
-    const all = readOnly && upper !== undefined ? [upper, ...lowers] : lowers;
-    union = new Union({ lowers: all, ...writable, metacopy, index, ...(marks && { marks }), log: say });
+    union = new Union({ ...layersOf(order.mount), log: say });
   } catch (error) {
     writeAll(ready, Buffer.from(JSON.stringify(describe(error))));
     return 1;

@@ -1,0 +1,13 @@
+import type { LowerOption, UnionOptions } from "../../union/setup.ts";
+import type { FallthruMount } from "./options.ts";
+
+/** A mount's layers, as the union takes them: without writing, its upper is the first of the lowers. */
+export function layersOf(mount: FallthruMount): UnionOptions {
+  const { upper, work, metacopy, index, marks, dialect, readOnly } = mount;
+  const lowers = mount.lowers.map((path): LowerOption => ({ path, dialect: mount.lowerDialect ?? "auto" }));
+  const ways = { metacopy, index, ...(marks && { marks }) };
+  if (upper === undefined) return { lowers, ...ways };
+  if (readOnly || work === undefined)
+    return { lowers: [{ path: upper, dialect: dialect ?? "auto" }, ...lowers], ...ways };
+  return { lowers, upper, work, ...(dialect && { dialect }), ...ways };
+}
