@@ -81,21 +81,22 @@ await inPrivatePlace(({ base, fallthru }) => {
   const layers = makeLayers(base, 48);
   console.log(`${machine()}\n`);
   const clock = new Clock();
-  for (let round = 0; round <= numberOption("rounds", 7); round++) {
-    for (const line of lines) {
-      const lowers = [
-        extra,
-        ...(line.layers === undefined || line.layers === 1 ? [] : layers),
-        line.isBuild === true ? packages : root,
-      ];
-      for (const kind of kinds) {
-        if (line.changesLower === true && !kind.isCopyOnWrite) continue;
-        // The first round warms up and isn't counted.
-        const isDone = measure(round === 0 ? new Clock() : clock, kind, line, lowers, base);
-        if (!isDone && round === 0) console.error(`${kind.name} can't: ${line.name}`);
+  try {
+    for (let round = 0; round <= numberOption("rounds", 7); round++) {
+      for (const line of lines) {
+        const many = line.layers === undefined || line.layers === 1 ? [] : layers;
+        const lowers = [extra, ...many, line.isBuild === true ? packages : root];
+        for (const kind of kinds) {
+          if (line.changesLower === true && !kind.isCopyOnWrite) continue;
+          // The first round warms up and isn't counted.
+          const isDone = measure(round === 0 ? new Clock() : clock, kind, line, lowers, base);
+          if (!isDone && round === 0) console.error(`${kind.name} can't: ${line.name}`);
+        }
       }
     }
+  } finally {
+    // What was measured before something failed is worth as much.
+    console.log(report(clock, lines, kinds));
   }
-  console.log(report(clock, lines, kinds));
   console.log("\nIn parentheses: how many times as long ours takes. Bold: more than is wanted.");
 });

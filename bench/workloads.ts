@@ -69,7 +69,7 @@ function trees(): Workload[] {
 
 function data(megabytes: number): Workload[] {
   const write = `dd if=/dev/zero of=new bs=1M count=${megabytes} status=none`;
-  const map = `python3 -c 'import mmap; m = mmap.mmap(open("NAME").fileno(), 0, prot=mmap.PROT_READ); m.find(b"x")'`;
+  const map = `python3 -c 'import mmap; f = open("NAME"); m = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ); m.find(b"x")'`;
   return [
     { name: "sequential read, lower, cold", target: "data", work: "cat big >/dev/null" },
     {
