@@ -12,7 +12,7 @@ export function copyContent(from: number, to: number, length: number, size: numb
   let copy: Copier = copyInKernel;
   for (let at = 0; at < length;) {
     const data = seek(from, at, SEEK.DATA);
-    if (data === -E.NXIO || data >= length) break;
+    if (data === -E.NXIO || data >= length) return finish(to, length);
     const start = data < 0 ? at : data;
     const hole = data < 0 ? length : seek(from, start, SEEK.HOLE);
     const end = Math.min(length, hole < 0 ? length : hole);
@@ -24,7 +24,6 @@ export function copyContent(from: number, to: number, length: number, size: numb
       else if (copied !== -E.INTR) fail("copy", "", copied);
     }
   }
-  finish(to, length);
 }
 
 type Copier = (from: number, to: number, at: number, length: number) => number;
