@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { UserError } from "../error.ts";
 import { isErrno, unless } from "../kernel/error.ts";
-import { statAt } from "../kernel/file.ts";
+import { sameDevice, statAt } from "../kernel/file.ts";
 
 export interface ProcessInfo {
   readonly pid: number;
@@ -10,17 +10,19 @@ export interface ProcessInfo {
 }
 
 /**
- * The processes whose root lies in a session's tree, chrooted deeper or not. One that made a mount name space of its own and moved
- * its root is known by the device of that root.
+ * The processes whose root lies in a session's tree, chrooted deeper or not. In another mount name space a path says
+ * nothing, as a container may have a session of the same name: there a process is known by the device of its root.
  */
 export function processesInside(mountPoint: string): number[] {
   const dev = deviceOf(mountPoint);
   return pids().filter((pid) => isInside(pid, mountPoint, dev));
 }
 
+/** The device of what is mounted there, unless everybody's root is on it: then it tells nothing of anybody. */
 function deviceOf(mountPoint: string): number | undefined {
-  const device = unless(["ENOENT", "ENOTCONN", "ECONNABORTED"], () => statAt(null, mountPoint));
-  return device === undefined ? undefined : packDev(device.dev);
+  const attr = unless(["ENOENT", "ENOTCONN", "ECONNABORTED"], () => statAt(null, mountPoint));
+  if (attr?.isMountRoot !== true || sameDevice(attr, statAt(null, "/"))) return undefined;
+  return packDev(attr.dev);
 }
 
 /** From the newest, so that a process that keeps forking is caught at its latest child; /proc has them in order. */
@@ -34,8 +36,14 @@ function pids(): number[] {
 function isInside(pid: number, mountPoint: string, dev: number | undefined): boolean {
   const root = ofProcess(() => readlinkSync(`/proc/${pid}/root`));
   if (root === undefined) return false;
-  if (root === mountPoint || root.startsWith(`${mountPoint}/`)) return true;
-  return root === "/" && dev !== undefined && ofProcess(() => statSync(`/proc/${pid}/root/`).dev) === dev;
+  const isBelow = root === mountPoint || root.startsWith(`${mountPoint}/`);
+  if (isBelow && mountSpaceOf(pid) === mountSpaceOf("self")) return true;
+  const isElsewhere = isBelow || root === "/";
+  return isElsewhere && dev !== undefined && ofProcess(() => statSync(`/proc/${pid}/root/`).dev) === dev;
+}
+
+function mountSpaceOf(pid: number | "self"): string | undefined {
+  return ofProcess(() => readlinkSync(`/proc/${pid}/ns/mnt`));
 }
 
 /** A process may end, or be one of the kernel's, while it is looked at. */
