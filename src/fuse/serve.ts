@@ -20,6 +20,8 @@ import { RequestBuffer } from "./wire/request.ts";
 export interface ServeOptions extends Wishes, Partial<Timeouts> {
   /** INIT is done: from now on the mount answers. */
   readonly onReady?: (terms: Terms) => void;
+  /** Answers EIO to what an earlier server had read: one of those requests may be what ends every server. */
+  readonly refusesResent?: boolean;
   /** What a method threw that isn't an errno; the caller gets EIO. By default it is written to stderr. */
   readonly onError?: (error: unknown, opcode: number) => void;
 }
@@ -89,6 +91,10 @@ class Server {
     const operation = this.#operations[request.opcode];
     if (operation === undefined) {
       this.#answerOther();
+      return;
+    }
+    if (this.#options.refusesResent === true && request.isResend) {
+      this.#sendError(EIO, request.uniqueLow, request.uniqueHigh);
       return;
     }
     request.limit = 0;

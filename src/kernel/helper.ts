@@ -59,11 +59,3 @@ export function startHelper(
 function duplicate(fd: Fd, above: number): number {
   return check("duplicate", fd.path, fcntl_(fd.number, F_DUPFD_CLOEXEC, above));
 }
-
-const memfd_ = native("memfd_create", "int", ["void *", "unsigned int"]);
-const MFD_CLOEXEC = 1;
-
-/** A file in memory, without a name: it lives as long as somebody has it open. @see memfd_create(2) */
-export function makeMemoryFile(name: string): Fd {
-  return new Fd(check("make memory file", name, memfd_(cString(name), MFD_CLOEXEC)), name);
-}

@@ -99,3 +99,8 @@ export function pathText(path: Path): string {
 function hex(byte: number): string {
   return `\\x${byte.toString(16).padStart(2, "0")}`;
 }
+
+/** Memory at an address as bytes; it must stay there as long as they are used. */
+export function viewOf(address: bigint, size: number): ArrayBuffer {
+  return load().koffi.view(address, size);
+}

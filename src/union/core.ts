@@ -6,6 +6,7 @@ import type { DirectoryCache } from "../layer/directory.ts";
 import type { Layer, LayerFileSystem } from "../layer/layer.ts";
 import type { HardLinkIndex } from "./hardlinks.ts";
 import type { Inode, InodeTable } from "./inode.ts";
+import type { Known } from "./known.ts";
 import type { WorkDirectory } from "./work.ts";
 
 /** What there is to write to. */
@@ -32,6 +33,7 @@ export interface Core {
   readonly cache: DirectoryCache;
   readonly table: InodeTable;
   readonly rootInode: Inode;
+  readonly known: Known | undefined;
   readonly inoSpace: number;
   /** The st_inos of the layers' own directories: meeting one of them below is a loop. */
   readonly traps: ReadonlySet<number>;

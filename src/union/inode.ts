@@ -1,5 +1,6 @@
 import { S } from "../kernel/abi/file.ts";
 import { closeFd, type Name } from "../kernel/at.ts";
+import type { Known } from "./known.ts";
 import type { LayerDirectory } from "../layer/directory.ts";
 
 /** One name of an inode that has been looked up: what the kernel calls a dentry. */
@@ -123,6 +124,8 @@ export class Inode {
 export class InodeTable {
   readonly #byNodeid = new Map<number, Inode>();
   readonly #byIno = new Map<number, Inode>();
+  /** By st_ino: nodeids that differ from it, of inodes that the kernel knows from a server before. */
+  readonly #reserved = new Map<number, number>();
   #nextTemporary: number;
 
   /** @param firstTemporary numbers from here on are no inode's st_ino */
@@ -154,7 +157,26 @@ export class InodeTable {
     return inode;
   }
 
+  /** Takes over what the kernel was told by another server: a number that is in use is given to nothing else. */
+  reserve(known: Known): void {
+    for (const [nodeid, name] of known.inodes) {
+      if (nodeid >= this.#nextTemporary) this.#nextTemporary = nodeid + 1;
+      if (name === undefined) this.#bury(nodeid);
+      else if (name.ino !== nodeid) this.#reserved.set(name.ino, nodeid);
+    }
+  }
+
+  /** An inode of which nothing is left but its number. */
+  #bury(nodeid: number): void {
+    const inode = new Inode(nodeid, nodeid, S.IFREG, false);
+    inode.isDead = true;
+    inode.lookups = 1;
+    this.#byNodeid.set(nodeid, inode);
+  }
+
   #nodeidFor(ino: number): number {
+    const reserved = this.#reserved.get(ino);
+    if (reserved !== undefined && !this.#byNodeid.has(reserved)) return reserved;
     return ino <= 1 || this.#byNodeid.has(ino) ? this.temporary() : ino;
   }
 

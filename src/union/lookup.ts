@@ -8,7 +8,18 @@ const NAME_MAX = 255;
 
 /** The inode that the kernel calls `nodeid`. @throws {KernelError} ESTALE */
 export function inodeOf(core: Core, nodeid: number): Inode {
-  return core.table.get(nodeid) ?? fail("use inode", String(nodeid), -E.STALE);
+  return core.table.get(nodeid) ?? revive(core, nodeid) ?? fail("use inode", String(nodeid), -E.STALE);
+}
+
+/** An inode that the kernel knows from a server before, found again by its name. */
+function revive(core: Core, nodeid: number): Inode | undefined {
+  const known = core.known?.inodes.get(nodeid);
+  if (known === undefined) return undefined;
+  const link = lookUp(core, directoryOf(core, known.parent), known.name);
+  if (link?.inode.nodeid !== nodeid) return undefined;
+  // As many look-ups as the kernel counts, which it gives back all at once.
+  link.inode.lookups = Math.max(link.inode.lookups, 1);
+  return link.inode;
 }
 
 export function directoryOf(core: Core, nodeid: number): Inode {

@@ -19,6 +19,7 @@ import { type Core, statIno, type Writable } from "./core.ts";
 import { canHaveOwners, type DialectName, dialectOfLower, dialectOfLowers, dialectOfUpper } from "./dialects.ts";
 import { HardLinkIndex } from "./hardlinks.ts";
 import { InodeTable } from "./inode.ts";
+import type { Known } from "./known.ts";
 import { WorkDirectory } from "./work.ts";
 
 /** A lower: its directory, and how it spells whiteouts; "auto", as without: it is looked at for aufs's traces. */
@@ -42,6 +43,8 @@ export interface UnionOptions {
   /** How many directories are kept open. */
   readonly openDirectories?: number;
   readonly log?: (line: string) => void;
+  /** Of a server that this one takes over from. */
+  readonly known?: Known;
 }
 
 /** What has to be closed at the end, beside what the cache holds. */
@@ -128,6 +131,7 @@ function makeCore(options: UnionOptions, parts: Parts): Core {
   const top = lowers[0] ?? upperLayer ?? fail("open union", "", -E.INVAL);
   const rootInode = table.make(inoOf(top), S.IFDIR, false, 1);
   rootInode.lookups = 1;
+  if (options.known !== undefined) table.reserve(options.known);
   rootInode.upperDir = upperLayer?.rootDir;
   rootInode.lowerDirs = lowers.map((lower) => lower.rootDir);
   if (upperLayer !== undefined) {
@@ -149,6 +153,7 @@ function makeCore(options: UnionOptions, parts: Parts): Core {
     cache,
     table,
     rootInode,
+    known: options.known,
     inoSpace,
     traps,
     useMetacopy: upper?.marks !== undefined && (options.metacopy ?? true),

@@ -42,6 +42,8 @@ export class Union implements Disposable {
   readonly #fds: readonly Fd[];
   readonly #files = new Map<number, OpenFile>();
   readonly #directories = new Map<number, OpenDirectory>();
+  /** Open files of a server before this one, until they are used. */
+  readonly #known: Map<number, { readonly nodeid: number; readonly flags: number }>;
   #nextHandle = 1;
 
   /** @throws {UserError} for layers that can't be used together; {KernelError} for those that can't be opened */
@@ -49,6 +51,8 @@ export class Union implements Disposable {
     const { core, fds } = openUnion(options);
     this.#core = core;
     this.#fds = fds;
+    this.#known = new Map(options.known?.files);
+    for (const handle of this.#known.keys()) this.#nextHandle = Math.max(this.#nextHandle, handle + 1);
     if (core.upper !== undefined) process.umask(0);
   }
 
@@ -84,12 +88,16 @@ export class Union implements Disposable {
     return found === undefined ? undefined : this.#enter(core, found.inode, looked.serial);
   }
 
-  /** Gives back references that lookup() and the like have counted. */
-  forget(nodeid: number, count: number): void {
+  /**
+   * Gives back references that lookup() and the like have counted.
+   * @returns whether the nodeid means nothing any more
+   */
+  forget(nodeid: number, count: number): boolean {
     const inode = this.#core.table.get(nodeid);
-    if (inode === undefined) return;
+    if (inode === undefined) return true;
     inode.lookups = Math.max(0, inode.lookups - count);
     this.#core.table.release(inode);
+    return inode.lookups === 0;
   }
 
   getattr(nodeid: number): UnionAttr {
@@ -210,7 +218,18 @@ export class Union implements Disposable {
   }
 
   #file(handle: number): OpenFile {
-    return this.#files.get(handle) ?? fail("use handle", String(handle), -E.BADF);
+    return this.#files.get(handle) ?? this.#reopen(handle) ?? fail("use handle", String(handle), -E.BADF);
+  }
+
+  #reopen(handle: number): OpenFile | undefined {
+    const known = this.#known.get(handle);
+    if (known === undefined) return undefined;
+    this.#known.delete(handle);
+    const core = this.#now;
+    const file = openFile(core, this.#inode(core, known.nodeid), known.flags & ~O.TRUNC);
+    file.inode.opens++;
+    this.#files.set(handle, file);
+    return file;
   }
 
   /** The descriptor behind a handle, for passthrough: what reads and writes go to now. */
@@ -253,6 +272,7 @@ export class Union implements Disposable {
 
   release(handle: number): void {
     const file = this.#files.get(handle);
+    this.#known.delete(handle);
     if (file === undefined) return;
     this.#files.delete(handle);
     if (file.fd >= 0) closeFd(file.fd);

@@ -19,8 +19,10 @@ import { E } from "../../kernel/abi/errno.ts";
 import { unless } from "../../kernel/error.ts";
 import type { Creator } from "../../union/create.ts";
 import type { RenameMode } from "../../union/rename.ts";
-import type { Union } from "../../union/union.ts";
+import type { Union, UnionEntry } from "../../union/union.ts";
 import { Directories } from "./directories.ts";
+import type { Journal } from "./journal.ts";
+import type { Replay } from "./replay.ts";
 import type { OpenModes } from "./modes.ts";
 
 /** renameat2(2)'s flags, include/uapi/linux/fs.h: NOREPLACE 1, EXCHANGE 2, WHITEOUT 4. */
@@ -28,25 +30,35 @@ const renameModes: readonly (RenameMode | undefined)[] = ["replace", "no-replace
 
 const [S_ISUID, S_ISGID, S_IXGRP] = [0o4000, 0o2000, 0o0010];
 
+/** Of a rename that is asked for again: done in the layers, and known to the journal too. */
+type Renamed = "not yet" | "done" | "recorded";
+
 /** A union as FUSE asks for it: each method hands on to the union's of the same name. */
 export class UnionFileSystem implements FileSystem {
   readonly #union: Union;
   readonly #modes: OpenModes;
   readonly #directories: Directories;
+  readonly #journal: Journal;
+  /** Opened by the server before, for somebody who perhaps never heard of it. */
+  #unsure: { readonly fh: number; readonly nodeid: number } | undefined;
 
-  constructor(union: Union, modes: OpenModes) {
+  constructor(union: Union, modes: OpenModes, journal: Journal, { lastOpened, files }: Partial<Replay> = {}) {
     this.#union = union;
     this.#modes = modes;
     this.#directories = new Directories(union);
+    this.#journal = journal;
+    const nodeid = lastOpened === undefined ? undefined : files?.get(lastOpened)?.nodeid;
+    if (lastOpened !== undefined && nodeid !== undefined) this.#unsure = { fh: lastOpened, nodeid };
   }
 
   lookup(parent: number, name: Name): Entry | undefined {
-    return this.#union.lookup(parent, name);
+    const entry = this.#union.lookup(parent, name);
+    return entry === undefined ? undefined : this.#placed(parent, name, entry);
   }
 
   forget(nodeid: number, count: number): void {
     this.#directories.forget(nodeid);
-    this.#union.forget(nodeid, count);
+    if (this.#union.forget(nodeid, count)) this.#journal.forget(nodeid);
   }
 
   getattr(nodeid: number): AttrReply {
@@ -79,49 +91,62 @@ export class UnionFileSystem implements FileSystem {
   }
 
   mknod(parent: number, name: Name, node: NewNode, request: Request): Entry {
-    return this.#union.mknod(parent, name, node.mode, node.rdev, creator(request, node));
+    const make = (): UnionEntry => this.#union.mknod(parent, name, node.mode, node.rdev, creator(request, node));
+    return this.#made(parent, name, request, make);
   }
 
   mkdir(parent: number, name: Name, node: NewInode, request: Request): Entry {
-    return this.#union.mkdir(parent, name, node.mode, creator(request, node));
+    const make = (): UnionEntry => this.#union.mkdir(parent, name, node.mode, creator(request, node));
+    return this.#made(parent, name, request, make);
   }
 
   symlink(parent: number, name: Name, target: string, request: Request): Entry {
-    return this.#union.symlink(parent, name, target, { uid: request.uid, gid: request.gid });
+    const owner = { uid: request.uid, gid: request.gid };
+    return this.#made(parent, name, request, () => this.#union.symlink(parent, name, target, owner));
   }
 
-  link(nodeid: number, newParent: number, newName: Name): Entry {
-    return this.#union.link(nodeid, newParent, newName);
+  link(nodeid: number, newParent: number, newName: Name, request: Request): Entry {
+    return this.#made(newParent, newName, request, () => this.#union.link(nodeid, newParent, newName));
   }
 
-  unlink(parent: number, name: Name): void {
-    this.#union.unlink(parent, name);
+  unlink(parent: number, name: Name, request: Request): void {
+    this.#removed(parent, name, request, () => this.#union.unlink(parent, name));
   }
 
-  rmdir(parent: number, name: Name): void {
-    this.#union.rmdir(parent, name);
+  rmdir(parent: number, name: Name, request: Request): void {
+    this.#removed(parent, name, request, () => this.#union.rmdir(parent, name));
   }
 
-  rename(parent: number, name: Name, newParent: number, newName: Name, flags: number): number {
+  rename(parent: number, name: Name, newParent: number, newName: Name, flags: number, request: Request): number {
     const mode = renameModes[flags];
     if (mode === undefined) return -E.INVAL;
-    this.#union.rename(parent, name, newParent, newName, mode);
+    const before = request.isResend ? this.#renamedBefore(parent, name, newParent, newName, mode) : "not yet";
+    if (before === "not yet") this.#union.rename(parent, name, newParent, newName, mode);
+    if (before !== "recorded") this.#journal.move(parent, name, newParent, newName, mode === "exchange");
     return 0;
   }
 
-  open(nodeid: number, how: FileFlags): Opened {
+  open(nodeid: number, how: FileFlags, request: Request): Opened {
+    if (request.isResend) this.#closeUnsure();
     if (how.killSuidGid) this.#killSuidGid(nodeid);
-    return this.#modes.open(nodeid, this.#union.open(nodeid, how.flags));
+    return this.#opened(nodeid, this.#union.open(nodeid, how.flags), how.flags);
   }
 
   create(parent: number, name: Name, how: CreateRequest, request: Request): Created {
+    if (request.isResend) {
+      this.#closeUnsure();
+      const entry = this.lookup(parent, name);
+      if (entry !== undefined) return { entry, opened: this.open(entry.nodeid, how, request) };
+    }
     const entry = this.#union.create(parent, name, how.mode, how.flags, creator(request, how));
-    return { entry, opened: this.#modes.open(entry.nodeid, entry.handle) };
+    this.#placed(parent, name, entry);
+    return { entry, opened: this.#opened(entry.nodeid, entry.handle, how.flags) };
   }
 
   tmpfile(parent: number, how: CreateRequest, request: Request): Created {
     const entry = this.#union.tmpfile(parent, how.mode, how.flags, creator(request, how));
-    return { entry, opened: this.#modes.open(entry.nodeid, entry.handle) };
+    this.#placed(0, "", entry);
+    return { entry, opened: this.#opened(entry.nodeid, entry.handle, how.flags) };
   }
 
   read(_nodeid: number, from: ReadRequest, into: Uint8Array): number {
@@ -136,6 +161,7 @@ export class UnionFileSystem implements FileSystem {
   release(nodeid: number, { fh }: ReleaseRequest): void {
     this.#modes.release(nodeid, fh);
     this.#union.release(fh);
+    this.#journal.close(fh);
   }
 
   fsync(_nodeid: number, fh: number, what: "all" | "data"): void {
@@ -165,7 +191,7 @@ export class UnionFileSystem implements FileSystem {
   /** What can't be looked up is listed all the same: who asks for it gets the error then. */
   #lookUpIfSound(parent: number, name: Name): Entry | undefined {
     if (name === "." || name === "..") return undefined;
-    return unless(["EIO", "EACCES", "EPERM", "ESTALE"], () => this.#union.lookup(parent, name));
+    return unless(["EIO", "EACCES", "EPERM", "ESTALE"], () => this.lookup(parent, name));
   }
 
   fsyncdir(nodeid: number, _fh: number, what: "all" | "data"): void {
@@ -195,6 +221,57 @@ export class UnionFileSystem implements FileSystem {
 
   destroy(): void {
     this.#union.close();
+  }
+
+  /** The kernel will know it by this name. */
+  #placed(parent: number, name: Name, entry: UnionEntry): UnionEntry {
+    this.#journal.place(entry.nodeid, { parent, name, ino: entry.attr.ino });
+    return entry;
+  }
+
+  /** The kernel asks only for what it knows isn't there: what is has been made by the server before, for this request. */
+  #made(parent: number, name: Name, request: Request, make: () => UnionEntry): UnionEntry {
+    const entry = request.isResend ? this.#union.lookup(parent, name) : undefined;
+    return this.#placed(parent, name, entry ?? make());
+  }
+
+  #removed(parent: number, name: Name, request: Request, remove: () => void): void {
+    if (request.isResend) unless(["ENOENT"], remove);
+    else remove();
+    this.#journal.remove(parent, name);
+  }
+
+  /** What the server before had done of it when it was killed. */
+  #renamedBefore(parent: number, name: Name, newParent: number, newName: Name, mode: RenameMode): Renamed {
+    const known = [...this.#journal.replay().inodes.values()].find(
+      (each) => each?.parent === parent && each.name === name,
+    );
+    if (known === undefined) return "recorded";
+    const [from, to] = [this.#inoAt(parent, name), this.#inoAt(newParent, newName)];
+    const isDone = mode === "exchange" ? to === known.ino && from !== to : from === undefined && to !== undefined;
+    return isDone ? "done" : "not yet";
+  }
+
+  #inoAt(parent: number, name: Name): number | undefined {
+    const entry = this.#union.lookup(parent, name);
+    if (entry !== undefined) this.#union.forget(entry.nodeid, 1);
+    return entry?.attr.ino;
+  }
+
+  #opened(nodeid: number, handle: number, flags: number): Opened {
+    const opened = this.#modes.open(nodeid, handle);
+    this.#journal.open(handle, { nodeid, flags, backingId: opened.backingId ?? 0 });
+    return opened;
+  }
+
+  /** It is opened anew. */
+  #closeUnsure(): void {
+    const handle = this.#unsure;
+    this.#unsure = undefined;
+    if (handle === undefined) return;
+    this.#modes.release(handle.nodeid, handle.fh);
+    this.#union.release(handle.fh);
+    this.#journal.close(handle.fh);
   }
 
   /** The layer's file system doesn't do so for us: we may keep those bits. Capabilities it takes away itself. */

@@ -3,6 +3,7 @@ import type { Opened } from "../../fuse/wire/types.ts";
 import { FOPEN } from "../../fuse/wire/protocol.ts";
 import { isErrno } from "../../kernel/error.ts";
 import type { Union } from "../../union/union.ts";
+import type { KnownFile } from "./replay.ts";
 
 const [S_ISUID, S_ISGID] = [0o4000, 0o2000];
 
@@ -35,18 +36,25 @@ export class OpenModes {
   readonly #through = new Set<number>();
   #isAvailable: boolean | undefined;
 
-  constructor(union: Union, connection: Connection) {
+  /** @param files opened by the server before: the kernel goes on as it was told */
+  constructor(union: Union, connection: Connection, files: ReadonlyMap<number, KnownFile> = new Map()) {
     this.#union = union;
     this.#connection = connection;
+    for (const [handle, { nodeid, backingId }] of files) {
+      const opens = this.#opensOf(nodeid);
+      if (backingId === 0) {
+        opens.cached++;
+        continue;
+      }
+      opens.through++;
+      opens.backingId = backingId;
+      this.#through.add(handle);
+    }
   }
 
   /** @param handle the union's, just opened */
   open(nodeid: number, handle: number): Opened {
-    let opens = this.#opens.get(nodeid);
-    if (opens === undefined) {
-      opens = { cached: 0, through: 0, backingId: 0 };
-      this.#opens.set(nodeid, opens);
-    }
+    const opens = this.#opensOf(nodeid);
     if (opens.cached === 0 && this.#passThrough(opens, nodeid, handle)) {
       opens.through++;
       this.#through.add(handle);
@@ -62,6 +70,15 @@ export class OpenModes {
     if (!this.#through.delete(handle)) opens.cached--;
     else if (--opens.through === 0) this.#connection.closeBacking(opens.backingId);
     if (opens.through === 0 && opens.cached === 0) this.#opens.delete(nodeid);
+  }
+
+  #opensOf(nodeid: number): Opens {
+    let opens = this.#opens.get(nodeid);
+    if (opens === undefined) {
+      opens = { cached: 0, through: 0, backingId: 0 };
+      this.#opens.set(nodeid, opens);
+    }
+    return opens;
   }
 
   /** Whether the inode has a backing file, after trying to make it one. */

@@ -5,8 +5,9 @@ import { O } from "../../kernel/abi/file.ts";
 import { unless } from "../../kernel/error.ts";
 import type { Fd } from "../../kernel/fd.ts";
 import { makeDirectoryAt, openAt, readAvailable, sameDevice, statAt } from "../../kernel/file.ts";
-import { makeMemoryFile, startHelper } from "../../kernel/helper.ts";
+import { startHelper } from "../../kernel/helper.ts";
 import { isCompiled } from "../../kernel/libc.ts";
+import { makeMemoryFile } from "../../kernel/memory.ts";
 import { makePipe } from "../../kernel/self.ts";
 import type { FallthruMount } from "./options.ts";
 import type { ServerError } from "./server.ts";
@@ -16,7 +17,7 @@ import { writeOrder } from "./state.ts";
  * Holds the device and the server's state, and does nothing else: while it lives, so does the mount. A server that was
  * killed is started anew; one that ended by itself, because the mount is gone, is not.
  */
-const holder = 'while "$@"; status=$?; [ $status -ge 128 ]; do exec 5>/dev/null; done; exit $status';
+const holder = 'while "$@"; status=$?; [ $status -ge 128 ]; do exec 6>/dev/null; done; exit $status';
 
 /**
  * Mounts a union of ours at a directory, served by a process of its own.
@@ -66,6 +67,7 @@ function makeWork(upper: string, work: string): void {
 /** Starts holder and server, and waits until the mount can be looked at. */
 function startServer(device: Fd, mount: FallthruMount, target: string): void {
   using state = makeMemoryFile("fallthru-state");
+  using journal = makeMemoryFile("fallthru-journal");
   writeOrder(state, { mount, target });
   using nothing = openAt(null, "/dev/null", O.RDWR);
   const [reading, writing] = makePipe();
@@ -74,7 +76,7 @@ function startServer(device: Fd, mount: FallthruMount, target: string): void {
   const argv = ["sh", "-c", holder, "fallthru-holder", ...server];
   {
     using written = writing;
-    startHelper("/bin/sh", argv, environment(), [nothing, nothing, nothing, device, state, written]);
+    startHelper("/bin/sh", argv, environment(), [nothing, nothing, nothing, device, state, journal, written]);
   }
   const answer = readAvailable(ready).toString("utf8");
   if (answer === "ready") return;

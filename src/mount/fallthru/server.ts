@@ -6,13 +6,14 @@ import { writeAll } from "../../kernel/file.ts";
 import { isCompiled } from "../../kernel/libc.ts";
 import { Union } from "../../union/union.ts";
 import { UnionFileSystem } from "./filesystem.ts";
+import { Journal } from "./journal.ts";
 import { layersOf } from "./layers.ts";
 import { log } from "./log.ts";
 import { OpenModes } from "./modes.ts";
 import { readState, writeTermsOf } from "./state.ts";
 
 /** The server's descriptors, beside 0 to 2: see startServer(). */
-export const descriptors = { device: 3, state: 4, ready: 5 } as const;
+export const descriptors = { device: 3, state: 4, journal: 5, ready: 6 } as const;
 
 /**
  * What differs from the defaults of fuse/features.ts.
@@ -38,19 +39,25 @@ export function runServer(): number {
   const state = new Fd(descriptors.state, "the server's state");
   const ready = new Fd(descriptors.ready, "pipe");
   const { order, terms } = readState(state);
+  const journal = new Journal(new Fd(descriptors.journal, "the server's journal"), terms === undefined);
+  const known = terms === undefined ? undefined : journal.replay();
   const connection = new Connection(new Fd(descriptors.device, "/dev/fuse"), terms);
   const say = (line: string): void => log(`${order.target}: ${line}`);
   let union: Union;
   try {
-    union = new Union({ ...layersOf(order.mount), log: say });
+    union = new Union({ ...layersOf(order.mount), ...(known && { known }), log: say });
   } catch (error) {
     writeAll(ready, Buffer.from(JSON.stringify(describe(error))));
     return 1;
   }
+  // A request that each server dies of is not to be sent for ever.
+  const isGivenUp = terms !== undefined && journal.countRestart() > 5;
   if (terms !== undefined) connection.notify({ kind: "resend" });
   const forEver = Number.POSITIVE_INFINITY;
-  serve(connection, new UnionFileSystem(union, new OpenModes(union, connection)), {
+  const modes = new OpenModes(union, connection, known?.files);
+  serve(connection, new UnionFileSystem(union, modes, journal, known), {
     features,
+    refusesResent: isGivenUp,
     // Nobody else writes to the layers, and all that is done here is known to the kernel.
     entryTimeoutMs: forEver,
     attrTimeoutMs: forEver,

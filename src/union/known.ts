@@ -1,0 +1,18 @@
+import type { Name } from "../kernel/at.ts";
+
+/**
+ * What a server that was killed has told the kernel, which goes on naming inodes and open files by these numbers. They
+ * are looked up and opened again when they are used.
+ */
+export interface Known {
+  /** By nodeid: one of its names; undefined where it has lost the last. */
+  readonly inodes: ReadonlyMap<number, KnownName | undefined>;
+  /** By handle. */
+  readonly files: ReadonlyMap<number, { readonly nodeid: number; readonly flags: number }>;
+}
+
+export interface KnownName {
+  readonly parent: number;
+  readonly name: Name;
+  readonly ino: number;
+}

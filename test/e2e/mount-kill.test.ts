@@ -1,0 +1,97 @@
+// A mount of ours outlives its server: what is done in it while the server is killed sees a pause, and nothing else.
+import { expect, test } from "bun:test";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { processesIn } from "../support/cgroup.ts";
+import { temporaryDirectory } from "../support/directories.ts";
+import { executable, fallthru, run } from "../support/fallthru.ts";
+import { leftoversAfter, traces } from "../support/leftovers.ts";
+
+/** Mounts `files` files below an empty upper. */
+async function mount(files: number): Promise<string> {
+  const directory = temporaryDirectory("union");
+  for (const name of ["lower/dir/sub", "upper", "work", "target"])
+    mkdirSync(join(directory, name), { recursive: true });
+  for (let index = 0; index < files; index++) writeFileSync(join(directory, `lower/dir/f${index}`), `low ${index}\n`);
+  const options = `lowerdir=${directory}/lower,upperdir=${directory}/upper,workdir=${directory}/work`;
+  const target = join(directory, "target");
+  expect(await fallthru(["mount", "-o", options, target])).toMatchObject({ status: 0, stderr: "" });
+  return target;
+}
+
+/** The servers of this test file's mounts. */
+function servers(): number[] {
+  return processesIn().filter((id) => commandOf(id) === `${executable}\0serve\0`);
+}
+
+function commandOf(id: number): string {
+  try {
+    return readFileSync(`/proc/${id}/cmdline`, "utf8");
+  } catch {
+    return ""; // it has just ended
+  }
+}
+
+/** Kills the server, and waits for the next. */
+async function killServer(): Promise<void> {
+  const [old] = servers();
+  if (old === undefined) throw new Error("there is no server");
+  process.kill(old, "SIGKILL");
+  while (servers().every((id) => id === old)) await sleep(2);
+}
+
+test("a build goes on while its server is killed again and again", async () => {
+  const before = traces();
+  const target = await mount(50);
+  const script = `
+    cd '${target}/dir'; exec 9>>f1
+    for i in $(seq 200); do
+      echo $i >w$i; cat w$i f3 >/dev/null; mv w$i v$i; ln v$i l$i; mkdir d$i; mv l$i d$i/x; ls d$i >/dev/null; echo $i >&9
+      test $i -lt 100 || rm -r d$i
+    done
+    ls | wc -l; cat v1 v200 d7/x; stat -c %h v7 v150; tail -n1 f1; grep -c . f1; ls d7 sub`;
+  let isRunning = true;
+  const build = run(["sh", "-euc", script], { timeoutMs: 100_000 }).finally(() => (isRunning = false));
+  let kills = 0;
+  while (isRunning) {
+    await killServer();
+    kills++;
+    await sleep(60);
+  }
+  expect(await build).toMatchObject({
+    stderr: "",
+    status: 0,
+    stdout: ["350", "1", "200", "7", "2", "1", "200", "201", "d7:", "x", "", "sub:", ""].join("\n"),
+  });
+  expect(kills).toBeGreaterThan(3);
+  await run(["umount", target]);
+  expect(await leftoversAfter(before, 1000)).toEqual([]);
+});
+
+test("open files, inode numbers, link counts and working directories stay what they were", async () => {
+  const target = await mount(10);
+  // The shell asks for a kill by a line on stdout, and waits for a file outside.
+  const flag = join(temporaryDirectory("flag"), "killed");
+  const script = `
+    killed() { echo kill >'${flag}.wanted'; until test -e '${flag}'; do sleep 0.01; done; rm '${flag}'; }
+    cd '${target}/dir'; exec 7<>new 8<f5 9>>f6; echo one >&9; echo hello >&7; ln f1 l1
+    inodes() { stat -c '%i %h %n' f1 l1 f6 new sub .; }
+    inodes >'${flag}.before'; killed; pwd -P; inodes | diff '${flag}.before' - && echo same
+    cat <&8; echo two >&9; cat f6; killed; mv sub sub2; touch sub2/x; cd sub2; killed; ls; cd ..; cat new
+    flock 8; killed; flock -n f5 true || echo locked; exec 8<&-; flock -n f5 echo free`;
+  let isRunning = true;
+  const shell = run(["sh", "-euc", script], { timeoutMs: 60_000 }).finally(() => (isRunning = false));
+  while (isRunning) {
+    await sleep(10);
+    if ((await run(["rm", `${flag}.wanted`])).status !== 0) continue;
+    await killServer();
+    writeFileSync(flag, "");
+  }
+  expect(await shell).toMatchObject({
+    stderr: "",
+    status: 0,
+    stdout: `${target}/dir\nsame\nlow 5\nlow 6\none\ntwo\nx\nhello\nlocked\nfree\n`,
+  });
+  await run(["umount", target]);
+});
