@@ -230,7 +230,10 @@ describe("attached trees", () => {
     }
     expect(() => makeMount("overlay", [])).toThrow(/^mount overlay: invalid argument/);
     try {
-      makeMount("overlay", Array<readonly [string, string]>(501).fill(["lowerdir+", base]));
+      makeMount(
+        "overlay",
+        Array.from({ length: 501 }, () => ["lowerdir+", base] as const),
+      );
       throw new Error("mounted");
     } catch (error) {
       expect(error).toMatchObject({

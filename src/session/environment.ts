@@ -9,18 +9,18 @@ import type { User } from "./user.ts";
 const superuserPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const userPath = "/usr/local/bin:/usr/bin:/bin";
 
-/** Of the caller's variables, those that describe the terminal and the language: a clean environment keeps them. */
+/** Of the caller's variables, those that describe the terminal and the time zone: a clean environment keeps them. */
 const kept = ["TERM", "COLORTERM", "NO_COLOR", "TZ"];
 
 /**
- * The environment of a command: the caller's with the session's mark, or a clean one as a login has; `given`
- * comes last.
+ * The environment of a command: the caller's with the session's mark, or a clean one as a login has; without what
+ * matches `filter`, an extended regular expression. What is `given` comes last, and isn't filtered.
  */
 export function makeEnvironment(
   id: string,
   user: User,
   shell: string,
-  options: { preserve: boolean; given: Readonly<Record<string, string>> },
+  options: { preserve: boolean; filter: string | undefined; given: Readonly<Record<string, string>> },
 ): Record<string, Path> {
   const env: Record<string, Path> = {};
   for (const [key, value] of Object.entries(ownEnvironment())) {
@@ -37,7 +37,7 @@ export function makeEnvironment(
     // A caller who changes the user gets that user's; otherwise what the caller has is kept.
     if (!options.preserve || env[key] === undefined || user.uid !== process.getuid?.()) env[key] = value;
   }
-  return { ...env, FALLTHRU_SESSION: id, ...options.given };
+  return { ...filterEnvironment(env, options.filter), FALLTHRU_SESSION: id, ...options.given };
 }
 
 /** The user's shell, if it is there inside; else bash, else sh. */
@@ -64,12 +64,8 @@ export function callerDirectory(): Path | undefined {
 export const defaultFilter =
   "^(BASH_ENV|CDPATH|ENV|HOSTALIASES|IFS|KRB5_CONFIG|KRBCONFDIR|KRBTKFILE|KRB_CONF|LD_.*|LOCALDOMAIN|NLSPATH|PATH_LOCALE|RES_OPTIONS|TERMINFO|TERMINFO_DIRS|TERMPATH)$";
 
-/** Without the variables whose names match the extended regular expression. */
-export function filterEnvironment(
-  env: Readonly<Record<string, Path>>,
-  filter: string | undefined,
-): Record<string, Path> {
-  if (filter === undefined) return { ...env };
+function filterEnvironment(env: Record<string, Path>, filter: string | undefined): Record<string, Path> {
+  if (filter === undefined) return env;
   const expression = new RegExp(filter);
   return Object.fromEntries(Object.entries(env).filter(([key]) => !expression.test(key)));
 }

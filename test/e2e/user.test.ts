@@ -172,6 +172,12 @@ describe("the environment in a chroot", () => {
     expect(changed).toContain("SECRET=x");
   });
 
+  test("keeps what --env says, though it would be filtered", async () => {
+    for (const options of [[], ["--preserve-environment"]]) {
+      expect(await env([...options, "--env", "LD_LIBRARY_PATH=/mine"])).toContain("LD_LIBRARY_PATH=/mine");
+    }
+  });
+
   test("follows the chroot's own keys", async () => {
     describeChroot("keeping", root, [
       "profile=fallthru",

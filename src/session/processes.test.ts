@@ -1,0 +1,88 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { execFileSync, spawn } from "node:child_process";
+import { mkdirSync, rmdirSync, writeFileSync } from "node:fs";
+import { temporaryDirectory } from "../../test/support/directories.ts";
+import { tinyRoot } from "../../test/support/roots.ts";
+import { UserError } from "../error.ts";
+import { describeProcess, killInside, processesInside } from "./processes.ts";
+
+/** Stands for a session's mount point: a file system of its own. */
+const root = temporaryDirectory("mounted");
+beforeAll(() => {
+  execFileSync("mount", ["-t", "tmpfs", "tmpfs", root]);
+  execFileSync("cp", ["-a", `${tinyRoot()}/.`, root]);
+});
+afterAll(() => execFileSync("umount", [root]));
+
+function start(script: string): { pid: number; ended: Promise<unknown> } {
+  const child = spawn("chroot", [root, "/bin/sh", "-c", script], { stdio: ["ignore", "pipe", "ignore"] });
+  const ended = new Promise((done) => child.once("exit", (_, signal) => done(signal)));
+  return { pid: child.pid ?? 0, ended };
+}
+
+async function untilInside(count: number): Promise<number[]> {
+  for (;;) {
+    const found = processesInside(root);
+    if (found.length === count) return found;
+    await new Promise((done) => setTimeout(done, 5));
+  }
+}
+
+test("killInside() kills all and says how many there were, and no others", async () => {
+  expect([killInside(root), processesInside(root)]).toEqual([0, []]);
+  const outside = spawn("sleep", ["1000"], { cwd: root, stdio: "ignore" });
+  const { pid, ended } = start("trap '' TERM; sleep 1000; exit");
+  const found = await untilInside(2);
+  expect(found).toContain(pid);
+  expect(describeProcess(pid)).toEqual({ pid, command: "/bin/sh -c trap '' TERM; sleep 1000; exit" });
+  expect(killInside(root)).toBe(2);
+  expect(await ended).toBe("SIGKILL");
+  expect(outside.exitCode).toBeNull();
+  outside.kill();
+});
+
+test("whoever has the root that everybody has isn't inside, whatever is mounted there", () => {
+  const bound = temporaryDirectory("bound");
+  execFileSync("mount", ["--bind", "/", bound]);
+  try {
+    // Not killInside(): where this is wrong, that is the machine's end.
+    expect(processesInside(bound)).toEqual([]);
+  } finally {
+    execFileSync("umount", [bound]);
+  }
+});
+
+test("a root whose name only begins like this one is another's", async () => {
+  const other = `${root}-other`;
+  execFileSync("cp", ["-a", root, other]);
+  const child = spawn("chroot", [other, "/bin/sleep", "1000"], { stdio: "ignore" });
+  await new Promise((done) => setTimeout(done, 50));
+  expect(processesInside(root)).toEqual([]);
+  child.kill();
+  execFileSync("rm", ["-rf", other]);
+});
+
+test("killInside() names a process that doesn't die", async () => {
+  // A frozen group of version 1: its processes die only when they are thawed.
+  const group = `/sys/fs/cgroup/freezer/fallthru-test-${process.pid}`;
+  mkdirSync(group);
+  const { pid, ended } = start("exec sleep 1000");
+  await untilInside(1);
+  try {
+    writeFileSync(`${group}/cgroup.procs`, String(pid));
+    writeFileSync(`${group}/freezer.state`, "FROZEN");
+    expect(() => killInside(root, 100)).toThrow(
+      new UserError("busy", `process ${pid} in the session was killed and doesn't die`),
+    );
+  } finally {
+    writeFileSync(`${group}/freezer.state`, "THAWED");
+    expect(await ended).toBe("SIGKILL");
+    rmdirSync(group);
+  }
+});
+
+test("processes that are gone, or the kernel's own, are no hindrance", () => {
+  expect(describeProcess(2)).toEqual({ pid: 2, command: "" });
+  expect(describeProcess(99_999_999)).toEqual({ pid: 99_999_999, command: "" });
+  expect(processesInside(`${temporaryDirectory()}/nowhere`)).toEqual([]);
+});
