@@ -58,6 +58,12 @@ export function writeReply(device: Fd, buffer: Uint8Array, length: number): bool
   }
 }
 
+// To make these for each call would cost more than the calls do.
+const backingMap = new Uint8Array(FUSE_BACKING_MAP_SIZE);
+const backingFile = new Int32Array(backingMap.buffer);
+const backingId = new Uint32Array(1);
+const backingIdBytes = new Uint8Array(backingId.buffer);
+
 /**
  * Registers an open file for passthrough: opens of the mount that name the id read and write it without the server.
  * @param file a descriptor, O_PATH and O_RDONLY too; it may be closed afterwards: the id belongs to the connection, and
@@ -68,15 +74,14 @@ export function writeReply(device: Fd, buffer: Uint8Array, length: number): bool
  * @see Documentation/filesystems/fuse/fuse-passthrough.rst
  */
 export function openBacking(device: Fd, file: number): number {
-  const map = new Uint8Array(FUSE_BACKING_MAP_SIZE);
-  new DataView(map.buffer).setInt32(0, file, true);
-  return check("register backing file", "", ioctl_(device.number, FUSE_DEV_IOC.BACKING_OPEN, map));
+  backingFile[0] = file;
+  return check("register backing file", "", ioctl_(device.number, FUSE_DEV_IOC.BACKING_OPEN, backingMap));
 }
 
 /** Opens that use it keep the file; new ones can't name the id. @throws {KernelError} ENOENT: no such id */
 export function closeBacking(device: Fd, id: number): void {
-  const argument = new Uint8Array(Uint32Array.of(id).buffer);
-  check("unregister backing file", device.path, ioctl_(device.number, FUSE_DEV_IOC.BACKING_CLOSE, argument));
+  backingId[0] = id;
+  check("unregister backing file", device.path, ioctl_(device.number, FUSE_DEV_IOC.BACKING_CLOSE, backingIdBytes));
 }
 
 /** A second descriptor of the same connection, for a thread of its own; replies go to the one that the request came from. */

@@ -65,11 +65,12 @@ export function create(core: Core, parent: Inode, name: Name, entry: NewEntry, c
   let fd = makeNode(directory.fd, name, wanted);
   const isOver = fd === -E.EXIST;
   if (isOver) fd = createOverWhiteout(core, upper, parent, name, wanted, creator);
-  else must("create", `${parent.path}/${name}`, fd);
+  else if (fd < 0) return fail("create", `${parent.path}/${name}`, fd);
   if (!isOver) own(upper, parent, directory.fd, name, wanted, creator);
   dropWhiteoutBeside(upper, directory.fd, name, mode & S.IFMT);
   must("stat", name, statName(directory.fd, name));
   const inode = adoptNew(core, upper, parent, directory, name);
+  inode.lacksCapability = true;
   parent.changed(inode, 1);
   return { inode, fd: entry.openFlags === undefined ? -1 : fd };
 }

@@ -71,12 +71,13 @@ function nothing(): Found {
 
 /** Looks a name up in the layers of a directory; undefined: it isn't there, or deleted. */
 export function find(core: Core, parent: Inode, name: Name, marks: Search["marks"] = "likely"): Found | undefined {
+  const { upperDir } = parent;
+  const presence = upperDir === undefined ? "absent" : probe(upperDir, name);
+  if (presence === "whiteout" || (presence === "absent" && parent.lowerDirs.length === 0)) return undefined;
   const found = nothing();
   const search: Search = { target: name, isStopped: false, marks };
-  if (parent.upperDir !== undefined) {
-    const presence = probe(parent.upperDir, name);
-    if (presence === "whiteout") return undefined;
-    if (presence === "present") takeUpper(core, parent, parent.upperDir, name, found, search);
+  if (upperDir !== undefined && presence === "present") {
+    takeUpper(core, parent, upperDir, name, found, search);
   }
   findLowers(core, parent, found, search);
   if (found.type === 0) return undefined;

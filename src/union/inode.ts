@@ -52,6 +52,8 @@ export class Inode {
   dataName: Name = "";
   /** Its content was opened in a lower, and is no other layer's. */
   isReadable = false;
+  /** It has no `security.capability`, which the kernel asks for at the first write and at each execve(2). */
+  lacksCapability = false;
   /** Its name in the index: several lower names share this upper inode. */
   indexEntry: Name | undefined = undefined;
   /** The union's link count less the upper inode's, of indexed ones. */

@@ -20,8 +20,11 @@ function stored(core: Core, attribute: Name): Uint8Array {
 
 /** @returns the value, or its length where `size` is 0; −errno: ENODATA, ERANGE */
 export function getAttribute(core: Core, inode: Inode, attribute: Name, size: number): Buffer | number {
+  const isCapability = attribute === "security.capability";
+  if (isCapability && inode.lacksCapability) return -E.NODATA;
   locate(core, inode);
   const length = getXattr(place.fd, place.name, stored(core, attribute), size === 0 ? nothing : buffer);
+  if (isCapability) inode.lacksCapability = length === -E.NODATA;
   if (length < 0 || size === 0) return length;
   return length > size ? -E.RANGE : Buffer.from(buffer.subarray(0, length));
 }
@@ -49,6 +52,7 @@ export function listAttributes(core: Core, inode: Inode, size: number): Buffer |
 export function setAttribute(core: Core, inode: Inode, attribute: Name, value: Uint8Array, flags: number): void {
   copyUp(core, inode, { content: "leave" });
   locate(core, inode);
+  inode.lacksCapability = false;
   const result = setXattrOf(place.fd, place.name, stored(core, attribute), value, flags);
   if (result < 0) fail("setxattr", inode.path, result);
   if (attribute === "system.posix_acl_default") inode.hasDefaultAcl = true;

@@ -12,8 +12,8 @@ export function writeU64(view: DataView, at: number, value: number | bigint): vo
     view.setBigUint64(at, value, true);
     return;
   }
-  view.setUint32(at, value % TWO_32, true);
-  view.setUint32(at + 4, value / TWO_32, true);
+  view.setUint32(at, value >>> 0, true);
+  view.setUint32(at + 4, (value / TWO_32) >>> 0, true);
 }
 
 /** A signed 64-bit number of seconds: exact from -2**53 to 2**53. */

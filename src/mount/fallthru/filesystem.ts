@@ -140,13 +140,13 @@ export class UnionFileSystem implements FileSystem {
     }
     const entry = this.#union.create(parent, name, how.mode, how.flags, creator(request, how));
     this.#placed(parent, name, entry);
-    return { entry, opened: this.#opened(entry.nodeid, entry.handle, how.flags) };
+    return { entry, opened: this.#opened(entry.nodeid, entry.handle, how.flags, entry.attr.mode) };
   }
 
   tmpfile(parent: number, how: CreateRequest, request: Request): Created {
     const entry = this.#union.tmpfile(parent, how.mode, how.flags, creator(request, how));
     this.#placed(0, "", entry);
-    return { entry, opened: this.#opened(entry.nodeid, entry.handle, how.flags) };
+    return { entry, opened: this.#opened(entry.nodeid, entry.handle, how.flags, entry.attr.mode) };
   }
 
   read(_nodeid: number, from: ReadRequest, into: Uint8Array): number {
@@ -258,8 +258,8 @@ export class UnionFileSystem implements FileSystem {
     return entry?.attr.ino;
   }
 
-  #opened(nodeid: number, handle: number, flags: number): Opened {
-    const opened = this.#modes.open(nodeid, handle);
+  #opened(nodeid: number, handle: number, flags: number, mode?: number): Opened {
+    const opened = this.#modes.open(nodeid, handle, mode);
     this.#journal.open(handle, { nodeid, flags, backingId: opened.backingId ?? 0 });
     return opened;
   }

@@ -52,10 +52,10 @@ export class OpenModes {
     }
   }
 
-  /** @param handle the union's, just opened */
-  open(nodeid: number, handle: number): Opened {
+  /** @param handle the union's, just opened; @param mode the file's, where it is known */
+  open(nodeid: number, handle: number, mode = -1): Opened {
     const opens = this.#opensOf(nodeid);
-    if (opens.cached === 0 && this.#passThrough(opens, nodeid, handle)) {
+    if (opens.cached === 0 && this.#passThrough(opens, nodeid, handle, mode)) {
       opens.through++;
       this.#through.add(handle);
       return { fh: handle, flags: FOPEN.PASSTHROUGH | FOPEN.NOFLUSH, backingId: opens.backingId };
@@ -82,11 +82,11 @@ export class OpenModes {
   }
 
   /** Whether the inode has a backing file, after trying to make it one. */
-  #passThrough(opens: Opens, nodeid: number, handle: number): boolean {
+  #passThrough(opens: Opens, nodeid: number, handle: number, mode: number): boolean {
     if (opens.through > 0) return true;
     this.#isAvailable ??= this.#connection.terms?.features.includes("PASSTHROUGH") ?? false;
     if (!this.#isAvailable) return false;
-    if (!this.#union.isReadOnly && (this.#union.isLower(handle) || this.#hasSetIds(nodeid))) return false;
+    if (!this.#union.isReadOnly && (this.#union.isLower(handle) || this.#hasSetIds(nodeid, mode))) return false;
     try {
       opens.backingId = this.#connection.openBacking(this.#union.fdOf(handle));
       return true;
@@ -99,7 +99,7 @@ export class OpenModes {
     }
   }
 
-  #hasSetIds(nodeid: number): boolean {
-    return (this.#union.getattr(nodeid).mode & (S_ISUID | S_ISGID)) !== 0;
+  #hasSetIds(nodeid: number, mode: number): boolean {
+    return ((mode < 0 ? this.#union.getattr(nodeid).mode : mode) & (S_ISUID | S_ISGID)) !== 0;
   }
 }
