@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { processesIn } from "../support/cgroup.ts";
 import { temporaryDirectory } from "../support/directories.ts";
-import { executable, fallthru, run } from "../support/fallthru.ts";
+import { executable, fallthru, run, type RunResult } from "../support/fallthru.ts";
 import { leftoversAfter, traces } from "../support/leftovers.ts";
 
 /** Mounts `files` files below an empty upper. */
@@ -41,6 +41,16 @@ async function killServer(): Promise<void> {
   while (servers().every((id) => id === old)) await sleep(2);
 }
 
+/** A shell at work. */
+class Running {
+  isDone = false;
+  readonly result: Promise<RunResult>;
+
+  constructor(script: string) {
+    this.result = run(["sh", "-euc", script], { timeoutMs: 100_000 }).finally(() => (this.isDone = true));
+  }
+}
+
 test("a build goes on while its server is killed again and again", async () => {
   const before = traces();
   const target = await mount(50);
@@ -51,15 +61,14 @@ test("a build goes on while its server is killed again and again", async () => {
       test $i -lt 100 || rm -r d$i
     done
     ls | wc -l; cat v1 v200 d7/x; stat -c %h v7 v150; tail -n1 f1; grep -c . f1; ls d7 sub`;
-  let isRunning = true;
-  const build = run(["sh", "-euc", script], { timeoutMs: 100_000 }).finally(() => (isRunning = false));
+  const build = new Running(script);
   let kills = 0;
-  while (isRunning) {
+  while (!build.isDone) {
     await killServer();
     kills++;
     await sleep(60);
   }
-  expect(await build).toMatchObject({
+  expect(await build.result).toMatchObject({
     stderr: "",
     status: 0,
     stdout: ["350", "1", "200", "7", "2", "1", "200", "201", "d7:", "x", "", "sub:", ""].join("\n"),
@@ -80,15 +89,14 @@ test("open files, inode numbers, link counts and working directories stay what t
     inodes >'${flag}.before'; killed; pwd -P; inodes | diff '${flag}.before' - && echo same
     cat <&8; echo two >&9; cat f6; killed; mv sub sub2; touch sub2/x; cd sub2; killed; ls; cd ..; cat new
     flock 8; killed; flock -n f5 true || echo locked; exec 8<&-; flock -n f5 echo free`;
-  let isRunning = true;
-  const shell = run(["sh", "-euc", script], { timeoutMs: 60_000 }).finally(() => (isRunning = false));
-  while (isRunning) {
+  const shell = new Running(script);
+  while (!shell.isDone) {
     await sleep(10);
     if ((await run(["rm", `${flag}.wanted`])).status !== 0) continue;
     await killServer();
     writeFileSync(flag, "");
   }
-  expect(await shell).toMatchObject({
+  expect(await shell.result).toMatchObject({
     stderr: "",
     status: 0,
     stdout: `${target}/dir\nsame\nlow 5\nlow 6\none\ntwo\nx\nhello\nlocked\nfree\n`,

@@ -3,9 +3,6 @@
 export const MAJOR = 7;
 export const MINOR = 45;
 
-/** The nodeid of the root directory. */
-export const ROOT_ID = 1;
-
 /** struct fuse_in_header, struct fuse_out_header */
 export const IN_HEADER_SIZE = 40;
 export const OUT_HEADER_SIZE = 16;

@@ -12,8 +12,8 @@ export interface Timeouts {
 }
 
 export const ENTRY_SIZE = 128;
-export const ATTR_OUT_SIZE = 104;
-export const OPEN_OUT_SIZE = 16;
+const ATTR_OUT_SIZE = 104;
+const OPEN_OUT_SIZE = 16;
 
 /**
  * One reply in the buffer that it is written from, header first: struct fuse_out_header. Each `write…` places a

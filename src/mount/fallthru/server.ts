@@ -13,7 +13,7 @@ import { OpenModes } from "./modes.ts";
 import { readState, writeTermsOf } from "./state.ts";
 
 /** The server's descriptors, beside 0 to 2: see startServer(). */
-export const descriptors = { device: 3, state: 4, journal: 5, ready: 6 } as const;
+const descriptors = { device: 3, state: 4, journal: 5, ready: 6 } as const;
 
 /**
  * What differs from the defaults of fuse/features.ts.
