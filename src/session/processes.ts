@@ -10,8 +10,8 @@ export interface ProcessInfo {
 }
 
 /**
- * The processes whose root lies in a session's tree, chrooted deeper or not. In another mount name space a path says
- * nothing, as a container may have a session of the same name: there a process is known by the device of its root.
+ * The processes whose root lies in a session's tree, chrooted deeper or not. Paths alone say nothing: in a container,
+ * and inside another session, there may be a session of the same name.
  */
 export function processesInside(mountPoint: string): number[] {
   const dev = deviceOf(mountPoint);
@@ -37,21 +37,21 @@ function isInside(pid: number, mountPoint: string, dev: number | undefined): boo
   const root = ofProcess(() => readlinkSync(`/proc/${pid}/root`));
   if (root === undefined) return false;
   const isBelow = root === mountPoint || root.startsWith(`${mountPoint}/`);
-  if (isBelow && mountSpaceOf(pid) === mountSpaceOf("self")) return true;
-  const isElsewhere = isBelow || root === "/";
-  return isElsewhere && dev !== undefined && ofProcess(() => statSync(`/proc/${pid}/root/`).dev) === dev;
+  if (!isBelow && root !== "/") return false;
+  const attr = ofProcess(() => statSync(`/proc/${pid}/root/`));
+  if (attr === undefined) return false;
+  if (attr.dev === dev) return true;
+  // On another file system that is mounted inside; in another mount name space the path leads elsewhere.
+  const own = isBelow ? ofProcess(() => statSync(root)) : undefined;
+  return own !== undefined && own.dev === attr.dev && own.ino === attr.ino;
 }
 
-function mountSpaceOf(pid: number | "self"): string | undefined {
-  return ofProcess(() => readlinkSync(`/proc/${pid}/ns/mnt`));
-}
-
-/** A process may end, or be one of the kernel's, while it is looked at. */
+/** A process may end, or be one of the kernel's, while it is looked at; its root may hang on a server that is gone. */
 function ofProcess<T>(look: () => T): T | undefined {
   try {
     return look();
   } catch (error) {
-    if (isErrno(error, "ENOENT", "ESRCH", "EACCES")) return undefined;
+    if (isErrno(error, "ENOENT", "ESRCH", "EACCES", "ENOTDIR", "ELOOP", "ENOTCONN", "ESTALE")) return undefined;
     throw error;
   }
 }

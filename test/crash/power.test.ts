@@ -150,6 +150,12 @@ describe("the power is cut", () => {
       prepare: () => beginSynced(upper),
       isElsewhere: true,
     },
+    {
+      name: "during run with its layers on another disk",
+      args: ["run", "tiny", "--name", "x", ...upper, "--", "true"],
+      prepare: nothing,
+      isElsewhere: true,
+    },
     { name: "during run", args: ["run", "tiny", "--name", "x", "--", "true"], prepare: nothing, isElsewhere: false },
   ];
   for (const { name, args, prepare, isElsewhere } of cases) {

@@ -5,7 +5,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describeChroot, temporaryDirectory } from "../support/directories.ts";
-import { fallthru, startFallthru } from "../support/fallthru.ts";
+import { executable, fallthru, startFallthru } from "../support/fallthru.ts";
 import { leftovers, leftoversAfter, type Traces } from "../support/leftovers.ts";
 import { tinyRoot } from "../support/roots.ts";
 import {
@@ -158,6 +158,27 @@ describe("an end takes everything along:", () => {
     const closed = new Promise((done) => shell.once("close", done));
     shell.stdin.end("\n");
     await closed;
+  });
+
+  test("processes that are chrooted into what is mounted inside", async () => {
+    const tmpfs = "mkdir -p /t; mount -t tmpfs none /t; mkdir /t/bin; cp /bin/busybox /t/bin";
+    await inside("mounted", [`(${tmpfs}; chroot /t /bin/busybox sleep 100)`], /killed \d/);
+  });
+
+  test("but no process of another session of the same name", async () => {
+    expect(await fallthru(["begin", "--name", "outer"])).toMatchObject({ status: 0 });
+    await beginMarked("x");
+    await startUp(["run", "@x", "--", "sh", "-c", "sleep 100 & echo up"]);
+    const inner = `${executable} begin tiny --name x --upper tmpfs && ${executable} run @x -- sleep 0 && ${executable} end x`;
+    expect(await fallthru(["run", "@outer", "--", "sh", "-c", inner])).toMatchObject({
+      status: 0,
+      stdout: "x\nended x\n",
+      stderr: "",
+    });
+    expect(await fallthru(["end", "outer", "x"])).toMatchObject({
+      status: 0,
+      stdout: "ended outer\nended x, killed 1 process\n",
+    });
   });
 
   test("processes that fork faster than one can look at them", async () => {
