@@ -5,6 +5,7 @@ import { attributeName, getXattr, listXattrs, removeXattr, setXattrOf } from "..
 import { copyUp } from "./copyup.ts";
 import { type Core, locate, place } from "./core.ts";
 import type { Inode } from "./inode.ts";
+import { describeLayers, layersAttribute } from "./layers.ts";
 
 const buffer = Buffer.alloc(65536);
 const nothing = new Uint8Array(0);
@@ -20,6 +21,7 @@ function stored(core: Core, attribute: Name): Uint8Array {
 
 /** @returns the value, or its length where `size` is 0; −errno: ENODATA, ERANGE */
 export function getAttribute(core: Core, inode: Inode, attribute: Name, size: number): Buffer | number {
+  if (attribute === layersAttribute && inode === core.rootInode) return answer(describeLayers(core), size);
   const isCapability = attribute === "security.capability";
   if (isCapability && inode.lacksCapability) return -E.NODATA;
   locate(core, inode);
@@ -27,6 +29,11 @@ export function getAttribute(core: Core, inode: Inode, attribute: Name, size: nu
   if (isCapability) inode.lacksCapability = length === -E.NODATA;
   if (length < 0 || size === 0) return length;
   return length > size ? -E.RANGE : Buffer.from(buffer.subarray(0, length));
+}
+
+function answer(value: Buffer, size: number): Buffer | number {
+  if (size === 0) return value.length;
+  return value.length > size ? -E.RANGE : value;
 }
 
 /** The names, each ended by a NUL, as bytes; or as getAttribute(). */
@@ -44,8 +51,7 @@ export function listAttributes(core: Core, inode: Inode, size: number): Buffer |
       .map((name) => `${name.startsWith(prefix) ? name.replace("overlay.overlay.", "overlay.") : name}\0`)
       .join("");
   }
-  if (size === 0) return list.length;
-  return list.length > size ? -E.RANGE : Buffer.from(list, "latin1");
+  return answer(Buffer.from(list, "latin1"), size);
 }
 
 /** @param flags XATTR_CREATE 1, XATTR_REPLACE 2 */

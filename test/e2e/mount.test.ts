@@ -107,3 +107,34 @@ test("fallthru mount says what is wrong with its options and layers, and mounts 
   expect(await refusal(`${options},index=maybe`)).toBe("fallthru: index is either on or off");
   expect(await leftoversAfter(before, 1000)).toEqual([]);
 });
+
+test("an upper without attributes and devices is written in aufs's format, and known again; layer list tells", async () => {
+  const { directory, options, target } = layers();
+  const upper = join(directory, "upper");
+  await run(["mount", "-t", "ramfs", "ramfs", upper]);
+  try {
+    mkdirSync(join(upper, "u"));
+    const with_ = `${options.replace(/,.*/, "")},upperdir=${upper}/u`;
+    const script = "ls -A . dir; cat dir/file";
+    expect(await fallthru(["mount", "-o", with_, target])).toMatchObject({ status: 0, stdout: "", stderr: "" });
+    await inside(
+      target,
+      "echo more >>dir/file; rm dir/other; mv dir dir2; mkdir dir; echo x >dir/file; ! touch .wh.x; ! mknod null c 0 0",
+    );
+    const seen = await inside(target, script);
+    const listed = await fallthru(["layer", "list", target]);
+    await unmount(target);
+    expect(seen.split("\n").slice(0, 3)).toEqual([".:", "dir", "dir2"]);
+    expect(listed).toMatchObject({ status: 0, stderr: "" });
+    expect(listed.stdout.split("\n")[1]).toBe(`upper  aufs     ${upper}/u`);
+    expect((await fallthru(["layer", "list", target])).status).toBe(3);
+    expect((await fallthru(["layer", "show", join(upper, "u")])).stdout).toContain("opaque  dir ");
+    for (const again of [with_, `${with_},ro`, with_.replace(/lowerdir=(.*),upperdir=(.*)/, "lowerdir=$2:$1")]) {
+      expect(await fallthru(["mount", "-o", again, target])).toMatchObject({ status: 0, stderr: "" });
+      expect(await inside(target, script)).toBe(seen);
+      await unmount(target);
+    }
+  } finally {
+    await run(["umount", upper]);
+  }
+});

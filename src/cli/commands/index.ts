@@ -24,6 +24,7 @@ export const verbs: readonly Verb[] = [
   { name: "chroot remove", load: async () => (await import("./chroot/remove.ts")).remove },
   { name: "chroot list", load: async () => (await import("./chroot/list.ts")).list },
   { name: "mount", load: async () => (await import("./mount.ts")).mount },
+  { name: "layer list", load: async () => (await import("./layer/list.ts")).list },
   { name: "layer show", load: async () => (await import("./layer/show.ts")).show },
   { name: "doctor", load: async () => (await import("./doctor.ts")).doctor },
   { name: "completion", load: async () => (await import("./completion.ts")).completion },

@@ -1,0 +1,22 @@
+import type { Core } from "./core.ts";
+
+/** An attribute of the union's root that says what it is made of: MountedLayer[] as JSON. It isn't listed, nor settable. */
+export const layersAttribute = "fallthru.layers";
+
+export interface MountedLayer {
+  readonly role: "upper" | "lower";
+  readonly path: string;
+  /** `overlay`, `overlay-user` or `aufs`. */
+  readonly dialect: string;
+}
+
+/** The layers of a union, from the top. */
+export function describeLayers({ upper, lowers }: Core): Buffer {
+  const all = upper === undefined ? lowers : [upper.layer, ...lowers];
+  const layers = all.map(({ isUpper, path, dialect }): MountedLayer => ({
+    role: isUpper ? "upper" : "lower",
+    path,
+    dialect: dialect.name,
+  }));
+  return Buffer.from(JSON.stringify(layers));
+}
