@@ -41,9 +41,19 @@ function isInside(pid: number, mountPoint: string, dev: number | undefined): boo
   const attr = ofProcess(() => statSync(`/proc/${pid}/root/`));
   if (attr === undefined) return false;
   if (attr.dev === dev) return true;
+  if (!isBelow) return false;
   // On another file system that is mounted inside; in another mount name space the path leads elsewhere.
-  const own = isBelow ? ofProcess(() => statSync(root)) : undefined;
-  return own !== undefined && own.dev === attr.dev && own.ino === attr.ino;
+  const own = ofProcess(() => statSync(root));
+  return (own?.dev === attr.dev && own.ino === attr.ino) || (dev !== undefined && hasMounted(pid, dev));
+}
+
+/** Whether a process that moved into a mount name space of its own still has something of the session's there. */
+function hasMounted(pid: number, dev: number): boolean {
+  const mounts = ofProcess(() => readFileSync(`/proc/${pid}/mountinfo`, "latin1")) ?? "";
+  return mounts.split("\n").some((line) => {
+    const [major, minor] = (line.split(" ", 3)[2] ?? "").split(":").map(Number);
+    return major !== undefined && minor !== undefined && packDev({ major, minor }) === dev;
+  });
 }
 
 /** A process may end, or be one of the kernel's, while it is looked at; its root may hang on a server that is gone. */

@@ -3,6 +3,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { readMountInfo } from "../../src/mount/mountinfo.ts";
 import { describeChroot, temporaryDirectory } from "../support/directories.ts";
 import { executable, fallthru, run, startFallthru } from "../support/fallthru.ts";
 import { leftoversAfter, traces } from "../support/leftovers.ts";
@@ -83,6 +84,16 @@ describe("at once:", () => {
     expect(results.map(({ stdout, stderr }) => [stdout, stderr])).toEqual(
       results.map((_, index) => [`${index}\n`, ""]),
     );
+  });
+
+  test("the first twenty begins on a machine", async () => {
+    sh("umount /run/fallthru; rm -rf /var/lib/fallthru/sessions");
+    const results = await Promise.all(
+      Array.from({ length: 20 }, (_, index) => fallthru(["begin", "tiny", "--name", `first${index}`])),
+    );
+    expect(results.map(({ status, stderr }) => [status, stderr])).toEqual(results.map(() => [0, ""]));
+    expect(readMountInfo().filter(({ mountPoint }) => mountPoint === "/run/fallthru").length).toBe(1);
+    expect((await list()).length).toBe(20);
   });
 
   test("two sessions don't see each other's changes, nor the root theirs", async () => {
