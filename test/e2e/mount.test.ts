@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { temporaryDirectory } from "../support/directories.ts";
 import { executable, fallthru, run } from "../support/fallthru.ts";
 import { leftoversAfter, traces } from "../support/leftovers.ts";
+import { unmountWhenFree } from "../support/unmount.ts";
 
 /** Two lowers, an upper, and where to mount them. */
 function layers(): { directory: string; options: string; target: string } {
@@ -135,6 +136,6 @@ test("an upper without attributes and devices is written in aufs's format, and k
       await unmount(target);
     }
   } finally {
-    await run(["umount", upper]);
+    await unmountWhenFree(upper);
   }
 });
