@@ -1,5 +1,6 @@
 // Our union mount against the kernel's overlayfs and the others in user space: node_modules/.bin/bun bench/union.ts
 // [--root=DIR] [--rounds=7] [--size=BYTES] [--only=TEXT,…: lines that contain one] [--kinds=NAME,…] [--skip=TEXT,…]
+// [--warm=1: rounds that aren't counted] [--minutes=N: what wasn't measured until then is left out]
 // Needs fuse-overlayfs, unionfs-fuse, mergerfs (those that are missing are left out), git, perl and python3.
 import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
@@ -48,7 +49,8 @@ function compare(target: Target, kind: string, ours: Series, theirs: Series): { 
 
 function report(clock: Clock, lines: readonly Workload[], kinds: readonly UnionKind[]): string {
   const others = kinds.filter(({ name }) => name !== "fallthru").map(({ name }) => name);
-  const rows = lines.map(({ name, target }) => {
+  const measured = lines.filter(({ name }) => clock.get(`${name} fallthru`).count > 0);
+  const rows = measured.map(({ name, target }) => {
     const ours = clock.get(`${name} fallthru`);
     let worst = 0;
     const cells = others.map((other) => {
@@ -81,18 +83,20 @@ await inPrivatePlace(({ base, fallthru }) => {
   const layers = makeLayers(base, 48);
   console.log(`${machine()}\n`);
   const clock = new Clock();
+  const [warm, end] = [numberOption("warm", 1), performance.now() + numberOption("minutes", 600) * 60_000];
+  const measureLine = (line: Workload, round: number): void => {
+    const many = line.layers === undefined || line.layers === 1 ? [] : layers;
+    const lowers = [extra, ...many, line.isBuild === true ? packages : root];
+    for (const kind of kinds) {
+      if (line.changesLower === true && !kind.isCopyOnWrite) continue;
+      // What warms up isn't counted.
+      const isDone = measure(round < 0 ? new Clock() : clock, kind, line, lowers, base);
+      if (!isDone && round === -warm) console.error(`${kind.name} can't: ${line.name}`);
+    }
+  };
   try {
-    for (let round = 0; round <= numberOption("rounds", 7); round++) {
-      for (const line of lines) {
-        const many = line.layers === undefined || line.layers === 1 ? [] : layers;
-        const lowers = [extra, ...many, line.isBuild === true ? packages : root];
-        for (const kind of kinds) {
-          if (line.changesLower === true && !kind.isCopyOnWrite) continue;
-          // The first round warms up and isn't counted.
-          const isDone = measure(round === 0 ? new Clock() : clock, kind, line, lowers, base);
-          if (!isDone && round === 0) console.error(`${kind.name} can't: ${line.name}`);
-        }
-      }
+    for (let round = -warm; round < numberOption("rounds", 7); round++) {
+      for (const line of lines) if (performance.now() < end) measureLine(line, round);
     }
   } finally {
     // What was measured before something failed is worth as much.

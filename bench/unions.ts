@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { run } from "./measure.ts";
 
@@ -78,7 +78,8 @@ export function withUnion<T>(kind: UnionKind, lowers: readonly string[], base: s
     return body(merged);
   } finally {
     unmountWhenIdle(merged);
-    rmSync(place, { recursive: true });
+    // A server that still ends may be deleting there itself.
+    run(["rm", "-rf", place]);
   }
 }
 
