@@ -101,7 +101,7 @@ function executeStep(step: PlanStep, root: Fd, unionOptions: (readonly string[])
     }
     using mount = makeStep(step, unionOptions);
     using target = openTarget(root, step.at, mount);
-    attachMount(mount, target);
+    attachOn(mount, target);
   } catch (error) {
     if (step.kind === "union" && step.orReadOnly === true && error instanceof MountError && isRefusal(error)) {
       const reason = [error.message, ...(error.hint === undefined ? [] : [error.hint])].join("; ");
@@ -179,8 +179,8 @@ function makeStep(step: PlanStep, unionOptions: (readonly string[])[]): Fd {
 function openTarget(root: Fd, at: string, mount: Fd): Fd {
   const open = () => openAt(root, at, O.PATH, { resolve: RESOLVE.IN_ROOT });
   const found = unless(["ENOENT"], open);
-  if (found !== undefined) return checkKind(mount, found);
-  if (isDirectory(statAt(mount))) return openParent(root, `${at}/.`, "make");
+  if (found !== undefined) return found;
+  if (isTree(mount)) return openParent(root, `${at}/.`, "make");
   using parent = openParent(root, at, "make");
   const name = at.split("/").findLast((part) => part !== "") ?? "";
   openAt(parent, name, O.WRONLY | O.CREAT | O.NOFOLLOW, { mode: 0o644 }).close();
@@ -189,11 +189,20 @@ function openTarget(root: Fd, at: string, mount: Fd): Fd {
 }
 
 /** The kernel says EINVAL for a directory on a file, and for a file on a directory. */
-function checkKind(mount: Fd, target: Fd): Fd {
-  const isTree = isDirectory(statAt(mount));
-  if (isTree === isDirectory(statAt(target))) return target;
-  target.close();
-  throw new KernelError({ syscall: `mount ${mount.path} on`, path: target.path, errno: isTree ? "ENOTDIR" : "EISDIR" });
+function attachOn(mount: Fd, target: Fd): void {
+  try {
+    attachMount(mount, target);
+  } catch (error) {
+    if (!isErrno(error, "EINVAL") || isTree(mount) === isTree(target)) throw error;
+    const errno = isTree(mount) ? "ENOTDIR" : "EISDIR";
+    throw new KernelError({ syscall: `mount ${mount.path} on`, path: target.path, errno });
+  }
+}
+
+/** Where nobody may look (another user's FUSE, a server that is gone) it is a file system's root, so a directory. */
+function isTree(file: Fd): boolean {
+  const attr = unless(["EACCES", "ENOTCONN", "ESTALE", "EIO"], () => statAt(file));
+  return attr === undefined || isDirectory(attr);
 }
 
 /** A file that is mounted on a file (a container's /etc/resolv.conf): its content, in the upper. */
