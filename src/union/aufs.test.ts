@@ -51,6 +51,27 @@ describe("an upper without extended attributes", () => {
     }
   });
 
+  test("what a server before has told of stays what it was", () => {
+    using at = space();
+    using on = plainUpper();
+    fs.writeFileSync(at.path("lower/file"), "old");
+    const layers = { upper: on.upper, work: on.work };
+    let attr: { ino: number };
+    let nodeid: number;
+    {
+      using union = at.union(layers);
+      nodeid = find(union, "file");
+      write(union, nodeid, "new");
+      attr = union.getattr(nodeid);
+    }
+    const inodes = new Map([[nodeid, { parent: 1, name: "file", ino: attr.ino }]]);
+    using union = at.union({ ...layers, known: { inodes, files: new Map([[7, { nodeid, flags: 2 }]]) } });
+    expect(union.getattr(nodeid)).toEqual(attr as never);
+    expect(union.write(7, Buffer.from("NEW"), 0)).toBe(3);
+    expect(find(union, "file")).toBe(nodeid);
+    expect(content(union, nodeid)).toBe("NEW");
+  });
+
   test("can be forced, but not overlayfs's format onto it", () => {
     using at = space();
     using on = plainUpper();

@@ -3,6 +3,7 @@ import { fail, type Name } from "../kernel/at.ts";
 import type { Core } from "./core.ts";
 import { find, type Found } from "./find.ts";
 import type { Inode, Link } from "./inode.ts";
+import type { KnownName } from "./known.ts";
 
 const NAME_MAX = 255;
 
@@ -15,11 +16,26 @@ export function inodeOf(core: Core, nodeid: number): Inode {
 function revive(core: Core, nodeid: number): Inode | undefined {
   const known = core.known?.inodes.get(nodeid);
   if (known === undefined) return undefined;
-  const link = lookUp(core, directoryOf(core, known.parent), known.name);
+  const parent = directoryOf(core, known.parent);
+  const link = lookUp(core, parent, known.name) === undefined ? undefined : linkWithIno(core, parent, nodeid, known);
   if (link?.inode.nodeid !== nodeid) return undefined;
   // As many look-ups as the kernel counts, which it gives back all at once.
   link.inode.lookups = Math.max(link.inode.lookups, 1);
   return link.inode;
+}
+
+/** Where the upper has no marks, nothing there says from which inode below a file came: its name does. */
+function linkWithIno(core: Core, parent: Inode, nodeid: number, { name, ino }: KnownName): Link | undefined {
+  const link = parent.children?.get(name);
+  if (link === undefined || link.inode.nodeid === nodeid || core.upper === undefined) return link;
+  const { inode } = link;
+  const isFree = inode.lookups === 0 && inode.opens === 0 && (inode.children?.size ?? 0) === 0;
+  if (core.upper.marks !== undefined || !isFree || core.table.withIno(ino) !== undefined) return link;
+  const found = find(core, parent, name);
+  if (found === undefined || !found.isUpperName) return link;
+  inode.removeLink(link);
+  core.table.release(inode);
+  return fill(core.table.make(ino, found.type, false, nodeid), found).addLink(parent, name, true);
 }
 
 export function directoryOf(core: Core, nodeid: number): Inode {

@@ -9,12 +9,12 @@ import { executable, fallthru, run, type RunResult } from "../support/fallthru.t
 import { leftoversAfter, traces } from "../support/leftovers.ts";
 
 /** Mounts `files` files below an empty upper. */
-async function mount(files: number): Promise<string> {
+async function mount(files: number, dialect = "auto"): Promise<string> {
   const directory = temporaryDirectory("union");
   for (const name of ["lower/dir/sub", "upper", "work", "target"])
     mkdirSync(join(directory, name), { recursive: true });
   for (let index = 0; index < files; index++) writeFileSync(join(directory, `lower/dir/f${index}`), `low ${index}\n`);
-  const options = `lowerdir=${directory}/lower,upperdir=${directory}/upper,workdir=${directory}/work`;
+  const options = `lowerdir=${directory}/lower,upperdir=${directory}/upper,workdir=${directory}/work,dialect=${dialect}`;
   const target = join(directory, "target");
   expect(await fallthru(["mount", "-o", options, target])).toMatchObject({ status: 0, stderr: "" });
   return target;
@@ -78,28 +78,31 @@ test("a build goes on while its server is killed again and again", async () => {
   expect(await leftoversAfter(before, 1000)).toEqual([]);
 });
 
-test("open files, inode numbers, link counts and working directories stay what they were", async () => {
-  const target = await mount(10);
-  // The shell asks for a kill by a line on stdout, and waits for a file outside.
-  const flag = join(temporaryDirectory("flag"), "killed");
-  const script = `
+test.each(["overlay", "aufs"])(
+  "open files, inode numbers, link counts and working directories stay what they were: %s",
+  async (dialect) => {
+    const target = await mount(10, dialect);
+    // The shell asks for a kill by a line on stdout, and waits for a file outside.
+    const flag = join(temporaryDirectory("flag"), "killed");
+    const script = `
     killed() { echo kill >'${flag}.wanted'; until test -e '${flag}'; do sleep 0.01; done; rm '${flag}'; }
     cd '${target}/dir'; exec 7<>new 8<f5 9>>f6; echo one >&9; echo hello >&7; ln f1 l1
     inodes() { stat -c '%i %h %n' f1 l1 f6 new sub .; }
     inodes >'${flag}.before'; killed; pwd -P; inodes | diff '${flag}.before' - && echo same
     cat <&8; echo two >&9; cat f6; killed; mv sub sub2; touch sub2/x; cd sub2; killed; ls; cd ..; cat new
     flock 8; killed; flock -n f5 true || echo locked; exec 8<&-; flock -n f5 echo free`;
-  const shell = new Running(script);
-  while (!shell.isDone) {
-    await sleep(10);
-    if ((await run(["rm", `${flag}.wanted`])).status !== 0) continue;
-    await killServer();
-    writeFileSync(flag, "");
-  }
-  expect(await shell.result).toMatchObject({
-    stderr: "",
-    status: 0,
-    stdout: `${target}/dir\nsame\nlow 5\nlow 6\none\ntwo\nx\nhello\nlocked\nfree\n`,
-  });
-  await run(["umount", target]);
-});
+    const shell = new Running(script);
+    while (!shell.isDone) {
+      await sleep(10);
+      if ((await run(["rm", `${flag}.wanted`])).status !== 0) continue;
+      await killServer();
+      writeFileSync(flag, "");
+    }
+    expect(await shell.result).toMatchObject({
+      stderr: "",
+      status: 0,
+      stdout: `${target}/dir\nsame\nlow 5\nlow 6\none\ntwo\nx\nhello\nlocked\nfree\n`,
+    });
+    await run(["umount", target]);
+  },
+);
