@@ -190,7 +190,7 @@ describe("clearPartials()", () => {
     const onWarning = (text: string) => void warnings.push(text);
     execFileSync("mount", ["-t", "tmpfs", "none", join(directory, ".x.partial-01234567/mounted")]);
     expect(await clearPartials({ directory, onWarning })).toEqual(["y"]);
-    expect(warnings).toEqual([expect.stringContaining("EXDEV") as string]);
+    expect(warnings).toEqual([expect.stringContaining("something is mounted on") as string]);
     expect(await placeRoot("x", async () => {}, { directory, onWarning })).toBe(`${directory}/x`);
     execFileSync("umount", [join(directory, ".x.partial-01234567/mounted")]);
     expect(await clearPartials({ directory })).toEqual(["x"]);
