@@ -5,20 +5,25 @@ import { attachMount, makeMount, makePrivate } from "../kernel/mount.ts";
 import { UserError } from "../error.ts";
 import { heldDir, mountPointOf, runDir, sessionsDir, stateDir } from "./paths.ts";
 
-/** Makes what every session stands on; does nothing when it is there (three system calls). */
+/** Makes what every session stands on; does nothing when it is there (three calls of stat). */
 export function prepareState(): void {
   requireSuperuser();
   if (hasRunDir()) return;
   makeDirectories();
   using state = openDirectory(stateDir);
   lock(state, "exclusive");
-  if (isMounted(runDir)) return;
+  if (!isMounted(runDir)) mountRunDir();
+  using run = openDirectory(runDir);
+  // Not before it is attached: below a shared mount, as systemd makes all of them, the kernel makes it shared too.
+  makePrivate(run);
+  for (const name of ["upper", "mount"]) unless(["EEXIST"], () => makeDirectoryAt(run, name, 0o700));
+}
+
+function mountRunDir(): void {
   using tmpfs = makeMount("tmpfs", [
     ["source", "fallthru"],
     ["mode", "0700"],
   ]);
-  makePrivate(tmpfs);
-  for (const name of ["mount", "upper"]) makeDirectoryAt(tmpfs, name, 0o700);
   using target = openAt(null, runDir, O.PATH | O.DIRECTORY | O.NOFOLLOW);
   attachMount(tmpfs, target);
 }
@@ -38,9 +43,10 @@ function makeDirectories(): void {
   }
 }
 
-/** The mount comes last above: where it is, everything is. */
+/** The directory in the mount comes last above: where it is, everything is. */
 function hasRunDir(): boolean {
-  return isMounted(runDir) && unless(["ENOENT"], () => statAt(null, heldDir)) !== undefined;
+  const isThere = (path: string) => unless(["ENOENT"], () => statAt(null, path)) !== undefined;
+  return isMounted(runDir) && isThere(`${runDir}/mount`) && isThere(heldDir);
 }
 
 /** Whether something is mounted exactly there. */

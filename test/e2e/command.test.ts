@@ -175,3 +175,19 @@ test("our own failures are 125, with one clear line", async () => {
     expect(stderr).toMatch(message);
   }
 });
+
+test("without the superuser's rights, the way out is said", async () => {
+  for (const [words, status] of [
+    [["run", "tiny", "--", "true"], 125],
+    [["run", "@named", "--", "true"], 125],
+    [["begin", "tiny"], 1],
+    [["end", "named"], 1],
+  ] as const) {
+    const result = await run(["setpriv", "--reuid=65534", "--clear-groups", executable, ...words]);
+    expect([words, result.status, result.stderr]).toEqual([
+      words,
+      status,
+      "fallthru: only the superuser can do this\nhint: run it as root: sudo fallthru …\n",
+    ]);
+  }
+});

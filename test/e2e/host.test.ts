@@ -8,7 +8,7 @@ import { openAt } from "../../src/kernel/file.ts";
 import { attachMount, detachMount, makeMount } from "../../src/kernel/mount.ts";
 import { readMountInfo } from "../../src/mount/mountinfo.ts";
 import { temporaryDirectory } from "../support/directories.ts";
-import { fallthru } from "../support/fallthru.ts";
+import { executable, fallthru, run } from "../support/fallthru.ts";
 
 /** Mounts are made below this, in the test file's own mount name space. */
 const top = temporaryDirectory("mounts");
@@ -257,6 +257,21 @@ test("mounts and unmounts of the host's don't reach a session, nor its own the h
     await fallthru(["end", "apart"]);
     sh("umount shared/point; umount shared");
   }
+});
+
+test("where all mounts are shared, as systemd makes them, sessions' mounts reach no other name space", async () => {
+  const script = `
+    mount --make-rshared /; umount /run/fallthru 2>/dev/null
+    unshare --mount --propagation unchanged sleep 1012 & sleep 0.2
+    ${executable} begin host --name wide >/dev/null; ${executable} run @wide -- mount -t tmpfs inner /mnt
+    mount -t tmpfs later ${top}/late; grep -c ' ${top}/late ' /proc/$!/mountinfo
+    grep -c -e /run/fallthru/mount -e inner /proc/$!/mountinfo
+    ${executable} run @wide -- grep -c later /proc/self/mountinfo
+    ${executable} end wide; umount ${top}/late; kill $!; wait $! 2>/dev/null; true
+  `;
+  mkdirSync(join(top, "late"));
+  const { status, stdout, stderr } = await run(["unshare", "--mount", "bash", "-c", script]);
+  expect([status, stdout, stderr]).toEqual([0, "1\n0\n0\nended wide\n", ""]);
 });
 
 test("a package's installation and removal happen inside only", async () => {
