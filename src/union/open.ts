@@ -23,8 +23,11 @@ export interface OpenDirectory {
   listing: Listing | undefined;
 }
 
-/** What is taken from open(2)'s flags for the layer's file; O_APPEND is the kernel's, which gives each write's offset. */
-const passed = 3 | O.NONBLOCK | 0o40000 | 0o4010000 | O.NOATIME; // O_ACCMODE, O_DIRECT, O_SYNC
+/**
+ * What is taken from open(2)'s flags for the layer's file. O_APPEND is the kernel's, which gives each write's offset; so
+ * is O_DIRECT: it keeps nothing in its cache then, and our buffers aren't aligned.
+ */
+export const passed: number = 3 | O.NONBLOCK | 0o4010000 | O.NOATIME; // O_ACCMODE, O_SYNC
 
 export function isForWriting(flags: number): boolean {
   return (flags & 3) !== O.RDONLY || (flags & O.TRUNC) !== 0;

@@ -9,7 +9,7 @@ import { create, createNameless, type Creator, type NewEntry } from "./create.ts
 import type { Inode } from "./inode.ts";
 import { link } from "./link.ts";
 import { directoryOf, inodeOf, looked, lookUp } from "./lookup.ts";
-import { currentFd, isForWriting, type OpenDirectory, openFile, type OpenFile } from "./open.ts";
+import { currentFd, isForWriting, type OpenDirectory, openFile, type OpenFile, passed } from "./open.ts";
 import { list } from "./readdir.ts";
 import { rmdir, unlink } from "./remove.ts";
 import { rename, type RenameMode } from "./rename.ts";
@@ -163,15 +163,14 @@ export class Union implements Disposable {
     flags: number,
     creator: Creator,
   ): UnionEntry & { handle: number } {
-    const openFlags = flags & ~(O.CREAT | O.EXCL | O.TRUNC | 0o2000);
-    const made = this.#make(parent, name, { mode: S.IFREG | (mode & 0o7777), openFlags }, creator);
+    const made = this.#make(parent, name, { mode: S.IFREG | (mode & 0o7777), openFlags: flags & passed }, creator);
     return { ...made.entry, handle: this.#keep({ inode: made.inode, fd: made.fd, isLower: false, flags }) };
   }
 
   /** A file without a name, open. */
   tmpfile(parent: number, mode: number, flags: number, creator: Creator): UnionEntry & { handle: number } {
     const core = this.#now;
-    const made = createNameless(core, directoryOf(core, parent), mode, flags & ~(O.CREAT | O.EXCL | 0o2000), creator);
+    const made = createNameless(core, directoryOf(core, parent), mode, flags & passed, creator);
     const entry = this.#enter(core, made.inode, statSerial());
     return { ...entry, handle: this.#keep({ inode: made.inode, fd: made.fd, isLower: false, flags }) };
   }
