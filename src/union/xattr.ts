@@ -54,8 +54,15 @@ export function listAttributes(core: Core, inode: Inode, size: number): Buffer |
   return answer(Buffer.from(list, "latin1"), size);
 }
 
-/** @param flags XATTR_CREATE 1, XATTR_REPLACE 2 */
+const [XATTR_CREATE, XATTR_REPLACE] = [1, 2];
+
+/** @param flags XATTR_CREATE 1, XATTR_REPLACE 2: refused before anything is copied up */
 export function setAttribute(core: Core, inode: Inode, attribute: Name, value: Uint8Array, flags: number): void {
+  if (flags !== 0) {
+    const there = getAttribute(core, inode, attribute, 0);
+    if ((flags & XATTR_CREATE) !== 0 && typeof there === "number" && there >= 0) fail("setxattr", inode.path, -E.EXIST);
+    if ((flags & XATTR_REPLACE) !== 0 && there === -E.NODATA) fail("setxattr", inode.path, -E.NODATA);
+  }
   copyUp(core, inode, { content: "leave" });
   locate(core, inode);
   inode.lacksCapability = false;
