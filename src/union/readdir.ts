@@ -1,6 +1,7 @@
 import { E } from "../kernel/abi/errno.ts";
 import { S } from "../kernel/abi/file.ts";
 import { fail, type Name, stat, statName } from "../kernel/at.ts";
+import { unless } from "../kernel/error.ts";
 import { listDirectory } from "../kernel/io.ts";
 import type { LayerDirectory } from "../layer/directory.ts";
 import { isNestedWhiteout, probe } from "../layer/probe.ts";
@@ -90,7 +91,8 @@ function upperEntryIno(core: Core, inode: Inode, name: Name, type: number, ino: 
   const known = inode.children?.get(name);
   if (known !== undefined) return known.inode.ino;
   if (!inode.isImpure && (type !== DT_DIR || inode.lowerDirs.length === 0)) return ino;
-  const found = find(core, inode, name);
+  // What can't be looked up is listed all the same, and spoils nothing else.
+  const found = unless(["EIO", "ELOOP", "ENAMETOOLONG", "ESTALE"], () => find(core, inode, name));
   return found?.ino ?? ino;
 }
 
