@@ -101,7 +101,9 @@ function takeUpper(core: Core, parent: Inode, dir: LayerDirectory, name: Name, f
     found.hasUpper = true;
     search.isStopped = true;
     if (isNestedWhiteout(dir, name)) [found.type, found.isNestedWhiteout] = [S.IFCHR, true];
-    else if (parent.isImpure) takeUpperMarks(core, dir.fd, name, found, search);
+    else if (parent.isImpure || (found.type === S.IFREG && isLikelyMetacopy(dir)))
+      // An upper that was copied by other programs may have lost the mark of the directory.
+      takeUpperMarks(core, dir.fd, name, found, search);
     return;
   }
   if (core.traps.has(found.upperIno)) fail("look up", name, -E.LOOP);
