@@ -1,6 +1,6 @@
 // What must hold of a session after a crash: it is whole, or gone.
 import { expect } from "bun:test";
-import { writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { unless } from "../../src/kernel/error.ts";
 import { detachMount } from "../../src/kernel/mount.ts";
@@ -14,11 +14,16 @@ import type { Point } from "./strace.ts";
 /** The host has this file too, so that a session on the host's root is known by it as one on the chroot is. */
 const mark = "/etc/hostname";
 
-/** Makes the chroot `tiny`. */
+/** Makes the chroot `tiny`, with a profile that has one of each: each file more is six system calls to be killed at. */
 export function describeMarked(): void {
   const root = tinyRoot();
   writeFileSync(join(root, mark), "mark\n");
-  describeChroot("tiny", root);
+  const profile = "/etc/schroot/crash";
+  mkdirSync(profile, { recursive: true });
+  copyFileSync("/etc/schroot/default/fstab", join(profile, "fstab"));
+  writeFileSync(join(profile, "copyfiles"), "/etc/resolv.conf\n");
+  writeFileSync(join(profile, "nssdatabases"), "passwd\nservices\n");
+  describeChroot("tiny", root, ["profile=crash"]);
 }
 
 /** What is there when nothing is: after a first command, which makes /run/fallthru. */
@@ -57,14 +62,12 @@ export async function stateOf(id: string): Promise<SessionState | undefined> {
  * @returns which it was
  */
 export async function expectWholeOrGone(id: string, before: Traces): Promise<"whole" | "gone"> {
-  expect(await stateOf(id)).not.toBe("held");
   const recovered = await fallthru(["recover", "--json"]);
   expect(recovered).toMatchObject({ status: 0, stderr: "" });
   expect(JSON.parse(recovered.stdout)).toMatchObject({ lost: [] });
   const state = await stateOf(id);
   if (state === undefined) {
     expect(leftovers(before)).toEqual([]);
-    expect((await fallthru(["end", id])).status).toBe(3);
     return "gone";
   }
   expect(state).toBe("open");
