@@ -91,6 +91,8 @@ export class Place {
     const fd = fspick_(SYS_fspick, AT_FDCWD, cString(this.mount), FSPICK_CLOEXEC);
     fsconfig_(SYS.fsconfig, fd, FSCONFIG_CMD_RECONFIGURE, null, null, 0);
     close_(fd);
+    // What is told to a server meanwhile takes a moment: files that are released hold their inodes until then.
+    sleep(20);
   }
 
   /** Whatever the probe has left goes. */
@@ -104,6 +106,10 @@ export class Place {
   }
 }
 
+function sleep(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+}
+
 /** Those who were killed may take a moment to let go. */
 function unmount(path: string): void {
   for (let tries = 0; ; tries++) {
@@ -112,7 +118,7 @@ function unmount(path: string): void {
       return;
     } catch (error) {
       if (!isErrno(error, "EBUSY") || tries === 200) throw error;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+      sleep(5);
     }
   }
 }

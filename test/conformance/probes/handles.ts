@@ -31,7 +31,9 @@ export const handling = area("file handles", [
     run: (mount, place) => {
       const handle = handleOf(`${mount}/file`);
       append(`${mount}/file`, "+");
-      same(read(openHandle(mount, handle)), "file+", "content");
+      const fd = openHandle(mount, handle);
+      same(read(fd), "file+", "content");
+      close(fd);
       same(handleOf(`${mount}/file`).equals(handle), true, "the handle stays the same");
       place.evict();
       same(read(openHandle(mount, handle, O.RDWR)), "file+", "content after the kernel forgot");
@@ -46,7 +48,9 @@ export const handling = area("file handles", [
       const handle = handleOf(`${mount}/dir/file`);
       fs.renameSync(`${mount}/dir/file`, `${mount}/dir/other`);
       fs.renameSync(`${mount}/dir`, `${mount}/there`);
-      same(read(openHandle(mount, handle)), "dir/file", "content");
+      const fd = openHandle(mount, handle);
+      same(read(fd), "dir/file", "content");
+      close(fd);
       place.evict();
       same(read(openHandle(mount, handle)), "dir/file", "content after the kernel forgot");
     },
