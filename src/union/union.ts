@@ -3,6 +3,7 @@ import { O, S } from "../kernel/abi/file.ts";
 import { closeFd, fail, must, type Name, nameOf, readlinkName, statSerial } from "../kernel/at.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { allocate, copyRange, readAt, seek, statFileSystem, syncFd, syncFileSystemOf, writeAt } from "../kernel/io.ts";
+import { inodeById } from "./byid.ts";
 import { type AttrChange, attrOf, setAttr, type UnionAttr } from "./attr.ts";
 import { type Core, locate, place } from "./core.ts";
 import { create, createNameless, type Creator, type NewEntry } from "./create.ts";
@@ -86,6 +87,21 @@ export class Union implements Disposable {
     const core = this.#now;
     const found = lookUp(core, directoryOf(core, parent), nameIn(name));
     return found === undefined ? undefined : this.#enter(core, found.inode, looked.serial);
+  }
+
+  /**
+   * The inode itself (`.`) or its directory (`..`), also where all references to it were given back before: for file
+   * handles. @throws {KernelError} ESTALE: it isn't there any more
+   */
+  lookupById(nodeid: number, which: "." | ".."): UnionEntry {
+    const core = this.#now;
+    const inode = inodeById(core, nodeid);
+    const parent = inode.links[0]?.parent ?? inode;
+    try {
+      return this.#enter(core, which === "." ? inode : parent);
+    } finally {
+      core.table.release(inode);
+    }
   }
 
   /**

@@ -52,6 +52,8 @@ export class UnionFileSystem implements FileSystem {
   }
 
   lookup(parent: number, name: Name): Entry | undefined {
+    // By a file handle, of an inode that the kernel may have forgotten.
+    if (name === "." || name === "..") return this.#union.lookupById(parent, name);
     const entry = this.#union.lookup(parent, name);
     return entry === undefined ? undefined : this.#placed(parent, name, entry);
   }

@@ -26,6 +26,7 @@ const features: Readonly<Partial<Record<Feature, boolean>>> = {
   HANDLE_KILLPRIV_V2: true,
   ATOMIC_O_TRUNC: true,
   CACHE_SYMLINKS: true,
+  EXPORT_SUPPORT: true,
   EXPLICIT_INVAL_DATA: true,
   // What a directory has is wanted with attributes, all of it: the kernel would ask for them one by one.
   READDIRPLUS_AUTO: false,
