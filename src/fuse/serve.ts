@@ -20,10 +20,17 @@ import { RequestBuffer } from "./wire/request.ts";
 export interface ServeOptions extends Wishes, Partial<Timeouts> {
   /** INIT is done: from now on the mount answers. */
   readonly onReady?: (terms: Terms) => void;
-  /** Answers EIO to what an earlier server had read: one of those requests may be what ends every server. */
-  readonly refusesResent?: boolean;
+  /** Told of each request that an earlier server had read: it may be what ended that one. */
+  readonly retries?: Retries;
   /** What a method threw that isn't an errno; the caller gets EIO. By default it is written to stderr. */
   readonly onError?: (error: unknown, opcode: number) => void;
+}
+
+/** Around each request that is sent again. */
+export interface Retries {
+  /** @returns false: it is answered with EIO */
+  start(): boolean;
+  end(): void;
 }
 
 /**
@@ -93,10 +100,19 @@ class Server {
       this.#answerOther();
       return;
     }
-    if (this.#options.refusesResent === true && request.isResend) {
-      this.#sendError(EIO, request.uniqueLow, request.uniqueHigh);
-      return;
-    }
+    if (request.isResend && this.#options.retries !== undefined) this.#retry(operation, this.#options.retries);
+    else this.#perform(operation);
+  }
+
+  #retry(operation: Operation, retries: Retries): void {
+    const { request } = this;
+    if (retries.start()) this.#perform(operation);
+    else this.#sendError(EIO, request.uniqueLow, request.uniqueHigh);
+    retries.end();
+  }
+
+  #perform(operation: Operation): void {
+    const { request } = this;
     request.limit = 0;
     let result: unknown;
     try {

@@ -32,11 +32,13 @@ export interface CopyUpWish {
 export function copyUp(core: Core, inode: Inode, wish: CopyUpWish): void {
   const upper = writable(core);
   if (inode.isDirectory) {
-    copyUpDirectory(upper, inode);
+    copyUpDirectory(core, upper, inode);
   } else if (!inode.hasUpper) {
     copyUpFile(core, upper, inode, wish);
+    core.onCopyUp(inode.nodeid);
   } else if (inode.isMetacopy && wish.content === "copy") {
     copyUpContent(core, upper, inode, wish.upTo ?? Infinity);
+    core.onCopyUp(inode.nodeid);
   }
 }
 
@@ -76,11 +78,11 @@ function isPrivateMark(upper: Writable, attribute: Name): boolean {
 
 const defaultAcl = attributeName("system.posix_acl_default");
 
-function copyUpDirectory(upper: Writable, inode: Inode): void {
+function copyUpDirectory(core: Core, upper: Writable, inode: Inode): void {
   if (inode.upperDir !== undefined) return;
   const [link, lower] = [inode.links[0], inode.lowerDirs[0]];
   if (link === undefined || lower === undefined) return fail("copy up", inode.path, -E.STALE);
-  copyUpDirectory(upper, link.parent);
+  copyUpDirectory(core, upper, link.parent);
   markImpure(upper, link.parent);
   const from = { fd: lower.fd, name: "" };
   const temporary = upper.work.withTemporary((name) => {
@@ -92,6 +94,7 @@ function copyUpDirectory(upper: Writable, inode: Inode): void {
   const directory = new LayerDirectory(upper.layer, link.parent.upperDir, link.name);
   inode.upperDir = directory;
   inode.hasDefaultAcl = getXattr(directory.fd, "", defaultAcl, empty) > 0;
+  core.onCopyUp(inode.nodeid);
 }
 
 const empty = new Uint8Array(0);
@@ -139,7 +142,7 @@ function copyUpFile(core: Core, upper: Writable, inode: Inode, wish: CopyUpWish)
   if (lower === undefined) return fail("copy up", inode.path, -E.STALE);
   const link = inode.links[0];
   if (link !== undefined) {
-    copyUpDirectory(upper, link.parent);
+    copyUpDirectory(core, upper, link.parent);
     markImpure(upper, link.parent);
     if (inode.isNestedWhiteout) markNested(upper, link.parent);
   }
@@ -216,7 +219,7 @@ function placeInIndex(core: Core, inode: Inode, link: Link, temporary: Name, ent
 export function linkUp(core: Core, inode: Inode, link: Link): void {
   const upper = writable(core);
   if (link.isUpper || upper.index === undefined || inode.indexEntry === undefined) return;
-  copyUpDirectory(upper, link.parent);
+  copyUpDirectory(core, upper, link.parent);
   markImpure(upper, link.parent);
   const directory = link.parent.upperDir;
   if (directory === undefined) return fail("link", link.name, -E.STALE);

@@ -34,6 +34,8 @@ export interface Core {
   readonly table: InodeTable;
   readonly rootInode: Inode;
   readonly known: Known | undefined;
+  /** An inode's attributes are no longer what they were, though nobody asked for that: its ctime, for one. */
+  readonly onCopyUp: (nodeid: number) => void;
   readonly inoSpace: number;
   /** The st_inos of the layers' own directories: meeting one of them below is a loop. */
   readonly traps: ReadonlySet<number>;

@@ -43,6 +43,8 @@ export interface UnionOptions {
   /** How many directories are kept open. */
   readonly openDirectories?: number;
   readonly log?: (line: string) => void;
+  /** Called with the nodeid of what was copied up, also of the directories above what is to be changed. */
+  readonly onCopyUp?: (nodeid: number) => void;
   /** Of a server that this one takes over from. */
   readonly known?: Known;
 }
@@ -154,6 +156,7 @@ function makeCore(options: UnionOptions, parts: Parts): Core {
     table,
     rootInode,
     known: options.known,
+    onCopyUp: options.onCopyUp ?? (() => {}),
     inoSpace,
     traps,
     useMetacopy: upper?.marks !== undefined && (options.metacopy ?? true),

@@ -7,6 +7,7 @@ import { inodeById } from "./byid.ts";
 import { type AttrChange, attrOf, setAttr, type UnionAttr } from "./attr.ts";
 import { type Core, locate, place } from "./core.ts";
 import { create, createNameless, type Creator, type NewEntry } from "./create.ts";
+import { controlFlags } from "./flags.ts";
 import type { Inode } from "./inode.ts";
 import { link } from "./link.ts";
 import { directoryOf, inodeOf, looked, lookUp } from "./lookup.ts";
@@ -352,6 +353,12 @@ export class Union implements Disposable {
   removexattr(nodeid: number, name: Name | Uint8Array): void {
     const core = this.#now;
     removeAttribute(core, this.#inode(core, nodeid), nameIn(name));
+  }
+
+  /** An inode's flags: see controlFlags(). */
+  control(nodeid: number, request: number, data: Buffer, what: "get" | "set"): number {
+    const core = this.#now;
+    return controlFlags(core, this.#inode(core, nodeid), request, data, what);
   }
 
   /** struct statfs, as bytes: of the upper, or the topmost lower. */

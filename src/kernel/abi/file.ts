@@ -11,6 +11,7 @@ export const O = {
   NONBLOCK: 0o4000,
   DIRECTORY: isArm ? 0o40000 : 0o200000,
   NOFOLLOW: isArm ? 0o100000 : 0o400000,
+  DIRECT: isArm ? 0o200000 : 0o40000,
   NOATIME: 0o1000000,
   CLOEXEC: 0o2000000,
   PATH: 0o10000000,
@@ -59,6 +60,8 @@ export const RENAME_EXCHANGE = 2;
 export const RENAME_WHITEOUT = 4;
 export const FS_IOC_GETFLAGS = 0x80086601;
 export const FS_IOC_SETFLAGS = 0x40086602;
+export const FS_IOC_FSGETXATTR = 0x801c581f;
+export const FS_IOC_FSSETXATTR = 0x401c5820;
 export const FS_IMMUTABLE_FL = 0x10;
 export const FS_APPEND_FL = 0x20;
 

@@ -7,6 +7,8 @@ import type {
   CreateRequest,
   Entry,
   FileFlags,
+  IoctlReply,
+  IoctlRequest,
   Name,
   Opened,
   ReadRequest,
@@ -16,6 +18,7 @@ import type {
   WriteRequest,
 } from "../../fuse/wire/types.ts";
 import { E } from "../../kernel/abi/errno.ts";
+import { FS_IOC_FSGETXATTR, FS_IOC_FSSETXATTR, FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, O, S } from "../../kernel/abi/file.ts";
 import { unless } from "../../kernel/error.ts";
 import type { Creator } from "../../union/create.ts";
 import type { RenameMode } from "../../union/rename.ts";
@@ -30,6 +33,13 @@ const renameModes: readonly (RenameMode | undefined)[] = ["replace", "no-replace
 
 const [S_ISUID, S_ISGID, S_IXGRP] = [0o4000, 0o2000, 0o0010];
 
+const flagCommands: ReadonlyMap<number, "get" | "set"> = new Map([
+  [FS_IOC_GETFLAGS, "get"],
+  [FS_IOC_SETFLAGS, "set"],
+  [FS_IOC_FSGETXATTR, "get"],
+  [FS_IOC_FSSETXATTR, "set"],
+]);
+
 /** Of a rename that is asked for again: done in the layers, and known to the journal too. */
 type Renamed = "not yet" | "done" | "recorded";
 
@@ -39,14 +49,23 @@ export class UnionFileSystem implements FileSystem {
   readonly #modes: OpenModes;
   readonly #directories: Directories;
   readonly #journal: Journal;
+  readonly #forgetListing: (nodeid: number) => void;
   /** Opened by the server before, for somebody who perhaps never heard of it. */
   #unsure: { readonly fh: number; readonly nodeid: number } | undefined;
 
-  constructor(union: Union, modes: OpenModes, journal: Journal, { lastOpened, files }: Partial<Replay> = {}) {
+  /** @param forgetListing has the kernel drop what it has cached of a directory's entries */
+  constructor(
+    union: Union,
+    modes: OpenModes,
+    journal: Journal,
+    forgetListing: (nodeid: number) => void,
+    { lastOpened, files }: Partial<Replay> = {},
+  ) {
     this.#union = union;
     this.#modes = modes;
     this.#directories = new Directories(union);
     this.#journal = journal;
+    this.#forgetListing = forgetListing;
     const nodeid = lastOpened === undefined ? undefined : files?.get(lastOpened)?.nodeid;
     if (lastOpened !== undefined && nodeid !== undefined) this.#unsure = { fh: lastOpened, nodeid };
   }
@@ -125,13 +144,18 @@ export class UnionFileSystem implements FileSystem {
     const before = request.isResend ? this.#renamedBefore(parent, name, newParent, newName, mode) : "not yet";
     if (before === "not yet") this.#union.rename(parent, name, newParent, newName, mode);
     if (before !== "recorded") this.#journal.move(parent, name, newParent, newName, mode === "exchange");
+    if (parent !== newParent) {
+      this.#movedTo(newParent, newName);
+      if (mode === "exchange") this.#movedTo(parent, name);
+    }
     return 0;
   }
 
   open(nodeid: number, how: FileFlags, request: Request): Opened {
     if (request.isResend) this.#closeUnsure();
     if (how.killSuidGid) this.#killSuidGid(nodeid);
-    return this.#opened(nodeid, this.#union.open(nodeid, how.flags), how.flags);
+    // Our own reads and writes are of any length and place; what passes through has the opener's flags.
+    return this.#opened(nodeid, this.#union.open(nodeid, how.flags & ~O.DIRECT), how.flags);
   }
 
   create(parent: number, name: Name, how: CreateRequest, request: Request): Created {
@@ -140,13 +164,13 @@ export class UnionFileSystem implements FileSystem {
       const entry = this.lookup(parent, name);
       if (entry !== undefined) return { entry, opened: this.open(entry.nodeid, how, request) };
     }
-    const entry = this.#union.create(parent, name, how.mode, how.flags, creator(request, how));
+    const entry = this.#union.create(parent, name, how.mode, how.flags & ~O.DIRECT, creator(request, how));
     this.#placed(parent, name, entry);
     return { entry, opened: this.#opened(entry.nodeid, entry.handle, how.flags, entry.attr.mode) };
   }
 
   tmpfile(parent: number, how: CreateRequest, request: Request): Created {
-    const entry = this.#union.tmpfile(parent, how.mode, how.flags, creator(request, how));
+    const entry = this.#union.tmpfile(parent, how.mode, how.flags & ~O.DIRECT, creator(request, how));
     this.#placed(0, "", entry);
     return { entry, opened: this.#opened(entry.nodeid, entry.handle, how.flags, entry.attr.mode) };
   }
@@ -217,6 +241,16 @@ export class UnionFileSystem implements FileSystem {
     this.#union.removexattr(nodeid, name);
   }
 
+  /** lsattr(1) and chattr(1). */
+  ioctl(nodeid: number, { command, input, outputSize }: IoctlRequest): IoctlReply | number {
+    const what = flagCommands.get(command);
+    if (what === undefined) return -E.NOTTY;
+    const data = Buffer.alloc(Math.max(input.length, outputSize, 32));
+    data.set(input);
+    const result = this.#union.control(nodeid, command, data, what);
+    return result < 0 ? result : { result, output: data.subarray(0, outputSize) };
+  }
+
   syncfs(): void {
     this.#union.syncfs();
   }
@@ -241,6 +275,14 @@ export class UnionFileSystem implements FileSystem {
     if (request.isResend) unless(["ENOENT"], remove);
     else remove();
     this.#journal.remove(parent, name);
+  }
+
+  /** What the kernel has cached of a directory's entries says where its `..` leads. */
+  #movedTo(parent: number, name: Name): void {
+    const entry = this.#union.lookup(parent, name);
+    if (entry === undefined) return;
+    this.#union.forget(entry.nodeid, 1);
+    if ((entry.attr.mode & S.IFMT) === S.IFDIR) this.#forgetListing(entry.nodeid);
   }
 
   /** What the server before had done of it when it was killed. */

@@ -56,10 +56,10 @@ test("a full journal keeps what still counts, however often and however much tha
   expect(inodes.get(299_999)).toEqual({ parent: 1, name: "some-file-of-many-299999", ino: 299_999 });
 });
 
-test("countRestart() counts servers that died before they had written anything", () => {
+test("startRetry() counts servers that died of what they were asked again", () => {
   using file = makeMemoryFile("journal");
   const journal = new Journal(file, true);
-  expect([journal.countRestart(), new Journal(file, false).countRestart()]).toEqual([1, 2]);
-  journal.forget(3);
-  expect(journal.countRestart()).toBe(1);
+  expect([journal.startRetry(), new Journal(file, false).startRetry()]).toEqual([1, 2]);
+  journal.endRetry();
+  expect(new Journal(file, false).startRetry()).toBe(1);
 });

@@ -9,7 +9,7 @@ import { type KnownFile, RECORD, replay, type Replay } from "./replay.ts";
  * how many it has, and how many bytes of it are filled.
  */
 const PAGE = 4096;
-const [ACTIVE, RESTARTS, BANKS] = [0, 1, 2];
+const [ACTIVE, RETRIES, BANKS] = [0, 1, 2];
 const FIRST_SIZE = 4 << 20;
 
 const FALLOC_FL_PUNCH_HOLE = 3; // with FALLOC_FL_KEEP_SIZE; include/uapi/linux/falloc.h
@@ -44,11 +44,16 @@ export class Journal {
     this.#at = length;
   }
 
-  /** How many servers in a row were started and had written nothing before they died, with this one. */
-  countRestart(): number {
-    const count = (this.#head[RESTARTS] ?? 0) + 1;
-    this.#head[RESTARTS] = count;
+  /** A request that an earlier server had read is tried again. @returns how many servers have begun to, with this one */
+  startRetry(): number {
+    const count = (this.#head[RETRIES] ?? 0) + 1;
+    this.#head[RETRIES] = count;
     return count;
+  }
+
+  /** It was answered. */
+  endRetry(): void {
+    this.#head[RETRIES] = 0;
   }
 
   place(nodeid: number, { parent, name, ino }: KnownName): void {
@@ -115,7 +120,6 @@ export class Journal {
   /** From now on the record counts. */
   #end(): void {
     this.#head[BANKS + this.#active * 3 + 2] = this.#at;
-    this.#head[RESTARTS] = 0;
   }
 
   /** Goes over to the other bank, of which at most half is filled then. */

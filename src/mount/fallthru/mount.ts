@@ -15,9 +15,10 @@ import { writeOrder } from "./state.ts";
 
 /**
  * Holds the device and the server's state, and does nothing else: while it lives, so does the mount. A server that was
- * killed is started anew; one that ended by itself, because the mount is gone, is not.
+ * killed is started anew, and told how the one before ended; one that ended by itself, because the mount is gone, is not.
  */
-const holder = 'while "$@"; status=$?; [ $status -ge 128 ]; do exec 6>/dev/null; done; exit $status';
+const holder =
+  'ended=0; while FALLTHRU_ENDED=$ended "$@"; ended=$?; [ $ended -ge 128 ]; do exec 6>/dev/null; done; exit $ended';
 
 /**
  * Mounts a union of ours at a directory, served by a process of its own.

@@ -1,6 +1,7 @@
 import { Connection } from "../../fuse/connection.ts";
 import { serve } from "../../fuse/serve.ts";
 import type { Feature } from "../../fuse/wire/protocol.ts";
+import { SIGKILL } from "../../kernel/abi/process.ts";
 import { Fd } from "../../kernel/fd.ts";
 import { writeAll } from "../../kernel/file.ts";
 import { isCompiled } from "../../kernel/libc.ts";
@@ -43,22 +44,32 @@ export function runServer(): number {
   const journal = new Journal(new Fd(descriptors.journal, "the server's journal"), terms === undefined);
   const known = terms === undefined ? undefined : journal.replay();
   const connection = new Connection(new Fd(descriptors.device, "/dev/fuse"), terms);
+  // Nobody who waits for us holds what these wait for: attributes need nothing, a directory's entries a moment's lock.
+  const invalidate = (nodeid: number, offset: -1 | 0): void => {
+    connection.notify({ kind: "invalidate-inode", nodeid, offset, length: 0 });
+  };
   const say = (line: string): void => log(`${order.target}: ${line}`);
   let union: Union;
   try {
-    union = new Union({ ...layersOf(order.mount), ...(known && { known }), log: say });
+    union = new Union({
+      ...layersOf(order.mount),
+      ...(known && { known }),
+      onCopyUp: (nodeid) => invalidate(nodeid, -1),
+      log: say,
+    });
   } catch (error) {
     writeAll(ready, Buffer.from(JSON.stringify(describe(error))));
     return 1;
   }
-  // A request that each server dies of is not to be sent for ever.
-  const isGivenUp = terms !== undefined && journal.countRestart() > 5;
+  const wasKilled = process.env["FALLTHRU_ENDED"] === String(128 + SIGKILL);
   if (terms !== undefined) connection.notify({ kind: "resend" });
   const forEver = Number.POSITIVE_INFINITY;
   const modes = new OpenModes(union, connection, known?.files);
-  serve(connection, new UnionFileSystem(union, modes, journal, known), {
+  const forgetListing = (nodeid: number): void => invalidate(nodeid, 0);
+  serve(connection, new UnionFileSystem(union, modes, journal, forgetListing, known), {
     features,
-    refusesResent: isGivenUp,
+    // A request that each server crashes at isn't tried for ever. Being killed says nothing of the request.
+    retries: { start: () => wasKilled || journal.startRetry() <= 3, end: () => journal.endRetry() },
     // Nobody else writes to the layers, and all that is done here is known to the kernel.
     entryTimeoutMs: forEver,
     attrTimeoutMs: forEver,

@@ -1,0 +1,28 @@
+import { E } from "../kernel/abi/errno.ts";
+import { O, S } from "../kernel/abi/file.ts";
+import { closeFd, must, openName } from "../kernel/at.ts";
+import { control } from "../kernel/io.ts";
+import { copyUp } from "./copyup.ts";
+import { type Core, locate, place } from "./core.ts";
+import type { Inode } from "./inode.ts";
+
+/**
+ * Asks the layer's file system for an inode's flags, as chattr(1) and lsattr(1) know them, or sets them in the upper.
+ * @param data what the command takes or gives
+ * @returns 0, or −errno: ENOTTY where there are no flags
+ * @see ioctl_iflags(2)
+ */
+export function controlFlags(core: Core, inode: Inode, request: number, data: Buffer, what: "get" | "set"): number {
+  if (inode.type !== S.IFREG && inode.type !== S.IFDIR) return -E.NOTTY;
+  if (what === "set") copyUp(core, inode, { content: "leave" });
+  locate(core, inode);
+  const isItself = place.name === "";
+  const path = isItself ? `/proc/self/fd/${place.fd}` : place.name;
+  const flags = O.RDONLY | O.NONBLOCK | (isItself ? 0 : O.NOFOLLOW);
+  const fd = must("open", inode.path, openName(place.fd, path, flags));
+  try {
+    return control(fd, request, data);
+  } finally {
+    closeFd(fd);
+  }
+}
