@@ -243,6 +243,29 @@ export const shape = area("files", [
     },
   },
   {
+    name: "a file that is immutable below is so here",
+    why: "ioctl_iflags(2)",
+    needs: ["privilege"],
+    prepare: (lower) => {
+      tree(lower, ["file"]);
+      const fd = open(`${lower}/file`);
+      setFlags(fd, getFlags(fd) | FS.IMMUTABLE);
+      close(fd);
+    },
+    run: (mount, { layers }) => {
+      try {
+        fails("EPERM", () => open(`${mount}/file`, O.WRONLY), "opening it for writing");
+        fails("EPERM", () => fs.unlinkSync(`${mount}/file`), "removing it");
+        fails("EPERM", () => fs.renameSync(`${mount}/file`, `${mount}/x`), "renaming it");
+        fails("EPERM", () => fs.chmodSync(`${mount}/file`, 0o600), "chmod");
+        same(text(`${mount}/file`), "file", "content");
+      } finally {
+        const fd = open(`${layers.lower}/file`);
+        setFlags(fd, getFlags(fd) & ~FS.IMMUTABLE);
+      }
+    },
+  },
+  {
     name: "a thousand random changes leave what they leave in memory",
     why: "reads, writes, mappings, truncation, holes and copies in one file, as fsx does",
     deadlineSeconds: 30,
