@@ -70,6 +70,8 @@ export interface Result<D> {
   readonly data?: D;
   readonly errors?: readonly unknown[];
   readonly status?: number;
+  /** Takes back what was done, where the data can't be printed: the disk of the output is full. */
+  readonly undo?: () => Promise<unknown>;
 }
 
 /** One field of the JSON output, for docs/json.md; `sessions[].id` is a field of a list's members. */

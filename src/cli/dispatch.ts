@@ -1,5 +1,5 @@
 import { UserError } from "../error.ts";
-import type { Command, Common } from "./command.ts";
+import type { Command, Common, Result } from "./command.ts";
 import { type Verb, verbs } from "./commands/index.ts";
 import { outputClosed } from "./exit.ts";
 import { Mistake, type Parsed, parse } from "./parse.ts";
@@ -35,7 +35,7 @@ function carriedStatus(error: unknown): number | undefined {
 
 async function perform(verb: Command, { operands, options, common }: Parsed): Promise<number> {
   const result = await verb.run(operands, options, common);
-  const isRead = result.data === undefined || (await print(verb, result.data, common));
+  const isRead = await printResult(verb, result, common);
   let status = result.status ?? 0;
   if (result.errors !== undefined && result.errors.length > 0) {
     const { report } = await import("./errors.ts");
@@ -43,6 +43,16 @@ async function perform(verb: Command, { operands, options, common }: Parsed): Pr
     status = verb.failureStatus ?? statuses[0] ?? 1;
   }
   return isRead ? status : outputClosed;
+}
+
+async function printResult(verb: Command, { data, undo }: Result<unknown>, common: Common): Promise<boolean> {
+  try {
+    return data === undefined || (await print(verb, data, common));
+  } catch (error) {
+    // What can't be taken back is still listed; this error is the one to tell.
+    await undo?.().catch(() => {});
+    throw error;
+  }
 }
 
 /** @returns false where nobody reads it */

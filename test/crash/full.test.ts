@@ -3,7 +3,7 @@ import { afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { execFileSync } from "node:child_process";
 import { readdirSync, writeFileSync } from "node:fs";
 import { temporaryDirectory } from "../support/directories.ts";
-import { fallthru } from "../support/fallthru.ts";
+import { executable, fallthru, run } from "../support/fallthru.ts";
 import { leftovers, type Traces } from "../support/leftovers.ts";
 import { beginMarked, describeMarked, expectUsable, settle } from "./session.ts";
 
@@ -74,6 +74,18 @@ describe("a full file system under", () => {
     const result = await fallthru(["begin", "tiny", "--name", "x", "--upper", "tmpfs:16K"]);
     expect(result.status).toBe(8);
     expect(result.stderr).toContain("fallthru: the file system of /run/fallthru/upper/x is full");
+  });
+
+  test("what begin prints its id to", async () => {
+    for (const options of [[], ["--json"]]) {
+      const begin = `${executable} begin tiny --name x ${options.join(" ")} > /dev/full`;
+      const { status, stderr } = await run(["sh", "-c", begin]);
+      expect({ status, stderr }).toMatchObject({
+        status: 8,
+        stderr: expect.stringContaining("standard output") as string,
+      });
+      expect(leftovers(before)).toEqual([]);
+    }
   });
 
   test("a session that runs: the command is told, and the session goes on and ends", async () => {

@@ -43,9 +43,11 @@ export const begin = command({
     }
     const { record, warnings } = beginSession(source.name, sessionOptions(options));
     warn(warnings, common);
-    if (!common.json) return { data: { id: record.id } };
+    // Nobody would know of a session whose id couldn't be told.
+    const undo = async () => (await import("../../session/end.ts")).endSession(record.id);
+    if (!common.json) return { data: { id: record.id }, undo };
     const { sessionInfo } = await import("../../session/list.ts");
-    return { data: sessionInfo(record.id) };
+    return { data: sessionInfo(record.id), undo };
   },
   text: ({ id }) => `${id}\n`,
 });
