@@ -14,7 +14,8 @@ import type { Inode } from "./inode.ts";
  */
 export function controlFlags(core: Core, inode: Inode, request: number, data: Buffer, what: "get" | "set"): number {
   if (inode.type !== S.IFREG && inode.type !== S.IFDIR) return -E.NOTTY;
-  if (what === "set") copyUp(core, inode, { content: "leave" });
+  // With its content, which can't be added to a file that is immutable.
+  if (what === "set") copyUp(core, inode, { content: "copy" });
   locate(core, inode);
   const isItself = place.name === "";
   const path = isItself ? `/proc/self/fd/${place.fd}` : place.name;

@@ -29,6 +29,8 @@ export interface OpenDirectory {
  */
 export const passed: number = 3 | O.NONBLOCK | 0o4010000 | O.NOATIME; // O_ACCMODE, O_SYNC
 
+const O_APPEND = 0o2000;
+
 export function isForWriting(flags: number): boolean {
   return (flags & 3) !== O.RDONLY || (flags & O.TRUNC) !== 0;
 }
@@ -42,7 +44,7 @@ export function openFile(core: Core, inode: Inode, flags: number): OpenFile {
   }
   // Once it could be opened, it is opened again when it is read.
   if (inode.isReadable && isBelow(inode)) return { inode, fd: -1, isLower: true, flags };
-  return { inode, ...openContent(core, inode, (flags & passed) | (flags & O.TRUNC)), flags };
+  return { inode, ...openContent(core, inode, flags & (passed | O.TRUNC | O_APPEND)), flags };
 }
 
 /** Its content is in a lower; opening it for writing would have copied it up. */
@@ -61,8 +63,11 @@ function openContent(core: Core, inode: Inode, flags: number): { fd: number; isL
   const path = place.name === "" ? `/proc/self/fd/${place.fd}` : place.name;
   const links = place.name === "" ? 0 : O.NOFOLLOW;
   const own = isLower ? O.NOATIME : 0;
-  let fd = openName(place.fd, path, flags | links | own);
-  if (fd === -E.PERM && own !== 0) fd = openName(place.fd, path, flags | links);
+  const wanted = (flags & ~O_APPEND) | links;
+  let fd = openName(place.fd, path, wanted | own);
+  if (fd === -E.PERM && own !== 0) fd = openName(place.fd, path, wanted);
+  // One that can only be appended to: chattr(1).
+  if (fd === -E.PERM && (flags & O_APPEND) !== 0) fd = openName(place.fd, path, wanted | O_APPEND);
   must("open", inode.path, fd);
   if (!isLower || inode.dataDir !== undefined || inode.isReadable || hasContent(inode, fd)) {
     inode.isReadable ||= isLower;

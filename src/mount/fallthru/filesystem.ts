@@ -18,7 +18,7 @@ import type {
   WriteRequest,
 } from "../../fuse/wire/types.ts";
 import { E } from "../../kernel/abi/errno.ts";
-import { FS_IOC_FSGETXATTR, FS_IOC_FSSETXATTR, FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, O, S } from "../../kernel/abi/file.ts";
+import { FS_IOC_FSGETXATTR, FS_IOC_FSSETXATTR, FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, S } from "../../kernel/abi/file.ts";
 import { unless } from "../../kernel/error.ts";
 import type { Creator } from "../../union/create.ts";
 import type { RenameMode } from "../../union/rename.ts";
@@ -154,8 +154,7 @@ export class UnionFileSystem implements FileSystem {
   open(nodeid: number, how: FileFlags, request: Request): Opened {
     if (request.isResend) this.#closeUnsure();
     if (how.killSuidGid) this.#killSuidGid(nodeid);
-    // Our own reads and writes are of any length and place; what passes through has the opener's flags.
-    return this.#opened(nodeid, this.#union.open(nodeid, how.flags & ~O.DIRECT), how.flags);
+    return this.#opened(nodeid, this.#union.open(nodeid, how.flags), how.flags);
   }
 
   create(parent: number, name: Name, how: CreateRequest, request: Request): Created {
@@ -164,13 +163,13 @@ export class UnionFileSystem implements FileSystem {
       const entry = this.lookup(parent, name);
       if (entry !== undefined) return { entry, opened: this.open(entry.nodeid, how, request) };
     }
-    const entry = this.#union.create(parent, name, how.mode, how.flags & ~O.DIRECT, creator(request, how));
+    const entry = this.#union.create(parent, name, how.mode, how.flags, creator(request, how));
     this.#placed(parent, name, entry);
     return { entry, opened: this.#opened(entry.nodeid, entry.handle, how.flags, entry.attr.mode) };
   }
 
   tmpfile(parent: number, how: CreateRequest, request: Request): Created {
-    const entry = this.#union.tmpfile(parent, how.mode, how.flags & ~O.DIRECT, creator(request, how));
+    const entry = this.#union.tmpfile(parent, how.mode, how.flags, creator(request, how));
     this.#placed(0, "", entry);
     return { entry, opened: this.#opened(entry.nodeid, entry.handle, how.flags, entry.attr.mode) };
   }
