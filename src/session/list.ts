@@ -2,6 +2,8 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import { UserError } from "../error.ts";
 import { isErrno, unless } from "../kernel/error.ts";
 import { statAt } from "../kernel/file.ts";
+import { readMountInfo } from "../mount/mountinfo.ts";
+import { takenOptions } from "../mount/overlay/taken.ts";
 import { heldFileOf, mountPointOf, runDir, sessionDir, sessionsDir } from "./paths.ts";
 import { describeProcess, type ProcessInfo, processesInside } from "./processes.ts";
 import { readRecord, readSummary, type RecordKind, type RecordSummary } from "./record.ts";
@@ -76,6 +78,12 @@ export function sessionInfo(id: string): SessionInfo {
   if (record === undefined)
     throw new UserError("not-found", `no session ${id}`, { hint: "what there is: fallthru list" });
   const unions = record.plan.steps.flatMap((step) => (step.kind === "union" ? [step] : []));
+  const mounts = readMountInfo();
+  const currentOptions = (at: string): string[] | undefined => {
+    const place = `${mountPointOf(id)}${at === "/" ? "" : at}`;
+    const mount = mounts.find(({ mountPoint, type }) => mountPoint === place && type === "overlay");
+    return mount === undefined ? undefined : takenOptions(mount.superOptions);
+  };
   return {
     ...summarize(record, heldIds().includes(id), isAlive),
     upper: record.upper,
@@ -84,7 +92,8 @@ export function sessionInfo(id: string): SessionInfo {
     limits: record.limits,
     unions: unions.map(({ at, union }, index) => {
       const { lowers, upper, work } = union;
-      return { path: at, lowers, upper, work, options: record.unionOptions[index] ?? [] };
+      const options = currentOptions(at) ?? record.unionOptions[index] ?? [];
+      return { path: at, lowers, upper, work, options };
     }),
     processes: processesInside(mountPointOf(id)).map(describeProcess),
   };

@@ -306,6 +306,10 @@ describe("a session in a session", () => {
     expect((await inside(["begin", "tiny", "--name", "inner"])).stdout).toBe("inner\n");
     expect((await inside(["run", "@inner", "--", "sh", "-c", "echo x >/etc/new; cat /etc/new"])).stdout).toBe("x\n");
     expect((await inside(["list", "--json"])).stdout).toContain('"inner"');
+    expect((await inside(["begin", "host", "--name", "deep"])).status).toBe(0);
+    // An overlay as a lower has no file handles: the kernel takes the options and does without.
+    const deep = JSON.parse((await inside(["info", "@deep", "--json"])).stdout) as { unions: { options: string[] }[] };
+    expect(deep.unions[0]?.options).toEqual(["redirect_dir=on", "index=off", "metacopy=on", "xino=off", "volatile"]);
     expect((await fallthru(["list", "--json"])).stdout).not.toContain('"inner"');
     expect((await inside(["end", "inner"])).stdout).toBe("ended inner\n");
     expect((await inside(["begin", "host", "--name", "left"])).status).toBe(0);
