@@ -102,6 +102,10 @@ export const stat = {
   get device(): number {
     return word(34) * 0x10_0000 + word(35);
   },
+  /** chattr(1)'s immutable or append-only: STATX_ATTR_IMMUTABLE, STATX_ATTR_APPEND. */
+  get isProtected(): boolean {
+    return (word(2) & 0x30) !== 0;
+  },
   /** A character device 0:0: overlayfs's whiteout. */
   get isWhiteoutDevice(): boolean {
     return (view.getUint16(28, true) & S.IFMT) === S.IFCHR && word(32) === 0 && word(33) === 0;

@@ -148,6 +148,7 @@ function copyUpFile(core: Core, upper: Writable, inode: Inode, wish: CopyUpWish)
   }
   const from = { fd: lower.fd, name: inode.lowerName };
   const original = readOriginal(from);
+  if (stat.isProtected) fail("copy up", inode.path, -E.PERM);
   const isLinked = original.nlink > 1;
   const leaves =
     wish.content === "leave" &&
@@ -245,6 +246,7 @@ export function prepareUnlink(core: Core, inode: Inode, link: Link): void {
   if (inode.isDirectory || upper.index === undefined) return;
   if (!inode.hasUpper) {
     must("stat", inode.path, statLower(core, inode));
+    if (stat.isProtected) fail("unlink", inode.path, -E.PERM);
     if (stat.nlink > 1) copyUp(core, inode, { content: "leave" });
   }
   linkUp(core, inode, link);
