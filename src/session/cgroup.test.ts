@@ -2,7 +2,7 @@
 // what is written where; the kernel's own, without controllers, how groups are killed.
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { UserError } from "../error.ts";
 import { joinControlGroups, killControlGroups, makeControlGroups, removeControlGroups } from "./cgroup.ts";
 
@@ -92,4 +92,26 @@ describe("the kernel's version 2", () => {
     removeControlGroups("y");
     expect(existsSync(`${top}/fallthru`)).toBe(false);
   });
+});
+
+test("version 1: members are killed until none is left; one that doesn't die is named", async () => {
+  makeControlGroups("x", { pids: 50 });
+  const own = "/sys/fs/cgroup/pids/fallthru/x";
+  const child = spawn("sh", ["-c", `echo $$ >${own}/cgroup.procs; trap '' TERM; sleep 1000; sleep 1000`]);
+  const ended = new Promise((done) => child.once("exit", (_, signal) => done(signal)));
+  while (read(`${own}/cgroup.procs`).trim().split("\n").length < 2) await new Promise((done) => setTimeout(done, 5));
+  const frozen = `/sys/fs/cgroup/freezer/fallthru-test-${process.pid}`;
+  mkdirSync(frozen);
+  try {
+    writeFileSync(`${frozen}/cgroup.procs`, String(child.pid));
+    writeFileSync(`${frozen}/freezer.state`, "FROZEN");
+    expect(() => killControlGroups("x", 100)).toThrow(`process ${child.pid} in the session was killed and doesn't die`);
+  } finally {
+    writeFileSync(`${frozen}/freezer.state`, "THAWED");
+    expect(await ended).toBe("SIGKILL");
+    rmdirSync(frozen);
+  }
+  killControlGroups("x");
+  removeControlGroups("x");
+  expect(existsSync("/sys/fs/cgroup/pids/fallthru")).toBe(false);
 });

@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { UserError } from "../error.ts";
 import { isErrno } from "../kernel/error.ts";
+import { pause, undying } from "./processes.ts";
 import type { Limits } from "./types.ts";
 
 /**
@@ -84,14 +85,19 @@ function allowOwnThreads(id: string, pids: number): () => void {
 }
 
 /** Kills every process of the session's groups at once (cgroup.kill), or one by one under version 1. */
-export function killControlGroups(id: string): void {
+export function killControlGroups(id: string, timeoutMs = 10_000): void {
   for (const hierarchy of hierarchiesWith(id)) {
     const path = groupPath(hierarchy, id);
-    if (hierarchy.version === 2) {
-      writeFileSync(`${path}/cgroup.kill`, "1");
-      continue;
-    }
-    for (let pids = members(path); pids.length > 0; pids = members(path)) for (const pid of pids) kill(pid);
+    if (hierarchy.version === 2) writeFileSync(`${path}/cgroup.kill`, "1");
+    else killMembers(path, Date.now() + timeoutMs);
+  }
+}
+
+function killMembers(path: string, deadline: number): void {
+  for (let pids = members(path); pids.length > 0; pids = members(path)) {
+    if (Date.now() > deadline) throw undying(pids[0] ?? 0);
+    for (const pid of pids) kill(pid);
+    pause(1);
   }
 }
 
@@ -113,8 +119,9 @@ function removeGroup(path: string): void {
       return;
     } catch (error) {
       if (isErrno(error, "ENOENT")) return;
-      if (!isErrno(error, "EBUSY") || Date.now() > deadline) throw error;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2);
+      if (!isErrno(error, "EBUSY")) throw error;
+      if (Date.now() > deadline) throw undying(members(path)[0] ?? 0);
+      pause(2);
     }
   }
 }

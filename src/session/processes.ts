@@ -101,7 +101,7 @@ export function killInside(mountPoint: string, timeoutMs = 10_000): number {
   }
 }
 
-function undying(pid: number): UserError {
+export function undying(pid: number): UserError {
   return new UserError("busy", `process ${pid} in the session was killed and doesn't die`, {
     hint: `it waits in the kernel, often for a disk or a server: cat /proc/${pid}/stack`,
   });
