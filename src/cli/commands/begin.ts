@@ -1,4 +1,5 @@
 import { beginSession } from "../../session/begin.ts";
+import { uninterrupted } from "../../session/uninterrupted.ts";
 import { UserError } from "../../error.ts";
 import { command } from "../command.ts";
 import { parseSource } from "./operands.ts";
@@ -41,10 +42,15 @@ export const begin = command({
     if (source.kind === "session") {
       throw new UserError("usage", `@${source.id} is a session, not a chroot`, { hint: `fallthru run @${source.id}` });
     }
-    const { record, warnings } = beginSession(source.name, sessionOptions(options));
+    const { result, interrupted } = await uninterrupted(() => beginSession(source.name, sessionOptions(options)));
+    const { record, warnings } = result;
     warn(warnings, common);
     // Nobody would know of a session whose id couldn't be told.
     const undo = async () => (await import("../../session/end.ts")).endSession(record.id);
+    if (interrupted !== undefined) {
+      await undo();
+      return { status: interrupted };
+    }
     if (!common.json) return { data: { id: record.id }, undo };
     const { sessionInfo } = await import("../../session/list.ts");
     return { data: sessionInfo(record.id), undo };

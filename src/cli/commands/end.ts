@@ -1,6 +1,7 @@
 import { UserError } from "../../error.ts";
 import { endSession } from "../../session/end.ts";
 import { listSessions } from "../../session/list.ts";
+import { uninterrupted } from "../../session/uninterrupted.ts";
 import { command } from "../command.ts";
 import { sessionId } from "./operands.ts";
 
@@ -24,7 +25,7 @@ export const end = command({
     { name: "ended[].id", type: "string", summary: "the session's id" },
     { name: "ended[].killed", type: "number", summary: "how many processes were left in it" },
   ],
-  run: ({ session }, { all }) => {
+  run: async ({ session }, { all }) => {
     if (all === session.length > 0) {
       const message = all ? "end takes either sessions or --all" : "end needs a SESSION, or --all";
       throw new UserError("usage", message, { hint: "fallthru list shows the sessions" });
@@ -33,8 +34,9 @@ export const end = command({
     const ended: { id: string; killed: number }[] = [];
     for (const id of all ? endableSessions() : session.map(sessionId)) {
       try {
-        const { killed } = endSession(id);
-        ended.push({ id, killed });
+        const { result, interrupted } = await uninterrupted(() => endSession(id));
+        ended.push(result);
+        if (interrupted !== undefined) return { data: { ended }, errors, status: interrupted };
       } catch (error) {
         errors.push(error);
       }
