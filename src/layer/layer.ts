@@ -1,10 +1,11 @@
 import { O } from "../kernel/abi/file.ts";
+import { MOUNT_ATTR } from "../kernel/abi/mount.ts";
 import { stat, statFd } from "../kernel/at.ts";
 import { unless } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { openAt, statAt } from "../kernel/file.ts";
 import { fileSystemUuid } from "../kernel/handle.ts";
-import { cloneMount } from "../kernel/mount.ts";
+import { cloneMount, setMountAttributes } from "../kernel/mount.ts";
 import type { Dialect } from "./dialect/dialect.ts";
 import { type DirectoryCache, LayerDirectory } from "./directory.ts";
 
@@ -39,8 +40,8 @@ export interface Layer {
  * Opens a layer's directory on a private copy of its mount, where nothing is mounted below: what overlayfs sees too.
  * Without the privilege for that, the directory itself.
  */
-export function openLayerRoot(path: string): Fd {
-  const clone = unless(["EPERM", "EINVAL", "ENOSYS"], () => cloneMount(null, path));
+export function openLayerRoot(path: string, atime: LayerAtime): Fd {
+  const clone = cloneOf(path, atime);
   if (clone === undefined) return openAt(null, path, directoryFlags);
   using mount = clone;
   return openAt(mount, ".", directoryFlags);
@@ -50,10 +51,9 @@ export function openLayerRoot(path: string): Fd {
  * Opens an upper and its work directory on one mount, between which entries can be renamed: a private copy of that
  * of the directory that both are in.
  */
-export function openUpperAndWork(upper: string, work: string): { upper: Fd; work: Fd } {
+export function openUpperAndWork(upper: string, work: string, atime: LayerAtime): { upper: Fd; work: Fd } {
   const common = commonDirectory(upper, work);
-  const clone =
-    common === undefined ? undefined : unless(["EPERM", "EINVAL", "ENOSYS", "ENOENT"], () => cloneMount(null, common));
+  const clone = common === undefined ? undefined : unless(["ENOENT"], () => cloneOf(common, atime));
   if (clone !== undefined && common !== undefined) {
     using mount = clone;
     const open = (path: string): Fd => openAt(mount, path.slice(common.length).replace(/^\/+/, ""), directoryFlags);
@@ -71,6 +71,21 @@ export function openUpperAndWork(upper: string, work: string): { upper: Fd; work
   };
   undo.move();
   return opened;
+}
+
+/** When reading a layer's files sets their access times, whatever is so where the layer is mounted. */
+export type LayerAtime = "relatime" | "strictatime" | "noatime";
+
+const atimeFlags = { relatime: 0, strictatime: MOUNT_ATTR.STRICTATIME, noatime: MOUNT_ATTR.NOATIME } as const;
+
+/** undefined without the privilege */
+function cloneOf(path: string, atime: LayerAtime): Fd | undefined {
+  const clone = unless(["EPERM", "EINVAL", "ENOSYS"], () => cloneMount(null, path));
+  if (clone === undefined) return undefined;
+  const change = { set: atimeFlags[atime], clear: MOUNT_ATTR.ATIME__MASK };
+  // Where somebody with more privilege has settled it, it stays so.
+  unless(["EPERM"], () => setMountAttributes(clone, change));
+  return clone;
 }
 
 /** What both paths begin with, without following anything; undefined where that is nothing. */

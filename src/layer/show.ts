@@ -40,7 +40,7 @@ export interface LayerContents {
  * @throws {KernelError} ENOENT, ENOTDIR, EACCES
  */
 export function readLayer(path: string): LayerContents {
-  using root = openLayerRoot(path);
+  using root = openLayerRoot(path, "noatime");
   const walk: Walk = { marks: [], entries: 0 };
   readDirectory(walk, root.number, "");
   return { marks: walk.marks, entries: walk.entries, isAufsBranch: isAufsBranch(root.number) };

@@ -52,6 +52,7 @@ export function attrOf(core: Core, inode: Inode, serial = -1): UnionAttr {
     locate(core, inode);
     must("stat", place.name, statPlace());
   }
+  const read = readSince(core, inode);
   return {
     ino: inode.ino,
     mode: inode.isNestedWhiteout ? S.IFCHR | (stat.mode & 0o7777) : stat.mode,
@@ -63,13 +64,19 @@ export function attrOf(core: Core, inode: Inode, serial = -1): UnionAttr {
     size: stat.size,
     blocks: blocks < 0 ? stat.blocks : blocks,
     blksize: stat.blksize,
-    atime: stat.atime,
-    atimeNsec: stat.atimeNsec,
+    atime: read < 0 ? stat.atime : Math.floor(read / 1e6),
+    atimeNsec: read < 0 ? stat.atimeNsec : (read % 1e6) * 1000,
     mtime: stat.mtime,
     mtimeNsec: stat.mtimeNsec,
     ctime: stat.ctime,
     ctimeNsec: stat.ctimeNsec,
   };
+}
+
+/** When it was read, after what `stat` says of that: see AccessTimes. −1: it wasn't. */
+function readSince(core: Core, inode: Inode): number {
+  const time = core.accessTimes.of(inode.ino) ?? -1;
+  return time < stat.atime * 1e6 + stat.atimeNsec / 1000 ? -1 : time;
 }
 
 function contentBlocks(inode: Inode): number {
@@ -105,6 +112,7 @@ export function setAttr(core: Core, inode: Inode, change: AttrChange, openFd = -
   }
   if (change.mode !== undefined) setMode(inode, fd, name, change.mode);
   if (change.atime !== undefined || change.mtime !== undefined) {
+    if (change.atime !== undefined) core.accessTimes.forget(inode.ino);
     must("utimes", inode.path, utimesName(fd, name, change.atime ?? "keep", change.mtime ?? "keep"));
   }
 }

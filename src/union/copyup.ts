@@ -193,6 +193,7 @@ function finishFile(core: Core, upper: Writable, inode: Inode): void {
   must("stat", inode.path, statLower(core, inode));
   inode.upperIno = statIno(core, upper.layer.fileSystem);
   if (inode.indexEntry !== undefined) upper.index?.set(inode.ino, inode.indexEntry, inode.upperIno);
+  core.accessTimes.handOver(core, inode);
 }
 
 /** A file without a name, which is open: so is its copy. */
@@ -284,4 +285,5 @@ function copyUpContent(core: Core, upper: Writable, inode: Inode, upTo: number):
   must("utimes", name, utimesName(dirfd, name, "keep", mtime));
   must("mark", name, removeXattr(dirfd, name, mustHaveMarks(upper, name).metacopy));
   inode.isMetacopy = false;
+  core.accessTimes.handOver(core, inode);
 }

@@ -4,6 +4,7 @@ import type { Dialect } from "../layer/dialect/dialect.ts";
 import type { OverlayMarks } from "../layer/dialect/overlay.ts";
 import type { DirectoryCache } from "../layer/directory.ts";
 import type { Layer, LayerFileSystem } from "../layer/layer.ts";
+import type { AccessTimes } from "./accesstimes.ts";
 import type { HardLinkIndex } from "./hardlinks.ts";
 import type { Inode, InodeTable } from "./inode.ts";
 import type { Known } from "./known.ts";
@@ -36,6 +37,7 @@ export interface Core {
   readonly known: Known | undefined;
   /** An inode's attributes are no longer what they were, though nobody asked for that: its ctime, for one. */
   readonly onCopyUp: (nodeid: number) => void;
+  readonly accessTimes: AccessTimes;
   readonly inoSpace: number;
   /** The st_inos of the layers' own directories: meeting one of them below is a loop. */
   readonly traps: ReadonlySet<number>;

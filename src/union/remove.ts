@@ -76,6 +76,7 @@ export function afterUnlink(core: Core, link: Link): void {
 
 function die(core: Core, inode: Inode): void {
   inode.isDead = true;
+  core.accessTimes.forget(inode.ino);
   core.table.hide(inode);
 }
 

@@ -15,6 +15,7 @@ import {
   openLayerRoot,
   openUpperAndWork,
 } from "../layer/layer.ts";
+import { AccessTimes, type AtimePolicy } from "./accesstimes.ts";
 import { type Core, statIno, type Writable } from "./core.ts";
 import { canHaveOwners, type DialectName, dialectOfLower, dialectOfLowers, dialectOfUpper } from "./dialects.ts";
 import { HardLinkIndex } from "./hardlinks.ts";
@@ -45,6 +46,8 @@ export interface UnionOptions {
   readonly log?: (line: string) => void;
   /** Called with the nodeid of what was copied up, also of the directories above what is to be changed. */
   readonly onCopyUp?: (nodeid: number) => void;
+  /** When reading sets access times (default: relatime). */
+  readonly atime?: AtimePolicy;
   /** Of a server that this one takes over from. */
   readonly known?: Known;
 }
@@ -60,13 +63,14 @@ export function openUnion(options: UnionOptions): Opened {
   using undo = new DisposableStack();
   const fds: Fd[] = [];
   const open = (path: string): Fd => {
-    const fd = undo.use(openLayerRoot(path));
+    // Lowers stay as they are.
+    const fd = undo.use(openLayerRoot(path, "noatime"));
     fds.push(fd);
     return fd;
   };
   const fileSystems: LayerFileSystem[] = [];
   const cache = new DirectoryCache(options.openDirectories ?? 512);
-  const pair = options.upper === undefined ? undefined : openPair(options.upper, options.work);
+  const pair = options.upper === undefined ? undefined : openPair(options.upper, options.work, options.atime);
   const { upper, work } = pair ?? {};
   if (pair !== undefined) fds.push(undo.use(pair.upper), undo.use(pair.work));
   const dialect = pair && dialectOfUpper(pair.upper, pair.work, { dialect: options.dialect, marks: options.marks });
@@ -92,13 +96,13 @@ export function openUnion(options: UnionOptions): Opened {
   return { core, fds };
 }
 
-function openPair(upper: string, work: string | undefined): { upper: Fd; work: Fd } {
+function openPair(upper: string, work: string | undefined, atime: AtimePolicy = "relatime"): { upper: Fd; work: Fd } {
   if (work === undefined) {
     throw new UserError("usage", "an upper needs a work directory", {
       hint: "name an empty directory on the same file system",
     });
   }
-  const pair = openUpperAndWork(upper, work);
+  const pair = openUpperAndWork(upper, work, atime);
   must("stat", upper, statFd(pair.upper.number));
   const device = stat.device;
   must("stat", work, statFd(pair.work.number));
@@ -148,6 +152,8 @@ function makeCore(options: UnionOptions, parts: Parts): Core {
     rootDir.hasNestedWhiteouts = marks.hasNestedWhiteouts;
     rootDir.isImpure = marks.isImpure;
   }
+  const accessTimes = new AccessTimes(options.atime ?? "relatime");
+  if (work !== undefined) accessTimes.load(work.number);
   return {
     upper,
     lowers,
@@ -157,6 +163,7 @@ function makeCore(options: UnionOptions, parts: Parts): Core {
     rootInode,
     known: options.known,
     onCopyUp: options.onCopyUp ?? (() => {}),
+    accessTimes,
     inoSpace,
     traps,
     useMetacopy: upper?.marks !== undefined && (options.metacopy ?? true),

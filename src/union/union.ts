@@ -136,6 +136,7 @@ export class Union implements Disposable {
     const core = this.#now;
     const inode = this.#inode(core, nodeid);
     if (inode.type !== S.IFLNK) fail("readlink", inode.path, -E.INVAL);
+    if (!inode.hasUpper) core.accessTimes.read(core, inode);
     locate(core, inode);
     const target = readlinkName(place.fd, place.name);
     return typeof target === "number" ? fail("readlink", inode.path, target) : target;
@@ -260,7 +261,10 @@ export class Union implements Disposable {
 
   /** @returns bytes read into `buffer`: fewer at the end of the file */
   read(handle: number, buffer: Uint8Array, offset: number): number {
-    return must("read", "", readAt(currentFd(this.#now, this.#file(handle)), buffer, offset));
+    const [core, file] = [this.#now, this.#file(handle)];
+    const fd = currentFd(core, file);
+    if (file.isLower && (file.flags & O.NOATIME) === 0) core.accessTimes.read(core, file.inode);
+    return must("read", "", readAt(fd, buffer, offset));
   }
 
   write(handle: number, data: Uint8Array, offset: number): number {
@@ -314,6 +318,7 @@ export class Union implements Disposable {
     if (directory.listing === undefined || (offset === 0 && directory.listing.version !== directory.inode.version)) {
       directory.listing = list(core, directory.inode);
     }
+    if (offset === 0) core.accessTimes.read(core, directory.inode);
     const { names, inos, types } = directory.listing;
     for (let at = offset; at < names.length; at++) {
       if (!add(names[at] ?? "", inos[at] ?? 0, types[at] ?? 0, at + 1)) return;
@@ -381,6 +386,8 @@ export class Union implements Disposable {
       if (inode.pin >= 0) closeFd(inode.pin);
       inode.pin = -1;
     }
+    const { work } = this.#core.upper ?? {};
+    if (work !== undefined) this.#core.accessTimes.save(work.base.fd);
     this.#core.cache.closeAll();
     for (const fd of this.#fds) fd.close();
   }

@@ -32,6 +32,11 @@ export class WorkDirectory {
     return this.directory.fd;
   }
 
+  /** The directory that was named, which holds this one and others. */
+  get base(): LayerDirectory {
+    return this.directory.parent ?? this.directory;
+  }
+
   /** A name that nothing here has. */
   temporaryName(): Name {
     return `#${(this.#next++).toString(16)}`;

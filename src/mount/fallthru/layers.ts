@@ -1,11 +1,18 @@
+import { MOUNT_ATTR } from "../../kernel/abi/mount.ts";
+import type { AtimePolicy } from "../../union/accesstimes.ts";
 import type { LowerOption, UnionOptions } from "../../union/setup.ts";
 import type { FallthruMount } from "./options.ts";
+
+function atimeOf(attributes: number): AtimePolicy {
+  if ((attributes & MOUNT_ATTR.NOATIME) !== 0) return "noatime";
+  return (attributes & MOUNT_ATTR.STRICTATIME) === 0 ? "relatime" : "strictatime";
+}
 
 /** A mount's layers, as the union takes them: without writing, its upper is the first of the lowers. */
 export function layersOf(mount: FallthruMount): UnionOptions {
   const { upper, work, metacopy, index, marks, dialect, readOnly } = mount;
   const lowers = mount.lowers.map((path): LowerOption => ({ path, dialect: mount.lowerDialect ?? "auto" }));
-  const ways = { metacopy, index, ...(marks && { marks }) };
+  const ways = { metacopy, index, atime: atimeOf(mount.attributes), ...(marks && { marks }) };
   if (upper === undefined) return { lowers, ...ways };
   if (readOnly || work === undefined)
     return { lowers: [{ path: upper, dialect: dialect ?? "auto" }, ...lowers], ...ways };
