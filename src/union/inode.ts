@@ -64,6 +64,8 @@ export class Inode {
   /** An O_PATH descriptor of an upper inode that has lost its last name, else −1. */
   pin = -1;
   isDead = false;
+  /** Its last name went when nobody had it open and room was short: nothing keeps it. */
+  isLetGo = false;
   /** An empty file that stands for a device 0:0. */
   readonly isNestedWhiteout: boolean;
 

@@ -1,6 +1,7 @@
 import { E } from "../kernel/abi/errno.ts";
-import { O } from "../kernel/abi/file.ts";
-import { fail, must, type Name, openName, stat, unlinkName } from "../kernel/at.ts";
+import { O, S } from "../kernel/abi/file.ts";
+import { closeFd, fail, must, type Name, openName, stat, statFd, unlinkName } from "../kernel/at.ts";
+import { statFileSystem } from "../kernel/io.ts";
 import { probe } from "../layer/probe.ts";
 import { copyUp, dropFromIndex, prepareUnlink } from "./copyup.ts";
 import { type Core, locate, place, statPlace, writable } from "./core.ts";
@@ -38,14 +39,33 @@ export function unlink(core: Core, parent: Inode, name: Name): void {
 /** Before its last known name in the upper goes: a descriptor by which it stays in reach until it is forgotten. */
 export function keep(core: Core, link: Link): void {
   const { inode } = link;
+  inode.isLetGo = false;
   if (inode.pin >= 0 || !link.isUpper) return;
   if (inode.isDirectory ? inode.upperDir === undefined : inode.links.some((other) => other !== link && other.isUpper))
     return;
   const directory = link.parent.upperDir;
   if (directory === undefined) return;
   const fd = openName(directory.fd, link.name, O.PATH | O.NOFOLLOW);
-  if (fd >= 0) inode.pin = fd;
+  if (fd >= 0 && inode.opens === 0 && isInTheWay(core, fd)) {
+    inode.isLetGo = true;
+    closeFd(fd);
+  } else if (fd >= 0) inode.pin = fd;
   else if (fd !== -E.MFILE) fail("open", link.name, fd);
+}
+
+const LARGE_BLOCKS = 2048; // of 512 bytes
+const SHORT_BYTES = 64 << 20;
+const space = Buffer.alloc(120);
+
+/**
+ * The kernel forgets a removed file only after it was told that it is removed, so its room would still be taken when
+ * the next one is written. Of a large one on a full disk that matters more than that somebody may have it as O_PATH.
+ */
+function isInTheWay(core: Core, fd: number): boolean {
+  must("stat", "", statFd(fd));
+  if (stat.type !== S.IFREG || stat.nlink !== 1 || stat.blocks < LARGE_BLOCKS) return false;
+  must("statfs", "", statFileSystem(writable(core).layer.rootDir.fd, space));
+  return Number(space.readBigUInt64LE(32)) * Number(space.readBigUInt64LE(8)) < SHORT_BYTES;
 }
 
 /** A name has gone; with the last one, the inode is only what holds it open. */
@@ -59,7 +79,7 @@ export function afterUnlink(core: Core, link: Link): void {
   }
   if (inode.isDirectory) {
     die(core, inode);
-  } else if (!inode.hasUpper) {
+  } else if (!inode.hasUpper || inode.isLetGo) {
     die(core, inode);
   } else if (inode.pin >= 0) {
     locate(core, inode);

@@ -31,15 +31,25 @@ interface Opens {
 export class OpenModes {
   readonly #union: Union;
   readonly #connection: Connection;
+  readonly #cacheFlag: number;
   readonly #opens = new Map<number, Opens>();
   /** Handles that pass through. */
   readonly #through = new Set<number>();
   #isAvailable: boolean | undefined;
 
-  /** @param files opened by the server before: the kernel goes on as it was told */
-  constructor(union: Union, connection: Connection, files: ReadonlyMap<number, KnownFile> = new Map()) {
+  /**
+   * @param cache "drop" where each reading is to be seen by us (strictatime): at least each open's first
+   * @param files opened by the server before: the kernel goes on as it was told
+   */
+  constructor(
+    union: Union,
+    connection: Connection,
+    cache: "keep" | "drop",
+    files: ReadonlyMap<number, KnownFile> = new Map(),
+  ) {
     this.#union = union;
     this.#connection = connection;
+    this.#cacheFlag = cache === "keep" ? FOPEN.KEEP_CACHE : 0;
     for (const [handle, { nodeid, backingId }] of files) {
       const opens = this.#opensOf(nodeid);
       if (backingId === 0) {
@@ -61,7 +71,7 @@ export class OpenModes {
       return { fh: handle, flags: FOPEN.PASSTHROUGH | FOPEN.NOFLUSH, backingId: opens.backingId };
     }
     opens.cached++;
-    return { fh: handle, flags: FOPEN.KEEP_CACHE | FOPEN.NOFLUSH };
+    return { fh: handle, flags: this.#cacheFlag | FOPEN.NOFLUSH };
   }
 
   release(nodeid: number, handle: number): void {

@@ -2,6 +2,7 @@ import { Connection } from "../../fuse/connection.ts";
 import { serve } from "../../fuse/serve.ts";
 import type { Feature } from "../../fuse/wire/protocol.ts";
 import { SIGKILL } from "../../kernel/abi/process.ts";
+import { MOUNT_ATTR } from "../../kernel/abi/mount.ts";
 import { Fd } from "../../kernel/fd.ts";
 import { writeAll } from "../../kernel/file.ts";
 import { isCompiled } from "../../kernel/libc.ts";
@@ -64,7 +65,8 @@ export function runServer(): number {
   const wasKilled = process.env["FALLTHRU_ENDED"] === String(128 + SIGKILL);
   if (terms !== undefined) connection.notify({ kind: "resend" });
   const forEver = Number.POSITIVE_INFINITY;
-  const modes = new OpenModes(union, connection, known?.files);
+  const isStrict = (order.mount.attributes & MOUNT_ATTR.STRICTATIME) !== 0;
+  const modes = new OpenModes(union, connection, isStrict ? "drop" : "keep", known?.files);
   const forgetListing = (nodeid: number): void => invalidate(nodeid, 0);
   serve(connection, new UnionFileSystem(union, modes, journal, forgetListing, known), {
     features,
