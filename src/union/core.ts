@@ -41,6 +41,7 @@ export interface Core {
   readonly inoSpace: number;
   /** The st_inos of the layers' own directories: meeting one of them below is a loop. */
   readonly traps: ReadonlySet<number>;
+  readonly useRedirects: boolean;
   readonly useMetacopy: boolean;
   readonly log: (line: string) => void;
 }

@@ -31,7 +31,8 @@ export function rename(core: Core, from: RenameEnd, to: RenameEnd, mode: RenameM
   if (target !== undefined && mode === "no-replace") fail("rename", to.name, -E.EXIST);
   if (target === source || target?.inode === source.inode) return;
   checkTree(source.inode, to.parent);
-  if (upper.marks === undefined) checkWithoutMarks(source.inode, mode === "exchange" ? target?.inode : undefined, mode);
+  if (upper.marks === undefined && mode === "whiteout") fail("rename", source.inode.path, -E.INVAL);
+  if (!core.useRedirects) checkInPlace(source.inode, mode === "exchange" ? target?.inode : undefined);
   if (target !== undefined && mode === "exchange") {
     checkTree(target.inode, from.parent);
     exchange(core, upper, source, target);
@@ -57,9 +58,8 @@ function checkTree(moved: Inode, into: Inode): void {
   }
 }
 
-/** Nothing can say of a directory where it lies below, so it stays there: mv(1) copies then. */
-function checkWithoutMarks(source: Inode, exchanged: Inode | undefined, mode: RenameMode): void {
-  if (mode === "whiteout") fail("rename", source.path, -E.INVAL);
+/** Nothing is to say of a directory where it lies below, so it stays there: mv(1) copies then. */
+function checkInPlace(source: Inode, exchanged: Inode | undefined): void {
   for (const inode of [source, exchanged]) {
     if (inode !== undefined && inode.isDirectory && inode.lowerDirs.length > 0) fail("rename", inode.path, -E.XDEV);
   }

@@ -37,6 +37,11 @@ export interface UnionOptions {
   readonly metacopy?: boolean;
   /** Lower files with several names stay one file (default: true). */
   readonly index?: boolean;
+  /**
+   * Directories that lie in a lower can be renamed (default: true), else that is EXDEV; attributes are then copied up with
+   * the content, which they couldn't be found by under another name.
+   */
+  readonly redirects?: boolean;
   /** Which attributes hold the marks; by default `trusted.` where that is allowed. */
   readonly marks?: "trusted" | "user";
   /** What the upper is written in; by default what it was, or overlayfs's format where its file system can hold that. */
@@ -152,6 +157,7 @@ function makeCore(options: UnionOptions, parts: Parts): Core {
     rootDir.hasNestedWhiteouts = marks.hasNestedWhiteouts;
     rootDir.isImpure = marks.isImpure;
   }
+  const useRedirects = upper?.marks !== undefined && (options.redirects ?? true);
   const accessTimes = new AccessTimes(options.atime ?? "relatime");
   if (work !== undefined) accessTimes.load(work.number);
   return {
@@ -166,7 +172,8 @@ function makeCore(options: UnionOptions, parts: Parts): Core {
     accessTimes,
     inoSpace,
     traps,
-    useMetacopy: upper?.marks !== undefined && (options.metacopy ?? true),
+    useRedirects,
+    useMetacopy: useRedirects && (options.metacopy ?? true),
     log: options.log ?? ((line) => process.stderr.write(`fallthru: ${line}\n`)),
   };
 }

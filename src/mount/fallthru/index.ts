@@ -14,6 +14,7 @@ export function fallthruMount(layers: UnionLayers): FallthruMount {
     attributes: 0,
     metacopy: true,
     index: true,
+    redirects: true,
     marks: undefined,
     dialect: undefined,
     lowerDialect: undefined,

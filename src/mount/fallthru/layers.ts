@@ -10,9 +10,9 @@ function atimeOf(attributes: number): AtimePolicy {
 
 /** A mount's layers, as the union takes them: without writing, its upper is the first of the lowers. */
 export function layersOf(mount: FallthruMount): UnionOptions {
-  const { upper, work, metacopy, index, marks, dialect, readOnly } = mount;
+  const { upper, work, metacopy, index, redirects, marks, dialect, readOnly } = mount;
   const lowers = mount.lowers.map((path): LowerOption => ({ path, dialect: mount.lowerDialect ?? "auto" }));
-  const ways = { metacopy, index, atime: atimeOf(mount.attributes), ...(marks && { marks }) };
+  const ways = { metacopy, index, redirects, atime: atimeOf(mount.attributes), ...(marks && { marks }) };
   if (upper === undefined) return { lowers, ...ways };
   if (readOnly || work === undefined)
     return { lowers: [{ path: upper, dialect: dialect ?? "auto" }, ...lowers], ...ways };

@@ -13,6 +13,8 @@ export interface FallthruMount {
   readonly attributes: number;
   readonly metacopy: boolean;
   readonly index: boolean;
+  /** Directories from below may be renamed: what is moved says where it was. */
+  readonly redirects: boolean;
   /** Which attributes hold the marks; undefined: those that are allowed. */
   readonly marks: "trusted" | "user" | undefined;
   /** What the upper is written in; undefined: whichever it was, or its file system can hold. */
@@ -68,7 +70,7 @@ export function parseMountOptions(
     else if (option === "ro") readOnly = true;
     else if (option === "userxattr") values.set("marks", "user");
     else if (known.has(key) && value !== undefined) values.set(key, value);
-    else if (option !== "" && !ignored.has(option) && !/^(x-|redirect_dir=|xino=|nfs_export=|uuid=)/.test(option))
+    else if (option !== "" && !ignored.has(option) && !/^(x-|xino=|nfs_export=|uuid=)/.test(option))
       throw unknownOption(option);
   }
   const path = (key: string): string | undefined => {
@@ -87,17 +89,29 @@ export function parseMountOptions(
     attributes,
     metacopy: switchOf(values, "metacopy"),
     index: switchOf(values, "index"),
+    // overlayfs has two more words for off: they say what becomes of redirects that are there, which we follow.
+    redirects: !["off", "follow", "nofollow"].includes(values.get("redirect_dir") ?? "on"),
     marks: values.get("marks") === "user" ? "user" : undefined,
     dialect: dialectOf(values, "dialect"),
     lowerDialect: dialectOf(values, "lowerdialect"),
   };
 }
 
-const known = new Set(["lowerdir", "upperdir", "workdir", "metacopy", "index", "source", "dialect", "lowerdialect"]);
+const known = new Set([
+  "lowerdir",
+  "upperdir",
+  "workdir",
+  "metacopy",
+  "index",
+  "redirect_dir",
+  "source",
+  "dialect",
+  "lowerdialect",
+]);
 
 function unknownOption(option: string): UserError {
   const hint =
-    "lowerdir=, upperdir=, workdir=, ro, index=, metacopy=, userxattr, dialect=, lowerdialect=, and mount(8)'s own";
+    "lowerdir=, upperdir=, workdir=, ro, index=, metacopy=, redirect_dir=, userxattr, dialect=, lowerdialect=, and mount(8)'s own";
   return new UserError("usage", `no mount option ${option}`, { hint });
 }
 
