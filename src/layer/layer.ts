@@ -16,7 +16,7 @@ export interface LayerFileSystem {
   /** 0 for the first; what inode numbers of the union begin with. */
   readonly index: number;
   readonly device: number;
-  readonly uuid: Buffer | undefined;
+  uuid: Buffer | undefined;
   /** Any descriptor on it, for handles. */
   readonly fd: number;
 }

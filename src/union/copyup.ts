@@ -18,6 +18,7 @@ import { attributeName, getXattr, removeXattr, setXattrOf } from "../kernel/io.t
 import { type Content, copyEntry, type CopyPlan, fillFile, readOriginal } from "../layer/copyup.ts";
 import { type OverlayMarks, readMark } from "../layer/dialect/overlay.ts";
 import { LayerDirectory } from "../layer/directory.ts";
+import { isMarkedProtected } from "../layer/protected.ts";
 import { encodeOrigin, indexName } from "../layer/handle.ts";
 import { type Core, locate, place, statIno, statPlace, type Writable, writable } from "./core.ts";
 import type { Inode, Link } from "./inode.ts";
@@ -148,7 +149,7 @@ function copyUpFile(core: Core, upper: Writable, inode: Inode, wish: CopyUpWish)
   }
   const from = { fd: lower.fd, name: inode.lowerName };
   const original = readOriginal(from);
-  if (stat.isProtected) fail("copy up", inode.path, -E.PERM);
+  if (isMarkedProtected(from.fd, from.name)) fail("copy up", inode.path, -E.PERM);
   const isLinked = original.nlink > 1;
   const leaves =
     wish.content === "leave" &&
@@ -247,7 +248,7 @@ export function prepareUnlink(core: Core, inode: Inode, link: Link): void {
   if (inode.isDirectory || upper.index === undefined) return;
   if (!inode.hasUpper) {
     must("stat", inode.path, statLower(core, inode));
-    if (stat.isProtected) fail("unlink", inode.path, -E.PERM);
+    if (isMarkedProtected(place.fd, place.name)) fail("unlink", inode.path, -E.PERM);
     if (stat.nlink > 1) copyUp(core, inode, { content: "leave" });
   }
   linkUp(core, inode, link);

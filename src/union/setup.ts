@@ -94,11 +94,19 @@ export function openUnion(options: UnionOptions): Opened {
     const fd = open(path);
     return layer(at + 1, path, fd, dialectOfLower(fd, typeof lower === "string" ? "auto" : lower.dialect, overlay));
   });
+  nameFileSystem(lowers);
   const upperLayer =
     upper === undefined || dialect === undefined ? undefined : layer(0, options.upper ?? "", upper, dialect);
   const core = makeCore(options, { cache, fileSystems, lowers, upperLayer, work });
   undo.move();
   return { core, fds };
+}
+
+/** As overlayfs has it: one file system without a UUID, as squashfs, is known by all zeros; of several, none is. */
+function nameFileSystem(lowers: readonly Layer[]): void {
+  const nameless = new Set(lowers.map(({ fileSystem }) => fileSystem).filter(({ uuid }) => uuid === undefined));
+  const [first] = nameless;
+  if (first !== undefined && nameless.size === 1) first.uuid = Buffer.alloc(16);
 }
 
 function openPair(upper: string, work: string | undefined, atime: AtimePolicy = "relatime"): { upper: Fd; work: Fd } {
@@ -158,8 +166,6 @@ function makeCore(options: UnionOptions, parts: Parts): Core {
     rootDir.isImpure = marks.isImpure;
   }
   const useRedirects = upper?.marks !== undefined && (options.redirects ?? true);
-  const accessTimes = new AccessTimes(options.atime ?? "relatime");
-  if (work !== undefined) accessTimes.load(work.number);
   return {
     upper,
     lowers,
@@ -169,13 +175,19 @@ function makeCore(options: UnionOptions, parts: Parts): Core {
     rootInode,
     known: options.known,
     onCopyUp: options.onCopyUp ?? (() => {}),
-    accessTimes,
+    accessTimes: openAccessTimes(options, work),
     inoSpace,
     traps,
     useRedirects,
     useMetacopy: useRedirects && (options.metacopy ?? true),
     log: options.log ?? ((line) => process.stderr.write(`fallthru: ${line}\n`)),
   };
+}
+
+function openAccessTimes(options: UnionOptions, work: Fd | undefined): AccessTimes {
+  const times = new AccessTimes(options.atime ?? "relatime");
+  if (work !== undefined) times.load(work.number);
+  return times;
 }
 
 type Numbers = Pick<Core, "inoSpace" | "fileSystems">;

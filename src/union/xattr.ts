@@ -27,8 +27,19 @@ export function getAttribute(core: Core, inode: Inode, attribute: Name, size: nu
   locate(core, inode);
   const length = getXattr(place.fd, place.name, stored(core, attribute), size === 0 ? nothing : buffer);
   if (isCapability) inode.lacksCapability = length === -E.NODATA;
+  // The kernel would pass it on as what is wrong with opening the file.
+  if (length === -E.OPNOTSUPP && (isAcl(attribute) || isBareLower(core, inode))) return -E.NODATA;
   if (length < 0 || size === 0) return length;
   return length > size ? -E.RANGE : Buffer.from(buffer.subarray(0, length));
+}
+
+function isAcl(attribute: Name): boolean {
+  return attribute.startsWith("system.posix_acl_");
+}
+
+/** A file of a file system without attributes, which the upper will give them. */
+function isBareLower(core: Core, inode: Inode): boolean {
+  return core.upper?.marks !== undefined && (inode.isDirectory ? inode.upperDir === undefined : !inode.hasUpper);
 }
 
 function answer(value: Buffer, size: number): Buffer | number {
@@ -40,6 +51,7 @@ function answer(value: Buffer, size: number): Buffer | number {
 export function listAttributes(core: Core, inode: Inode, size: number): Buffer | number {
   locate(core, inode);
   const length = listXattrs(place.fd, place.name, buffer);
+  if (length === -E.OPNOTSUPP && isBareLower(core, inode)) return size > 0 ? Buffer.alloc(0) : 0;
   if (length <= 0) return length === 0 && size > 0 ? Buffer.alloc(0) : length;
   const prefix = core.upper?.dialect.prefix ?? "trusted.overlay.";
   let list = buffer.toString("latin1", 0, length);
