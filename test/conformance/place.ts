@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { MNT_DETACH, MOUNT_ATTR, SYS } from "../../src/kernel/abi/mount.ts";
@@ -65,10 +66,28 @@ export class Place {
 
   attach(): void {
     const { lower, bottom, upper, work } = this.layers;
+    this.#packLower();
     const hasBottom = readdirSync(bottom).length > 0;
     const lowers = hasBottom ? [lower, bottom] : [lower];
     this.system.mount({ lowers, upper, work }, this.mount, this.#probe.options ?? []);
     this.#isMounted = true;
+  }
+
+  /** Once: what the probe has put into the lower is then an image's. */
+  #packLower(): void {
+    const { arrangement } = this.#probe;
+    if (!this.isUnion || (arrangement !== "squashfs" && arrangement !== "erofs")) return;
+    const image = join(this.#base, "image");
+    if (existsSync(image)) return;
+    const { lower } = this.layers;
+    const pack =
+      arrangement === "erofs"
+        ? ["mkfs.erofs", "--quiet", image, lower]
+        : ["mksquashfs", lower, image, "-quiet", "-no-progress", "-no-xattrs"];
+    for (const [program = "", ...args] of [pack, ["mount", "-o", "loop,ro", image, lower]]) {
+      const { status, stderr } = spawnSync(program, args);
+      if (status !== 0) throw new Error(`${program}: ${stderr?.toString() ?? "is missing"}`);
+    }
   }
 
   /** Unmounts, and mounts anew: what was open is closed, and only what the layers hold is still known. */

@@ -14,7 +14,10 @@ export type Arrangement =
   /** Each lower on a tmpfs of its own, whose inode numbers are the same. */
   | "apart"
   /** The upper on a tmpfs of 4 MiB. */
-  | "small";
+  | "small"
+  /** The lower packed into an image that can't be written to; squashfs without extended attributes. */
+  | "squashfs"
+  | "erofs";
 
 /** One statement about how a file system behaves. */
 export interface Probe {

@@ -1,9 +1,11 @@
 import * as fs from "node:fs";
 import { fails, holds, same } from "../kit/assert.ts";
 import { entries } from "../kit/directory.ts";
-import { append, exists, list, makeNode, open, put, stat, S_IFCHR, S_IFIFO, text, tree } from "../kit/files.ts";
+import { append, exists, list, makeNode, O, open, put, stat, S_IFCHR, S_IFIFO, text, tree } from "../kit/files.ts";
 import { sh } from "../kit/program.ts";
 import { getXattr, listXattrs, setXattr } from "../kit/xattr.ts";
+import type { Place } from "../place.ts";
+import { as, bob } from "../kit/user.ts";
 import { area } from "../probe.ts";
 
 const docs = "overlayfs.rst, whiteouts and opaque directories";
@@ -282,6 +284,47 @@ export const layered = area("layers", [
       same(getXattr(`${mount}/dir`, "user.mode").toString(), String(0o711), "user.mode");
     },
   },
+  ...(["squashfs", "erofs"] as const).map((arrangement) => ({
+    name: `a lower layer on ${arrangement}`,
+    why: "images of roots: nothing there can be written to, squashfs may have no extended attributes",
+    needs: ["union", "privilege"] as const,
+    arrangement,
+    prepare: (lower: string) => {
+      tree(lower, ["dir/", "dir/a", "dir/b", "file", "other", "moving/", "moving/x"]);
+      fs.linkSync(`${lower}/file`, `${lower}/link`);
+      fs.chownSync(`${lower}/other`, 1001, 1001);
+    },
+    run: (mount: string, place: Place) => {
+      const inos = ["file", "dir/a", "other"].map((name) => stat(`${mount}/${name}`).ino);
+      as(bob, () => {
+        same(text(`${mount}/dir/a`), "dir/a", "content, by a user");
+        fails("EACCES", () => open(`${mount}/other`, O.WRONLY), "opening for writing by another user");
+      });
+      same(listXattrs(`${mount}/file`), [], "attributes");
+      append(`${mount}/file`, "+");
+      fs.chmodSync(`${mount}/dir/a`, 0o600);
+      fs.unlinkSync(`${mount}/dir/b`);
+      setXattr(`${mount}/other`, "user.a", "b");
+      fs.renameSync(`${mount}/moving`, `${mount}/moved`);
+      fs.rmSync(`${mount}/moved/x`);
+      const check = (): void => {
+        same(
+          [text(`${mount}/link`), text(`${mount}/dir/a`), text(`${mount}/other`)],
+          ["file+", "dir/a", "other"],
+          "contents",
+        );
+        same([list(mount), list(`${mount}/dir`)], [["dir", "file", "link", "moved", "other"], ["a"]], "names");
+        same(
+          ["file", "dir/a", "other"].map((name) => stat(`${mount}/${name}`).ino),
+          inos,
+          "inodes",
+        );
+      };
+      check();
+      place.remount();
+      check();
+    },
+  })),
   {
     name: "nothing but an upper layer is changed",
     why: "lower layers are shared",
