@@ -34,8 +34,8 @@ export function makeEnvironment(
     PATH: user.uid === 0 ? superuserPath : userPath,
   };
   for (const [key, value] of Object.entries(own)) {
-    // A caller who changes the user gets that user's; otherwise what the caller has is kept.
-    if (!options.preserve || env[key] === undefined || user.uid !== process.getuid?.()) env[key] = value;
+    // A caller who changes the user gets that user's; otherwise what the caller has is kept, and nothing is added.
+    if (!options.preserve || user.uid !== process.getuid?.()) env[key] = value;
   }
   return { ...filterEnvironment(env, options.filter), FALLTHRU_SESSION: id, ...options.given };
 }

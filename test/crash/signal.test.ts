@@ -106,21 +106,26 @@ async function killGroupAt(point: Point, args: readonly string[]): Promise<void>
   const flags = ["-o", "/dev/null", "-e", "signal=none", "-e", `trace=${point.syscall}`, "-e", injection];
   const child = spawn("strace", [...flags, executable, ...args], { detached: true, stdio: "ignore" });
   const closed = new Promise((done) => child.once("exit", done));
-  const traced = (await Promise.race([closed, untilStopped(child)])) as number | undefined;
+  const traced = await untilStopped(child);
   if (child.exitCode === null) process.kill(-(child.pid ?? 0), "SIGKILL");
   await closed;
-  while (existsSync(`/proc/${traced ?? 0}`)) await sleep(1);
+  while (existsSync(`/proc/${traced ?? "none"}`)) await sleep(1);
 }
 
-/** A traced process stops for an instant at each of its calls: this waits until it doesn't go on. */
-async function untilStopped({ pid = 0 }: ChildProcess): Promise<number> {
-  for (let looks = 0, same = ""; ; await sleep(2)) {
+/**
+ * A traced process stops for an instant at each of its calls: this waits until it doesn't go on.
+ * @returns its id; undefined where it came to its end
+ */
+async function untilStopped(tracer: ChildProcess): Promise<string | undefined> {
+  const { pid = 0 } = tracer;
+  let same = "";
+  for (let looks = 0; looks < 3 && tracer.exitCode === null; await sleep(2)) {
     const traced = readOr(`/proc/${pid}/task/${pid}/children`).trim();
     const status = readOr(`/proc/${traced}/status`);
     looks = /^State:\s+[tT]/m.test(status) && status === same ? looks + 1 : 0;
     same = status;
-    if (looks === 3) return Number(traced);
   }
+  return /^Pid:\s+(\d+)$/m.exec(same)?.[1];
 }
 
 function readOr(path: string): string {
