@@ -4,7 +4,7 @@ import { closeFd, must, openName } from "../kernel/at.ts";
 import { control } from "../kernel/io.ts";
 import { copyUp } from "./copyup.ts";
 import { type Core, locate, place } from "./core.ts";
-import type { Inode } from "./inode.ts";
+import { inodeOf } from "./lookup.ts";
 
 /**
  * Asks the layer's file system for an inode's flags, as chattr(1) and lsattr(1) know them, or sets them in the upper.
@@ -12,7 +12,8 @@ import type { Inode } from "./inode.ts";
  * @returns 0, or −errno: ENOTTY where there are no flags
  * @see ioctl_iflags(2)
  */
-export function controlFlags(core: Core, inode: Inode, request: number, data: Buffer, what: "get" | "set"): number {
+export function controlFlags(core: Core, nodeid: number, request: number, data: Buffer, what: "get" | "set"): number {
+  const inode = inodeOf(core, nodeid);
   if (inode.type !== S.IFREG && inode.type !== S.IFDIR) return -E.NOTTY;
   // With its content, which can't be added to a file that is immutable.
   if (what === "set") copyUp(core, inode, { content: "copy" });

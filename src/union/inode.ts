@@ -1,6 +1,6 @@
 import { S } from "../kernel/abi/file.ts";
 import { closeFd, type Name } from "../kernel/at.ts";
-import type { Known } from "./known.ts";
+import type { Known, Pin } from "./known.ts";
 import type { LayerDirectory } from "../layer/directory.ts";
 
 /** One name of an inode that has been looked up: what the kernel calls a dentry. */
@@ -165,15 +165,17 @@ export class InodeTable {
   reserve(known: Known): void {
     for (const [nodeid, name] of known.inodes) {
       if (nodeid >= this.#nextTemporary) this.#nextTemporary = nodeid + 1;
-      if (name === undefined) this.#bury(nodeid);
+      if (name === undefined) this.#bury(nodeid, known.pins?.get(nodeid));
       else if (name.ino !== nodeid) this.#reserved.set(name.ino, nodeid);
     }
   }
 
-  /** An inode of which nothing is left but its number. */
-  #bury(nodeid: number): void {
+  /** An inode that has no name any more: of one that isn't open nothing is left but its number. */
+  #bury(nodeid: number, pin: Pin | undefined): void {
     const inode = new Inode(nodeid, nodeid, S.IFREG, false);
     inode.isDead = true;
+    inode.pin = pin?.fd ?? -1;
+    inode.hasUpper = pin?.isLower === false;
     inode.lookups = 1;
     this.#byNodeid.set(nodeid, inode);
   }

@@ -9,6 +9,14 @@ export interface Known {
   readonly inodes: ReadonlyMap<number, KnownName | undefined>;
   /** By handle. */
   readonly files: ReadonlyMap<number, { readonly nodeid: number; readonly flags: number }>;
+  /** By nodeid: open files that have no name any more; their descriptors are the union's from now on. */
+  readonly pins?: ReadonlyMap<number, Pin>;
+}
+
+/** An O_PATH descriptor by which a file without a name stays in reach, and whether it is a lower's. */
+export interface Pin {
+  readonly fd: number;
+  readonly isLower: boolean;
 }
 
 export interface KnownName {

@@ -2,19 +2,22 @@ import { E } from "../kernel/abi/errno.ts";
 import { O, S } from "../kernel/abi/file.ts";
 import { closeFd, fail, must, type Name, nameOf, readlinkName, statSerial } from "../kernel/at.ts";
 import type { Fd } from "../kernel/fd.ts";
-import { allocate, copyRange, readAt, seek, statFileSystem, syncFd, syncFileSystemOf, writeAt } from "../kernel/io.ts";
+import { allocate, copyRange, readAt, seek, syncFd, writeAt } from "../kernel/io.ts";
 import { inodeById } from "./byid.ts";
 import { type AttrChange, attrOf, setAttr, type UnionAttr } from "./attr.ts";
 import { type Core, locate, place } from "./core.ts";
 import { create, createNameless, type Creator, type NewEntry } from "./create.ts";
 import { controlFlags } from "./flags.ts";
 import type { Inode } from "./inode.ts";
+import type { Pin } from "./known.ts";
 import { link } from "./link.ts";
 import { directoryOf, inodeOf, looked, lookUp } from "./lookup.ts";
 import { currentFd, isForWriting, type OpenDirectory, openFile, type OpenFile, passed } from "./open.ts";
+import { withPin } from "./pin.ts";
 import { list } from "./readdir.ts";
 import { rmdir, unlink } from "./remove.ts";
 import { rename, type RenameMode } from "./rename.ts";
+import { statUnion, syncUnion } from "./statfs.ts";
 import { openUnion, type UnionOptions } from "./setup.ts";
 import { getAttribute, listAttributes, removeAttribute, setAttribute } from "./xattr.ts";
 
@@ -73,10 +76,6 @@ export class Union implements Disposable {
     return this.#core;
   }
 
-  #inode(core: Core, nodeid: number): Inode {
-    return inodeOf(core, nodeid);
-  }
-
   #enter(core: Core, inode: Inode, serial = -1): UnionEntry {
     const attr = attrOf(core, inode, serial);
     inode.lookups++;
@@ -119,13 +118,13 @@ export class Union implements Disposable {
 
   getattr(nodeid: number): UnionAttr {
     const core = this.#now;
-    return attrOf(core, this.#inode(core, nodeid));
+    return attrOf(core, inodeOf(core, nodeid));
   }
 
   /** @param handle an open file, whose descriptor a new size is set by */
   setattr(nodeid: number, change: AttrChange, handle?: number): UnionAttr {
     const core = this.#now;
-    const inode = this.#inode(core, nodeid);
+    const inode = inodeOf(core, nodeid);
     const file = handle === undefined ? undefined : this.#files.get(handle);
     setAttr(core, inode, change, file !== undefined && !file.isLower && isForWriting(file.flags) ? file.fd : -1);
     if (inode.isDirectory) inode.inheritsGroup = undefined;
@@ -134,7 +133,7 @@ export class Union implements Disposable {
 
   readlink(nodeid: number): Uint8Array {
     const core = this.#now;
-    const inode = this.#inode(core, nodeid);
+    const inode = inodeOf(core, nodeid);
     if (inode.type !== S.IFLNK) fail("readlink", inode.path, -E.INVAL);
     if (!inode.hasUpper) core.accessTimes.read(core, inode);
     locate(core, inode);
@@ -195,7 +194,7 @@ export class Union implements Disposable {
 
   link(nodeid: number, parent: number, name: Name | Uint8Array): UnionEntry {
     const core = this.#now;
-    const inode = this.#inode(core, nodeid);
+    const inode = inodeOf(core, nodeid);
     link(core, inode, directoryOf(core, parent), nameIn(name));
     return this.#enter(core, inode);
   }
@@ -231,7 +230,7 @@ export class Union implements Disposable {
   /** @returns a handle for read(), write() and the like, until release() */
   open(nodeid: number, flags: number): number {
     const core = this.#now;
-    return this.#keep(openFile(core, this.#inode(core, nodeid), flags));
+    return this.#keep(openFile(core, inodeOf(core, nodeid), flags));
   }
 
   #file(handle: number): OpenFile {
@@ -243,7 +242,7 @@ export class Union implements Disposable {
     if (known === undefined) return undefined;
     this.#known.delete(handle);
     const core = this.#now;
-    const file = openFile(core, this.#inode(core, known.nodeid), known.flags & ~O.TRUNC);
+    const file = openFile(core, inodeOf(core, known.nodeid), known.flags & ~O.TRUNC);
     file.inode.opens++;
     this.#files.set(handle, file);
     return file;
@@ -342,42 +341,45 @@ export class Union implements Disposable {
   /** @returns the value; its length where `size` is 0; −errno for ENODATA and ERANGE, which are answers */
   getxattr(nodeid: number, name: Name | Uint8Array, size: number): Uint8Array | number {
     const core = this.#now;
-    return getAttribute(core, this.#inode(core, nodeid), nameIn(name), size);
+    return getAttribute(core, inodeOf(core, nodeid), nameIn(name), size);
   }
 
   listxattr(nodeid: number, size: number): Uint8Array | number {
     const core = this.#now;
-    return listAttributes(core, this.#inode(core, nodeid), size);
+    return listAttributes(core, inodeOf(core, nodeid), size);
   }
 
   setxattr(nodeid: number, name: Name | Uint8Array, value: Uint8Array, flags: number): void {
     const core = this.#now;
-    setAttribute(core, this.#inode(core, nodeid), nameIn(name), value, flags);
+    setAttribute(core, inodeOf(core, nodeid), nameIn(name), value, flags);
   }
 
   removexattr(nodeid: number, name: Name | Uint8Array): void {
     const core = this.#now;
-    removeAttribute(core, this.#inode(core, nodeid), nameIn(name));
+    removeAttribute(core, inodeOf(core, nodeid), nameIn(name));
+  }
+
+  /** What a name leads to, as far as that is remembered. */
+  nodeidAt(parent: number, name: Name): number | undefined {
+    return this.#core.table.get(parent)?.children?.get(name)?.inode.nodeid;
+  }
+
+  /** Calls with a descriptor of a file that has no name any more, valid for that long; not of others. */
+  withPin(nodeid: number, use: (pin: Pin) => void): void {
+    withPin(this.#now, nodeid, use);
   }
 
   /** An inode's flags: see controlFlags(). */
   control(nodeid: number, request: number, data: Buffer, what: "get" | "set"): number {
-    const core = this.#now;
-    return controlFlags(core, this.#inode(core, nodeid), request, data, what);
+    return controlFlags(this.#now, nodeid, request, data, what);
   }
 
-  /** struct statfs, as bytes: of the upper, or the topmost lower. */
   statfs(): Buffer {
-    const core = this.#now;
-    const buffer = Buffer.alloc(120);
-    const layer = core.upper?.layer ?? core.lowers[0];
-    must("statfs", "", statFileSystem(layer?.rootDir.fd ?? -1, buffer));
-    return buffer;
+    return statUnion(this.#now);
   }
 
   syncfs(): void {
-    const layer = this.#now.upper?.layer;
-    if (layer !== undefined) must("sync", layer.path, syncFileSystemOf(layer.rootDir.fd));
+    syncUnion(this.#now);
   }
 
   close(): void {

@@ -91,7 +91,9 @@ test.each(["overlay", "aufs"])(
     inodes() { stat -c '%i %h %n' f1 l1 f6 new sub .; }
     inodes >'${flag}.before'; killed; pwd -P; inodes | diff '${flag}.before' - && echo same
     cat <&8; echo two >&9; cat f6; killed; mv sub sub2; touch sub2/x; cd sub2; killed; ls; cd ..; cat new
-    flock 8; killed; flock -n f5 true || echo locked; exec 8<&-; flock -n f5 echo free`;
+    flock 8; killed; flock -n f5 true || echo locked; exec 8<&-; flock -n f5 echo free
+    exec 5<>gone 4<f7; echo gone >&5; rm gone f7; killed; cat /proc/self/fd/5; cat <&4; stat -Lc '%s %h' /proc/self/fd/5; echo on >&5
+    killed; cat /proc/self/fd/5; stat -Lc '%s %h' /proc/self/fd/4; exec 5>&- 4<&-; ls gone f7 2>/dev/null || echo none`;
     const shell = new Running(script);
     while (!shell.isDone) {
       await sleep(10);
@@ -102,7 +104,7 @@ test.each(["overlay", "aufs"])(
     expect(await shell.result).toMatchObject({
       stderr: "",
       status: 0,
-      stdout: `${target}/dir\nsame\nlow 5\nlow 6\none\ntwo\nx\nhello\nlocked\nfree\n`,
+      stdout: `${target}/dir\nsame\nlow 5\nlow 6\none\ntwo\nx\nhello\nlocked\nfree\ngone\nlow 7\n5 0\ngone\non\n6 0\nnone\n`,
     });
     await run(["umount", target]);
   },

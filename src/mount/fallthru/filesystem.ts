@@ -25,6 +25,7 @@ import type { RenameMode } from "../../union/rename.ts";
 import type { Union, UnionEntry } from "../../union/union.ts";
 import { Directories } from "./directories.ts";
 import type { Journal } from "./journal.ts";
+import type { Keeper } from "./keeper.ts";
 import type { Replay } from "./replay.ts";
 import type { OpenModes } from "./modes.ts";
 
@@ -43,31 +44,39 @@ const flagCommands: ReadonlyMap<number, "get" | "set"> = new Map([
 /** Of a rename that is asked for again: done in the layers, and known to the journal too. */
 type Renamed = "not yet" | "done" | "recorded";
 
+/** What a mount consists of. */
+interface Parts {
+  readonly union: Union;
+  readonly modes: OpenModes;
+  readonly journal: Journal;
+  readonly keeper: Keeper;
+  /** Has the kernel drop what it has cached of a directory's entries. */
+  readonly forgetListing: (nodeid: number) => void;
+  /** What the kernel knows from a server before. */
+  readonly known: Replay | undefined;
+}
+
 /** A union as FUSE asks for it: each method hands on to the union's of the same name. */
 export class UnionFileSystem implements FileSystem {
   readonly #union: Union;
   readonly #modes: OpenModes;
   readonly #directories: Directories;
   readonly #journal: Journal;
+  readonly #keeper: Keeper;
   readonly #forgetListing: (nodeid: number) => void;
   /** Opened by the server before, for somebody who perhaps never heard of it. */
   #unsure: { readonly fh: number; readonly nodeid: number } | undefined;
 
-  /** @param forgetListing has the kernel drop what it has cached of a directory's entries */
-  constructor(
-    union: Union,
-    modes: OpenModes,
-    journal: Journal,
-    forgetListing: (nodeid: number) => void,
-    { lastOpened, files }: Partial<Replay> = {},
-  ) {
+  constructor({ union, modes, journal, keeper, forgetListing, known }: Parts) {
     this.#union = union;
     this.#modes = modes;
     this.#directories = new Directories(union);
     this.#journal = journal;
+    this.#keeper = keeper;
     this.#forgetListing = forgetListing;
-    const nodeid = lastOpened === undefined ? undefined : files?.get(lastOpened)?.nodeid;
-    if (lastOpened !== undefined && nodeid !== undefined) this.#unsure = { fh: lastOpened, nodeid };
+    const fh = known?.lastOpened;
+    const nodeid = fh === undefined ? undefined : known?.files.get(fh)?.nodeid;
+    if (fh !== undefined && nodeid !== undefined) this.#unsure = { fh, nodeid };
   }
 
   lookup(parent: number, name: Name): Entry | undefined {
@@ -127,7 +136,9 @@ export class UnionFileSystem implements FileSystem {
   }
 
   link(nodeid: number, newParent: number, newName: Name, request: Request): Entry {
-    return this.#made(newParent, newName, request, () => this.#union.link(nodeid, newParent, newName));
+    const entry = this.#made(newParent, newName, request, () => this.#union.link(nodeid, newParent, newName));
+    this.#keeper.drop(nodeid);
+    return entry;
   }
 
   unlink(parent: number, name: Name, request: Request): void {
@@ -142,8 +153,10 @@ export class UnionFileSystem implements FileSystem {
     const mode = renameModes[flags];
     if (mode === undefined) return -E.INVAL;
     const before = request.isResend ? this.#renamedBefore(parent, name, newParent, newName, mode) : "not yet";
+    const replaced = mode === "exchange" ? undefined : this.#union.nodeidAt(newParent, newName);
     if (before === "not yet") this.#union.rename(parent, name, newParent, newName, mode);
     if (before !== "recorded") this.#journal.move(parent, name, newParent, newName, mode === "exchange");
+    this.#keepOpen(replaced);
     if (parent !== newParent) {
       this.#movedTo(newParent, newName);
       if (mode === "exchange") this.#movedTo(parent, name);
@@ -171,7 +184,9 @@ export class UnionFileSystem implements FileSystem {
   tmpfile(parent: number, how: CreateRequest, request: Request): Created {
     const entry = this.#union.tmpfile(parent, how.mode, how.flags, creator(request, how));
     this.#placed(0, "", entry);
-    return { entry, opened: this.#opened(entry.nodeid, entry.handle, how.flags, entry.attr.mode) };
+    const opened = this.#opened(entry.nodeid, entry.handle, how.flags, entry.attr.mode);
+    this.#keepOpen(entry.nodeid);
+    return { entry, opened };
   }
 
   read(_nodeid: number, from: ReadRequest, into: Uint8Array): number {
@@ -187,6 +202,7 @@ export class UnionFileSystem implements FileSystem {
     this.#modes.release(nodeid, fh);
     this.#union.release(fh);
     this.#journal.close(fh);
+    if (!this.#modes.isOpen(nodeid)) this.#keeper.drop(nodeid);
   }
 
   fsync(_nodeid: number, fh: number, what: "all" | "data"): void {
@@ -271,9 +287,24 @@ export class UnionFileSystem implements FileSystem {
   }
 
   #removed(parent: number, name: Name, request: Request, remove: () => void): void {
+    const nodeid = this.#union.nodeidAt(parent, name);
     if (request.isResend) unless(["ENOENT"], remove);
     else remove();
     this.#journal.remove(parent, name);
+    this.#keepOpen(nodeid);
+  }
+
+  /** A file without a name that is open has another descriptor from now on. */
+  copiedUp(nodeid: number): void {
+    if (!this.#keeper.has(nodeid)) return;
+    this.#keeper.drop(nodeid);
+    this.#keepOpen(nodeid);
+  }
+
+  /** A file that has lost its last name and is open: the next server won't find it by one. */
+  #keepOpen(nodeid: number | undefined): void {
+    if (nodeid === undefined || !this.#modes.isOpen(nodeid)) return;
+    this.#union.withPin(nodeid, (pin) => this.#keeper.keep(nodeid, pin));
   }
 
   /** What the kernel has cached of a directory's entries says where its `..` leads. */

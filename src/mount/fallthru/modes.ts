@@ -74,6 +74,10 @@ export class OpenModes {
     return { fh: handle, flags: this.#cacheFlag | FOPEN.NOFLUSH };
   }
 
+  isOpen(nodeid: number): boolean {
+    return this.#opens.has(nodeid);
+  }
+
   release(nodeid: number, handle: number): void {
     const opens = this.#opens.get(nodeid);
     if (opens === undefined) return;

@@ -8,6 +8,7 @@ import { makeDirectoryAt, openAt, readAvailable, sameDevice, statAt } from "../.
 import { startHelper } from "../../kernel/helper.ts";
 import { isCompiled } from "../../kernel/libc.ts";
 import { makeMemoryFile } from "../../kernel/memory.ts";
+import { makeSocketPair } from "../../kernel/pass.ts";
 import { makePipe } from "../../kernel/self.ts";
 import type { FallthruMount } from "./options.ts";
 import type { ServerError } from "./server.ts";
@@ -70,6 +71,9 @@ function startServer(device: Fd, mount: FallthruMount, target: string): void {
   using state = makeMemoryFile("fallthru-state");
   using journal = makeMemoryFile("fallthru-journal");
   writeOrder(state, { mount, target });
+  const sockets = makeSocketPair();
+  using keep = sockets[0];
+  using kept = sockets[1];
   using nothing = openAt(null, "/dev/null", O.RDWR);
   const [reading, writing] = makePipe();
   using ready = reading;
@@ -77,7 +81,17 @@ function startServer(device: Fd, mount: FallthruMount, target: string): void {
   const argv = ["sh", "-c", holder, "fallthru-holder", ...server];
   {
     using written = writing;
-    startHelper("/bin/sh", argv, environment(), [nothing, nothing, nothing, device, state, journal, written]);
+    startHelper("/bin/sh", argv, environment(), [
+      nothing,
+      nothing,
+      nothing,
+      device,
+      state,
+      journal,
+      written,
+      keep,
+      kept,
+    ]);
   }
   const answer = readAvailable(ready).toString("utf8");
   if (answer === "ready") return;

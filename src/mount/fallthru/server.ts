@@ -9,13 +9,14 @@ import { isCompiled } from "../../kernel/libc.ts";
 import { Union } from "../../union/union.ts";
 import { UnionFileSystem } from "./filesystem.ts";
 import { Journal } from "./journal.ts";
+import { Keeper } from "./keeper.ts";
 import { layersOf } from "./layers.ts";
 import { log } from "./log.ts";
 import { OpenModes } from "./modes.ts";
 import { readState, writeTermsOf } from "./state.ts";
 
 /** The server's descriptors, beside 0 to 2: see startServer(). */
-const descriptors = { device: 3, state: 4, journal: 5, ready: 6 } as const;
+const descriptors = { device: 3, state: 4, journal: 5, ready: 6, keep: 7, kept: 8 } as const;
 
 /**
  * What differs from the defaults of fuse/features.ts.
@@ -39,43 +40,26 @@ const features: Readonly<Partial<Record<Feature, boolean>>> = {
  * @returns its exit status
  */
 export function runServer(): number {
-  const state = new Fd(descriptors.state, "the server's state");
-  const ready = new Fd(descriptors.ready, "pipe");
-  const { order, terms } = readState(state);
-  const journal = new Journal(new Fd(descriptors.journal, "the server's journal"), terms === undefined);
-  const known = terms === undefined ? undefined : journal.replay();
-  const connection = new Connection(new Fd(descriptors.device, "/dev/fuse"), terms);
-  // Nobody who waits for us holds what these wait for: attributes need nothing, a directory's entries a moment's lock.
-  const invalidate = (nodeid: number, offset: -1 | 0): void => {
-    connection.notify({ kind: "invalidate-inode", nodeid, offset, length: 0 });
-  };
+  const inherited = takeInherited();
+  const { order, terms, state, ready, journal, connection } = inherited;
   const say = (line: string): void => log(`${order.target}: ${line}`);
-  let union: Union;
+  let fileSystem: UnionFileSystem;
   try {
-    union = new Union({
-      ...layersOf(order.mount),
-      ...(known && { known }),
-      onCopyUp: (nodeid) => invalidate(nodeid, -1),
-      log: say,
-    });
+    fileSystem = openLayers(inherited, say);
   } catch (error) {
     writeAll(ready, Buffer.from(JSON.stringify(describe(error))));
     return 1;
   }
   const wasKilled = process.env["FALLTHRU_ENDED"] === String(128 + SIGKILL);
   if (terms !== undefined) connection.notify({ kind: "resend" });
-  const forEver = Number.POSITIVE_INFINITY;
-  const isStrict = (order.mount.attributes & MOUNT_ATTR.STRICTATIME) !== 0;
-  const modes = new OpenModes(union, connection, isStrict ? "drop" : "keep", known?.files);
-  const forgetListing = (nodeid: number): void => invalidate(nodeid, 0);
-  serve(connection, new UnionFileSystem(union, modes, journal, forgetListing, known), {
+  serve(connection, fileSystem, {
     features,
     // A request that each server crashes at isn't tried for ever. Being killed says nothing of the request.
     retries: { start: () => wasKilled || journal.startRetry() <= 3, end: () => journal.endRetry() },
     // Nobody else writes to the layers, and all that is done here is known to the kernel.
-    entryTimeoutMs: forEver,
-    attrTimeoutMs: forEver,
-    negativeTimeoutMs: forEver,
+    entryTimeoutMs: Number.POSITIVE_INFINITY,
+    attrTimeoutMs: Number.POSITIVE_INFINITY,
+    negativeTimeoutMs: Number.POSITIVE_INFINITY,
     onReady: (agreed) => {
       writeTermsOf(state, agreed);
       writeAll(ready, Buffer.from("ready"));
@@ -84,6 +68,39 @@ export function runServer(): number {
     onError: (error) => say(error instanceof Error ? (error.stack ?? error.message) : String(error)),
   });
   return 0;
+}
+
+/** What startServer() and the servers before have left; without terms, this one is the first. */
+type Inherited = ReturnType<typeof takeInherited>;
+
+function takeInherited() {
+  const state = new Fd(descriptors.state, "the server's state");
+  const { order, terms } = readState(state);
+  const journal = new Journal(new Fd(descriptors.journal, "the server's journal"), terms === undefined);
+  const keeper = new Keeper(new Fd(descriptors.keep, "socket"), new Fd(descriptors.kept, "socket"));
+  const known = terms === undefined ? undefined : { ...journal.replay(), pins: keeper.restore() };
+  const connection = new Connection(new Fd(descriptors.device, "/dev/fuse"), terms);
+  return { state, order, terms, journal, keeper, known, connection, ready: new Fd(descriptors.ready, "pipe") };
+}
+
+function openLayers(
+  { order, journal, keeper, known, connection }: Inherited,
+  log: (line: string) => void,
+): UnionFileSystem {
+  // Nobody who waits for us holds what these wait for: attributes need nothing, a directory's entries a moment's lock.
+  const invalidate = (nodeid: number, offset: -1 | 0): void => {
+    connection.notify({ kind: "invalidate-inode", nodeid, offset, length: 0 });
+  };
+  const onCopyUp = (nodeid: number): void => {
+    invalidate(nodeid, -1);
+    fileSystem.copiedUp(nodeid);
+  };
+  const union = new Union({ ...layersOf(order.mount), ...(known && { known }), onCopyUp, log });
+  const isStrict = (order.mount.attributes & MOUNT_ATTR.STRICTATIME) !== 0;
+  const modes = new OpenModes(union, connection, isStrict ? "drop" : "keep", known?.files);
+  const forgetListing = (nodeid: number): void => invalidate(nodeid, 0);
+  const fileSystem = new UnionFileSystem({ union, modes, journal, keeper, forgetListing, known });
+  return fileSystem;
 }
 
 /** What mountFallthru() makes an error of again. */

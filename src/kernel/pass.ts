@@ -1,0 +1,62 @@
+import { O } from "./abi/file.ts";
+import { check } from "./error.ts";
+import { Fd } from "./fd.ts";
+import { addressOf, native } from "./libc.ts";
+
+const socketpair_ = native("socketpair", "int", ["int", "int", "int", "void *"]);
+const setsockopt_ = native("setsockopt", "int", ["int", "int", "int", "void *", "unsigned int"]);
+const sendmsg_ = native("sendmsg", "long", ["int", "void *", "int"]);
+const recvmsg_ = native("recvmsg", "long", ["int", "void *", "int"]);
+
+const [AF_UNIX, SOCK_SEQPACKET, SOL_SOCKET, SO_SNDBUFFORCE, SCM_RIGHTS] = [1, 5, 1, 32, 1];
+const [MSG_DONTWAIT, MSG_CMSG_CLOEXEC] = [0x40, 0x40000000];
+
+/** Two ends of a socket of messages; what is sent into the first waits until somebody reads the second. */
+export function makeSocketPair(): readonly [Fd, Fd] {
+  const numbers = new Int32Array(2);
+  const bytes = new Uint8Array(numbers.buffer);
+  check("socketpair", "", socketpair_(AF_UNIX, SOCK_SEQPACKET | O.CLOEXEC, 0, bytes));
+  // Room for some 10,000 messages; who isn't the machine's superuser has 278.
+  setsockopt_(numbers[0] ?? -1, SOL_SOCKET, SO_SNDBUFFORCE, Buffer.from(Int32Array.of(8 << 20).buffer), 4);
+  return [new Fd(numbers[0] ?? -1, "socket"), new Fd(numbers[1] ?? -1, "socket")];
+}
+
+/**
+ * Sends an open file with a number. While the message waits it keeps the file open, whatever becomes of the sender.
+ * @returns false where the socket is full
+ * @see unix(7), SCM_RIGHTS
+ */
+export function sendDescriptor(socket: Fd, tag: number, descriptor: number): boolean {
+  const message = new Message();
+  message.data.writeDoubleLE(tag);
+  message.control.writeBigUInt64LE(20n, 0); // cmsg_len: the header and one int
+  message.control.writeInt32LE(SOL_SOCKET, 8);
+  message.control.writeInt32LE(SCM_RIGHTS, 12);
+  message.control.writeInt32LE(descriptor, 16);
+  return sendmsg_(socket.number, message.header, MSG_DONTWAIT) !== -1;
+}
+
+/** @returns the oldest message that waits; its descriptor is the caller's; undefined where there is none */
+export function receiveDescriptor(socket: Fd): { readonly tag: number; readonly descriptor: number } | undefined {
+  const message = new Message();
+  const length = recvmsg_(socket.number, message.header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  if (length !== 8 || message.control.readInt32LE(12) !== SCM_RIGHTS) return undefined;
+  return { tag: message.data.readDoubleLE(), descriptor: message.control.readInt32LE(16) };
+}
+
+/** struct msghdr with one iovec of 8 bytes and room for one descriptor. */
+class Message {
+  readonly data = Buffer.alloc(8);
+  readonly control = Buffer.alloc(24);
+  readonly header = Buffer.alloc(56);
+  readonly #vector = Buffer.alloc(16);
+
+  constructor() {
+    this.#vector.writeBigUInt64LE(addressOf(this.data), 0);
+    this.#vector.writeBigUInt64LE(8n, 8);
+    this.header.writeBigUInt64LE(addressOf(this.#vector), 16);
+    this.header.writeBigUInt64LE(1n, 24);
+    this.header.writeBigUInt64LE(addressOf(this.control), 32);
+    this.header.writeBigUInt64LE(24n, 40);
+  }
+}

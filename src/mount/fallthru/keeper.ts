@@ -1,0 +1,57 @@
+import { closeFd } from "../../kernel/at.ts";
+import type { Fd } from "../../kernel/fd.ts";
+import { receiveDescriptor, sendDescriptor } from "../../kernel/pass.ts";
+import type { Pin } from "../../union/known.ts";
+
+/**
+ * Keeps files open that have no name any more, for the next server: they wait as messages in a socket that whoever holds
+ * the mount has open, which nobody needs to read.
+ */
+export class Keeper {
+  readonly #in: Fd;
+  readonly #out: Fd;
+  /** Their nodeids. */
+  readonly #kept = new Set<number>();
+
+  constructor(input: Fd, output: Fd) {
+    this.#in = input;
+    this.#out = output;
+  }
+
+  has(nodeid: number): boolean {
+    return this.#kept.has(nodeid);
+  }
+
+  /** @param pin its descriptor stays the caller's */
+  keep(nodeid: number, pin: Pin): void {
+    if (!this.#kept.has(nodeid) && this.#send(nodeid, pin)) this.#kept.add(nodeid);
+  }
+
+  drop(nodeid: number): void {
+    if (!this.#kept.delete(nodeid)) return;
+    // Each goes to the end of the queue before the next is taken: killed in between, one is lost at most.
+    for (let count = this.#kept.size + 1; count > 0; count--) {
+      const message = receiveDescriptor(this.#out);
+      if (message === undefined) return;
+      if (Math.abs(message.tag) !== nodeid) sendDescriptor(this.#in, message.tag, message.descriptor);
+      closeFd(message.descriptor);
+    }
+  }
+
+  /** What the server before has kept, by nodeid; the descriptors are the caller's. It stays kept. */
+  restore(): ReadonlyMap<number, Pin> {
+    const pins = new Map<number, Pin>();
+    for (;;) {
+      const message = receiveDescriptor(this.#out);
+      if (message === undefined) break;
+      pins.set(Math.abs(message.tag), { fd: message.descriptor, isLower: message.tag < 0 });
+    }
+    for (const [nodeid, pin] of pins) this.keep(nodeid, pin);
+    return pins;
+  }
+
+  /** The number says which layer it is of, too. */
+  #send(nodeid: number, { fd, isLower }: Pin): boolean {
+    return sendDescriptor(this.#in, isLower ? -nodeid : nodeid, fd);
+  }
+}
