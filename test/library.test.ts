@@ -18,12 +18,12 @@ test("beginSession(), listSessions() and endSession() work on Node", async () =>
   describeChroot("tiny", tinyRoot());
   const program = `
     import { beginSession, endSession, listSessions, UserError } from ${JSON.stringify(resolve(top, "dist/index.js"))};
-    beginSession("tiny", { name: "from-node" });
+    await beginSession("tiny", { name: "from-node" });
     console.log(listSessions().map(({ id, chroot, state }) => [id, chroot, state].join(" ")).join());
-    endSession("from-node");
+    await endSession("from-node");
     console.log(listSessions().length);
     try {
-      beginSession("no-such-chroot");
+      await beginSession("no-such-chroot");
     } catch (error) {
       console.log(error instanceof UserError, error.code);
     }

@@ -22,7 +22,7 @@ import { type CommandDefaults, recordKind, type RecordKind, type SessionRecord, 
 import { type Cleared, clearLeftovers, removeRemains, undo, undoSession } from "./remains.ts";
 import { writeRootFiles } from "./rootfiles.ts";
 import { findSource, type Source } from "./source.ts";
-import { explainFull, isMounted, prepareState } from "./state.ts";
+import { explainFull, explainFullLater, isMounted, prepareState } from "./state.ts";
 import type { SessionOptions } from "./types.ts";
 
 /** A session that was just begun. */
@@ -40,40 +40,44 @@ export interface Begun {
  * @param sourceName a chroot's name or alias, or "host"
  * @throws {UserError} not-found, exists, config, unsupported, no-space
  */
-export function beginSession(sourceName: string, options: SessionOptions = {}): Begun {
-  const { hold, begun } = makeSession(sourceName, options, "named");
+export async function beginSession(sourceName: string, options: SessionOptions = {}): Promise<Begun> {
+  const { hold, begun } = await makeSession(sourceName, options, "named");
   // The session is whole: a mark that can't be removed says nothing any more, and goes with the next command.
-  undo(() => hold.release());
+  await undo(() => hold.release());
   hold[Symbol.dispose]();
   return begun;
 }
 
 /** Begins a session whose life is the caller's: it stays held, and is ended with endHeld(). */
-export function beginAutomatic(sourceName: string, options: SessionOptions): { hold: Hold; begun: Begun } {
+export function beginAutomatic(sourceName: string, options: SessionOptions): Promise<{ hold: Hold; begun: Begun }> {
   return makeSession(sourceName, options, "automatic");
 }
 
-function makeSession(sourceName: string, options: SessionOptions, kind: RecordKind): { hold: Hold; begun: Begun } {
+async function makeSession(
+  sourceName: string,
+  options: SessionOptions,
+  kind: RecordKind,
+): Promise<{ hold: Hold; begun: Begun }> {
   if (options.name !== undefined) checkSessionId(options.name);
   const source = findSource(sourceName);
   prepareState();
-  const { stuck } = clearLeftovers();
+  const { stuck } = await clearLeftovers();
   const choice = chooseUpper(options.upper, unionOf(source, options));
   const id = options.name ?? makeSessionId(source.kind === "host" ? "host" : source.chroot.name);
   const hold = explainFull(sessionsDir, () => takeHold(id));
   if (hold === undefined) throw taken(id);
   try {
     refuseStrayMount(id);
-    makeDirectory(hold);
+    await makeDirectory(hold);
   } catch (error) {
     hold.release();
     throw error;
   }
   try {
-    const begun = explainFull(sessionDir(id), () => build(hold, source, choice, options, kind));
+    const begun = await explainFullLater(sessionDir(id), () => build(hold, source, choice, options, kind));
     return { hold, begun: { ...begun, warnings: [...stuck.map(warnOfStuck), ...begun.warnings] } };
   } catch (error) {
-    undoSession(hold);
+    await undoSession(hold);
     throw error;
   }
 }
@@ -91,7 +95,7 @@ function refuseStrayMount(id: string): void {
   });
 }
 
-function makeDirectory(hold: Hold): void {
+async function makeDirectory(hold: Hold): Promise<void> {
   const { id } = hold;
   const make = () =>
     unless(["EEXIST"], () => {
@@ -101,7 +105,7 @@ function makeDirectory(hold: Hold): void {
   if (make() !== undefined) return;
   if (recordKind(id) !== "named") {
     // Nobody else holds it, and a power cut took the mark that somebody did.
-    removeRemains(hold);
+    await removeRemains(hold);
     if (make() !== undefined) return;
   }
   throw taken(id);
@@ -113,7 +117,13 @@ function taken(id: string): UserError {
   });
 }
 
-function build(hold: Hold, source: Source, choice: UpperChoice, options: SessionOptions, kind: RecordKind): Begun {
+async function build(
+  hold: Hold,
+  source: Source,
+  choice: UpperChoice,
+  options: SessionOptions,
+  kind: RecordKind,
+): Promise<Begun> {
   const { id } = hold;
   using dir = openDirectory(sessionDir(id));
   const { upper, type } = choice;

@@ -6,7 +6,7 @@ import { checkSessionId } from "./id.ts";
 import { sessionDir } from "./paths.ts";
 import { readSummary, removeRecord } from "./record.ts";
 import { removeRemains } from "./remains.ts";
-import { explainFull, prepareState } from "./state.ts";
+import { explainFullLater, prepareState } from "./state.ts";
 
 export interface EndReport {
   readonly id: string;
@@ -19,7 +19,7 @@ export interface EndReport {
  * killed after that, the next command goes on.
  * @throws {UserError} not-found where there is none, also when another process ended it meanwhile
  */
-export function endSession(id: string): EndReport {
+export async function endSession(id: string): Promise<EndReport> {
   checkSessionId(id);
   prepareState();
   if (!exists(id)) throw gone(id);
@@ -33,7 +33,7 @@ export function endSession(id: string): EndReport {
   }
   refuseNewer(id);
   removeRecord(dir);
-  const killed = endHeld(hold);
+  const killed = await endHeld(hold);
   hold.release();
   return { id, killed };
 }
@@ -48,8 +48,8 @@ function refuseNewer(id: string): void {
 }
 
 /** Removes a session that the caller holds, and that has no record any more or only an automatic one's. */
-export function endHeld(hold: Hold): number {
-  return explainFull(sessionDir(hold.id), () => removeRemains(hold));
+export function endHeld(hold: Hold): Promise<number> {
+  return explainFullLater(sessionDir(hold.id), () => removeRemains(hold));
 }
 
 function exists(id: string): boolean {

@@ -14,13 +14,13 @@ export interface GarbageReport {
 }
 
 /** Ends the sessions that are older than their --ttl, and clears leftovers away. */
-export function collectGarbage(nowMs: number = Date.now()): GarbageReport {
+export async function collectGarbage(nowMs: number = Date.now()): Promise<GarbageReport> {
   prepareState();
-  const report: GarbageReport = { ended: [], ...clearLeftovers() };
+  const report: GarbageReport = { ended: [], ...(await clearLeftovers()) };
   for (const { id, expiresMs, state } of listSessions()) {
     if (expiresMs === undefined || expiresMs > nowMs || state === "held") continue;
     try {
-      endSession(id);
+      await endSession(id);
       report.ended.push(id);
     } catch (error) {
       // Somebody ended it meanwhile.

@@ -17,16 +17,16 @@ export async function runOnce(
   onBegun?: (begun: Begun) => void,
 ): Promise<number> {
   using signals = new SignalRelay();
-  const { hold, begun } = beginAutomatic(source, session);
+  const { hold, begun } = await beginAutomatic(source, session);
   let status: number;
   try {
     onBegun?.(begun);
     status = (await signals.early()) ?? (await waitForCommand(await startChild(begun.record, options), signals));
   } catch (error) {
-    undoSession(hold);
+    await undoSession(hold);
     throw error;
   }
-  endHeld(hold);
+  await endHeld(hold);
   hold.release();
   return status;
 }

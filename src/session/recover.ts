@@ -25,14 +25,14 @@ export interface RecoverReport {
  * Makes every session whole or gone: clears away what killed processes left, and mounts again what a restart of the
  * machine unmounted. Doing it twice, or two at once, is the same as once.
  */
-export function recoverSessions(): RecoverReport {
+export async function recoverSessions(): Promise<RecoverReport> {
   prepareState();
-  const { removed, stuck } = clearLeftovers();
+  const { removed, stuck } = await clearLeftovers();
   const report: RecoverReport = { recovered: [], removed, lost: stuck };
   for (const id of sessionIds()) {
     if (report.lost.some((lost) => lost.id === id)) continue;
     try {
-      recoverOne(id, report);
+      await recoverOne(id, report);
     } catch (error) {
       report.lost.push({ id, reason: error instanceof Error ? error.message : String(error) });
     }
@@ -40,21 +40,21 @@ export function recoverSessions(): RecoverReport {
   return report;
 }
 
-function recoverOne(id: string, report: RecoverReport): void {
+async function recoverOne(id: string, report: RecoverReport): Promise<void> {
   if (recordKind(id) === "named" && isSessionMounted(id) && readRecord(id) !== undefined) return;
   using hold = takeHold(id);
   if (hold === undefined) return;
-  restore(hold, report);
+  await restore(hold, report);
   hold.release();
 }
 
-function restore(hold: Hold, report: RecoverReport): void {
+async function restore(hold: Hold, report: RecoverReport): Promise<void> {
   const { id } = hold;
   using dir = unless(["ENOENT"], () => openDirectory(sessionDir(id)));
   if (dir === undefined) return;
   if (recordKind(id) !== "named") {
     // A power cut took the mark that it was held.
-    removeRemains(hold);
+    await removeRemains(hold);
     report.removed.push(id);
     return;
   }
@@ -62,15 +62,15 @@ function restore(hold: Hold, report: RecoverReport): void {
   if (record === undefined || isSessionMounted(id)) return;
   if (record.upper.kind === "tmpfs") {
     removeRecord(dir);
-    removeRemains(hold);
+    await removeRemains(hold);
     report.lost.push({ id, reason: "its changes were kept in memory (--upper tmpfs), so it is ended" });
     return;
   }
-  mountAgain(record);
+  await mountAgain(record);
   report.recovered.push(id);
 }
 
-function mountAgain(record: SessionRecord): void {
+async function mountAgain(record: SessionRecord): Promise<void> {
   const mountPoint = mountPointOf(record.id);
   try {
     // A union of ours that nobody serves any more is still mounted.
@@ -79,7 +79,7 @@ function mountAgain(record: SessionRecord): void {
     makeControlGroups(record.id, record.limits);
     attachPlan(record.plan, mountPoint, { prepare: (root) => writeRootFiles(root, record.files) });
   } catch (error) {
-    undo(() => {
+    await undo(() => {
       removeMountPoint(mountPoint);
       removeControlGroups(record.id);
     });

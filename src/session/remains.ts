@@ -21,7 +21,7 @@ import { isMounted } from "./state.ts";
  * The session must have no record any more, or only an automatic one's, and the caller holds it.
  * @returns how many processes were killed
  */
-export function removeRemains(hold: Hold): number {
+export async function removeRemains(hold: Hold): Promise<number> {
   const { id } = hold;
   const mountPoint = mountPointOf(id);
   using dir = unless(["ENOENT"], () => openDirectory(sessionDir(id)));
@@ -36,7 +36,7 @@ export function removeRemains(hold: Hold): number {
     while (isMounted(mountPoint)) detachMount(mountPoint);
     clearHalfMounted(mountPoint);
     removeMountPoint(mountPoint);
-    if (dir !== undefined) removeSessionDir(id, dir);
+    if (dir !== undefined) await removeSessionDir(id, dir);
     void mount;
   }
   removeControlGroups(id);
@@ -57,17 +57,17 @@ export function removeMountPoint(path: string): void {
 }
 
 /** The layers first: until they are gone the directory tells where they are. */
-function removeSessionDir(id: string, dir: Fd): void {
+async function removeSessionDir(id: string, dir: Fd): Promise<void> {
   removeLayers(id, dir);
   using sessions = openDirectory(sessionsDir);
   removeTree(sessions, id);
 }
 
 /** Removes what could be made of a session before an error; see undo(). */
-export function undoSession(hold: Hold): void {
+export async function undoSession(hold: Hold): Promise<void> {
   using held = hold;
-  undo(() => {
-    removeRemains(held);
+  await undo(async () => {
+    await removeRemains(held);
     held.release();
   });
 }
@@ -76,9 +76,9 @@ export function undoSession(hold: Hold): void {
  * Undoes what came before an error. That error is the one to tell: what can't be undone is a leftover, which the
  * next command tries to clear away again, and tells of.
  */
-export function undo(steps: () => void): void {
+export async function undo(steps: () => void | Promise<void>): Promise<void> {
   try {
-    steps();
+    await steps();
   } catch {
     // see above
   }
@@ -92,13 +92,13 @@ export interface Cleared {
 }
 
 /** Clears away what killed processes left. Costs one look at an empty directory where there is nothing. */
-export function clearLeftovers(): Cleared {
+export async function clearLeftovers(): Promise<Cleared> {
   const cleared: Cleared = { removed: [], stuck: [] };
   for (const id of heldIds()) {
     try {
       using hold = takeLeftover(id);
       if (hold === undefined) continue;
-      if (clearOne(hold)) cleared.removed.push(id);
+      if (await clearOne(hold)) cleared.removed.push(id);
       hold.release();
     } catch (error) {
       // One that is stuck must keep nobody from beginning another.
@@ -112,13 +112,13 @@ export function clearLeftovers(): Cleared {
  * A named session's record that stands means whole: it was killed just after the last step of begin, or just before the
  * first of end. Also a damaged one: there may be somebody's changes, and `end` is the way to give them up.
  */
-function clearOne(hold: Hold): boolean {
+async function clearOne(hold: Hold): Promise<boolean> {
   if (recordKind(hold.id) === "named") {
     clearHalfMounted(mountPointOf(hold.id));
     return false;
   }
   // Without a directory it may be a begin that has just made its mark, and will find it gone and make another.
   const isThere = unless(["ENOENT"], () => statAt(null, sessionDir(hold.id))) !== undefined;
-  removeRemains(hold);
+  await removeRemains(hold);
   return isThere;
 }

@@ -83,11 +83,24 @@ export function explainFull<T>(path: string, call: () => T): T {
   try {
     return call();
   } catch (error) {
-    if (!isErrno(error, "ENOSPC", "EDQUOT")) throw error;
-    const full = error instanceof Error ? error.message : String(error);
-    throw new UserError("no-space", `the file system of ${path} is full: ${full}`, {
-      hint: "free some space there, or keep the changes elsewhere: --upper DIR, --upper tmpfs",
-      cause: error,
-    });
+    throw explained(path, error);
   }
+}
+
+/** As explainFull(), for what takes its time. */
+export async function explainFullLater<T>(path: string, call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (error) {
+    throw explained(path, error);
+  }
+}
+
+function explained(path: string, error: unknown): unknown {
+  if (!isErrno(error, "ENOSPC", "EDQUOT")) return error;
+  const full = error instanceof Error ? error.message : String(error);
+  return new UserError("no-space", `the file system of ${path} is full: ${full}`, {
+    hint: "free some space there, or keep the changes elsewhere: --upper DIR, --upper tmpfs",
+    cause: error,
+  });
 }

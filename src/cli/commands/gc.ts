@@ -18,8 +18,8 @@ export const gc = command({
     { name: "stuck[].id", type: "string", summary: "the session's id" },
     { name: "stuck[].reason", type: "string", summary: "why" },
   ],
-  run: () => {
-    const data = collectGarbage();
+  run: async () => {
+    const data = await collectGarbage();
     return { data, status: data.stuck.length > 0 ? 1 : 0 };
   },
   text: ({ ended, removed, stuck }, { quiet }) => {

@@ -21,7 +21,7 @@ export const recover = command({
     { name: "lost[].reason", type: "string", summary: "why" },
   ],
   run: async (_, __, common) => {
-    const sessions = recoverSessions();
+    const sessions = await recoverSessions();
     const { clearPartials } = await import("../../image/place.ts");
     const cleared = await clearPartials({ onWarning: (text) => warn([text], common) });
     return { data: { ...sessions, cleared }, status: sessions.lost.length > 0 ? 1 : 0 };
