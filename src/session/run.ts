@@ -17,6 +17,10 @@ import type { CommandOptions } from "./types.ts";
 import { findUser, type User } from "./user.ts";
 import type { SignalRelay } from "./waiting.ts";
 
+/** What a front end describes a command with. */
+export type { Path } from "../kernel/libc.ts";
+export type { Program, Surroundings } from "../kernel/process.ts";
+
 /** For whoever ran a command and has nothing more to do: its terminal stays as the command left it. */
 export { exitNow } from "../kernel/self.ts";
 

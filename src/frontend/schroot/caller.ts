@@ -1,0 +1,26 @@
+import type { Path, Program, Surroundings } from "../../session/run.ts";
+
+/** Who asks, and where words to them go: this process's own caller, or a peer of the service. */
+export interface Caller {
+  readonly uid: number;
+  readonly gid: number;
+  /** The supplementary groups, as the kernel says. */
+  readonly groups: readonly number[];
+  /** From the host's passwd(5) and group(5). */
+  readonly name: string;
+  readonly groupName: string;
+  readonly home: string;
+  readonly shell: string;
+  readonly environment: Readonly<Record<string, Path>>;
+  /** Undefined where it was deleted under them. */
+  readonly directory: Path | undefined;
+  /** To the caller's standard output or standard error. */
+  say(stream: 1 | 2, text: string): void;
+  /** Starts a command for the caller with the caller's descriptors 0-2 and waits for its end. */
+  run(where: Surroundings, program: Program): Promise<CommandEnd>;
+  /** Asks for authentication where schroot's rules want it. @throws {UserError} with schroot's message */
+  authenticate(user: string, ruser: string): Promise<void>;
+}
+
+/** How a command ended, from its raw wait status. */
+export type CommandEnd = { readonly status: number } | { readonly signal: number };
