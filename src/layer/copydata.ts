@@ -5,10 +5,16 @@ import { cloneFile, copyRange, readAt, SEEK, seek, truncateFd, writeAt } from ".
 /**
  * Copies the first `length` bytes of a file into an empty one, holes as holes: as shared blocks where the file
  * systems can, else inside the kernel, else through a buffer.
+ * @returns whether anything was written that isn't on the disk yet
  */
-export function copyContent(from: number, to: number, length: number, size: number): void {
-  if (length <= 0) return;
-  if (length >= size && cloneFile(from, to) === 0) return;
+export function copyContent(from: number, to: number, length: number, size: number): boolean {
+  if (length <= 0) return false;
+  if (length >= size && cloneFile(from, to) === 0) return false;
+  writeContent(from, to, length);
+  return true;
+}
+
+function writeContent(from: number, to: number, length: number): void {
   let copy: Copier = copyInKernel;
   for (let at = 0; at < length;) {
     const data = seek(from, at, SEEK.DATA);

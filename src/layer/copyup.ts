@@ -18,7 +18,7 @@ import {
   type Time,
   utimesName,
 } from "../kernel/at.ts";
-import { truncateFd } from "../kernel/io.ts";
+import { syncFd, truncateFd } from "../kernel/io.ts";
 import { copyAttributes } from "./attributes.ts";
 import { copyContent } from "./copydata.ts";
 
@@ -73,6 +73,11 @@ export interface CopyPlan {
 /** Where a regular file's content comes from, and how much of it is wanted; undefined: none, only its size is kept. */
 export interface Content extends Entry {
   readonly upTo: number;
+  /**
+   * Whether it is on the disk before the copy takes the original's place: file systems write names before content, so a
+   * loss of power could leave an empty file where one from below was.
+   */
+  readonly isSynced: boolean;
 }
 
 /** Makes a copy of an entry under a name that is free: content, owner, mode, attributes, times. */
@@ -120,7 +125,8 @@ export function fillFile(fd: number, content: Content): void {
     must("stat", content.name, statFd(from));
     if (stat.type !== S.IFREG) fail("open", content.name, -E.IO);
     const size = stat.size;
-    copyContent(from, fd, Math.min(content.upTo, size), size);
+    const isWritten = copyContent(from, fd, Math.min(content.upTo, size), size);
+    if (isWritten && content.isSynced) must("sync", content.name, syncFd(fd, "data"));
   } finally {
     closeFd(from);
   }

@@ -32,6 +32,8 @@ export interface Layer {
   readonly fileSystem: LayerFileSystem;
   readonly cache: DirectoryCache;
   readonly rootDir: LayerDirectory;
+  /** Nothing of it shows but the content of files in other lowers that say where in it that is. */
+  readonly isDataOnly: boolean;
   /** The lowest of all: nothing that only has to do with what lies below need be looked at. */
   readonly isLast: boolean;
 }

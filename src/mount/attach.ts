@@ -137,8 +137,9 @@ function makeStep(step: PlanStep, unionOptions: (readonly string[])[]): Fd {
     case "union": {
       if (step.union.type === "fallthru") {
         unionOptions.push([]);
-        const { lowers, upper, work } = step.union;
-        return makeFallthru(fallthruMount({ lowers, upper, work, attributes: step.attributes }), step.at);
+        const { lowers, upper, work, volatile } = step.union;
+        const layers = { lowers, upper, work, volatile, attributes: step.attributes };
+        return makeFallthru(fallthruMount(layers), step.at);
       }
       const long: Fd[] = [];
       try {

@@ -169,7 +169,7 @@ function copyUpFile(core: Core, upper: Writable, inode: Inode, wish: CopyUpWish)
       if (!isLinked || indexed) markOrigin(upper, origin, to.fd, name);
       if (leaves) must("mark", name, setXattrOf(to.fd, name, mustHaveMarks(upper, name).metacopy, empty));
     };
-    const content = leaves ? undefined : { ...data, upTo: wish.upTo ?? Infinity };
+    const content = leaves ? undefined : { ...data, upTo: wish.upTo ?? Infinity, isSynced: !core.isVolatile };
     copyEntry(original, from, to, planOf(upper, content, mark));
   });
   inode.isMetacopy = leaves;
@@ -278,7 +278,7 @@ function copyUpContent(core: Core, upper: Writable, inode: Inode, upTo: number):
   const path = name === "" ? `/proc/self/fd/${dirfd}` : name;
   const fd = must("open", inode.path, openName(dirfd, path, O.WRONLY | (name === "" ? 0 : O.NOFOLLOW)));
   try {
-    fillFile(fd, { fd: source.fd, name: inode.dataName, upTo: length });
+    fillFile(fd, { fd: source.fd, name: inode.dataName, upTo: length, isSynced: !core.isVolatile });
   } finally {
     closeFd(fd);
   }

@@ -43,6 +43,8 @@ export interface Core {
   readonly traps: ReadonlySet<number>;
   readonly useRedirects: boolean;
   readonly useMetacopy: boolean;
+  /** Nothing need survive the machine: nothing is synced. */
+  readonly isVolatile: boolean;
   readonly log: (line: string) => void;
 }
 

@@ -190,7 +190,7 @@ function findLowers(core: Core, parent: Inode, found: Found, search: Search): vo
   while (!search.isStopped) {
     if (search.target.startsWith("/")) {
       const layer: Layer | undefined = core.lowers[layerIndex++];
-      if (layer === undefined) return;
+      if (layer === undefined || (layer.isDataOnly && !found.isMetacopy)) return;
       const end = walkToParent(core, layer, search);
       if (end !== undefined) takeLower(core, end.directory, end.name, found, search);
       continue;

@@ -4,7 +4,8 @@ import type { Core } from "./core.ts";
 export const layersAttribute = "fallthru.layers";
 
 export interface MountedLayer {
-  readonly role: "upper" | "lower";
+  /** `data`: a lower of which only what redirects lead to is seen. */
+  readonly role: "upper" | "lower" | "data";
   readonly path: string;
   /** `overlay`, `overlay-user` or `aufs`. */
   readonly dialect: string;
@@ -13,8 +14,8 @@ export interface MountedLayer {
 /** The layers of a union, from the top. */
 export function describeLayers({ upper, lowers }: Core): Buffer {
   const all = upper === undefined ? lowers : [upper.layer, ...lowers];
-  const layers = all.map(({ isUpper, path, dialect }): MountedLayer => ({
-    role: isUpper ? "upper" : "lower",
+  const layers = all.map(({ isUpper, isDataOnly, path, dialect }): MountedLayer => ({
+    role: isUpper ? "upper" : isDataOnly ? "data" : "lower",
     path,
     dialect: dialect.name,
   }));

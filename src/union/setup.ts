@@ -19,12 +19,20 @@ import { AccessTimes, type AtimePolicy } from "./accesstimes.ts";
 import { type Core, statIno, type Writable } from "./core.ts";
 import { canHaveOwners, type DialectName, dialectOfLower, dialectOfLowers, dialectOfUpper } from "./dialects.ts";
 import { HardLinkIndex } from "./hardlinks.ts";
-import { InodeTable } from "./inode.ts";
+import { type Inode, InodeTable } from "./inode.ts";
 import type { Known } from "./known.ts";
+import { checkDurability } from "./volatile.ts";
 import { WorkDirectory } from "./work.ts";
 
 /** A lower: its directory, and how it spells whiteouts; "auto", as without: it is looked at for aufs's traces. */
-export type LowerOption = string | { readonly path: string; readonly dialect: DialectName | "auto" };
+export type LowerOption = string | LowerLayer;
+
+export interface LowerLayer {
+  readonly path: string;
+  readonly dialect: DialectName | "auto";
+  /** Only the content of files that redirects of other lowers lead to; such lowers come last. */
+  readonly isDataOnly?: boolean;
+}
 
 export interface UnionOptions {
   /** From the top. */
@@ -46,6 +54,8 @@ export interface UnionOptions {
   readonly marks?: "trusted" | "user";
   /** What the upper is written in; by default what it was, or overlayfs's format where its file system can hold that. */
   readonly dialect?: DialectName;
+  /** Nothing need survive a loss of power: neither copy-up nor fsync(2) and syncfs(2) write to the disk (default: false). */
+  readonly volatile?: boolean;
   /** How many directories are kept open. */
   readonly openDirectories?: number;
   readonly log?: (line: string) => void;
@@ -80,19 +90,19 @@ export function openUnion(options: UnionOptions): Opened {
   if (pair !== undefined) fds.push(undo.use(pair.upper), undo.use(pair.work));
   const dialect = pair && dialectOfUpper(pair.upper, pair.work, { dialect: options.dialect, marks: options.marks });
   const overlay = dialectOfLowers(dialect, work, options.marks);
-  const layer = (index: number, path: string, fd: Fd, dialect: Dialect): Layer => {
+  const layer = (index: number, path: string, fd: Fd, dialect: Dialect, isDataOnly = false): Layer => {
     const fileSystem = fileSystemOfLayer(fd, fileSystems);
     const isLast = index === options.lowers.length;
-    const made = { index, isUpper: index === 0, path, dialect, fileSystem, cache, isLast } as {
+    const made = { index, isUpper: index === 0, path, dialect, fileSystem, cache, isDataOnly, isLast } as {
       -readonly [K in keyof Layer]: Layer[K];
     };
     made.rootDir = makeRootDir(made, fd);
     return made;
   };
   const lowers = options.lowers.map((lower, at) => {
-    const path = typeof lower === "string" ? lower : lower.path;
+    const { path, dialect, isDataOnly } = typeof lower === "string" ? { path: lower, dialect: "auto" as const } : lower;
     const fd = open(path);
-    return layer(at + 1, path, fd, dialectOfLower(fd, typeof lower === "string" ? "auto" : lower.dialect, overlay));
+    return layer(at + 1, path, fd, dialectOfLower(fd, dialect, overlay), isDataOnly);
   });
   nameFileSystem(lowers);
   const upperLayer =
@@ -151,20 +161,7 @@ function makeCore(options: UnionOptions, parts: Parts): Core {
   const rootInode = table.make(inoOf(top), S.IFDIR, false, 1);
   rootInode.lookups = 1;
   if (options.known !== undefined) table.reserve(options.known);
-  rootInode.upperDir = upperLayer?.rootDir;
-  rootInode.lowerDirs = lowers.map((lower) => lower.rootDir);
-  if (upperLayer !== undefined) {
-    const marks = upperLayer.dialect.readMarks(upperLayer.rootDir.fd);
-    rootInode.isImpure = marks.isImpure;
-    rootInode.hasDefaultAcl = marks.hasDefaultAcl;
-    upperLayer.rootDir.hasNestedWhiteouts = marks.hasNestedWhiteouts;
-  }
-  for (const { rootDir, dialect } of lowers) {
-    const marks = dialect.readMarks(rootDir.fd);
-    rootDir.hasMarkedWhiteouts = marks.hasMarkedWhiteouts;
-    rootDir.hasNestedWhiteouts = marks.hasNestedWhiteouts;
-    rootDir.isImpure = marks.isImpure;
-  }
+  fillRoot(rootInode, lowers, upperLayer);
   const useRedirects = upper?.marks !== undefined && (options.redirects ?? true);
   return {
     upper,
@@ -180,8 +177,27 @@ function makeCore(options: UnionOptions, parts: Parts): Core {
     traps,
     useRedirects,
     useMetacopy: useRedirects && (options.metacopy ?? true),
+    isVolatile: options.volatile ?? false,
     log: options.log ?? ((line) => process.stderr.write(`fallthru: ${line}\n`)),
   };
+}
+
+/** The root is always merged, of all layers but those that have only content. */
+function fillRoot(rootInode: Inode, lowers: readonly Layer[], upperLayer: Layer | undefined): void {
+  rootInode.upperDir = upperLayer?.rootDir;
+  rootInode.lowerDirs = lowers.filter(({ isDataOnly }) => !isDataOnly).map((lower) => lower.rootDir);
+  if (upperLayer !== undefined) {
+    const marks = upperLayer.dialect.readMarks(upperLayer.rootDir.fd);
+    rootInode.isImpure = marks.isImpure;
+    rootInode.hasDefaultAcl = marks.hasDefaultAcl;
+    upperLayer.rootDir.hasNestedWhiteouts = marks.hasNestedWhiteouts;
+  }
+  for (const { rootDir, dialect } of lowers) {
+    const marks = dialect.readMarks(rootDir.fd);
+    rootDir.hasMarkedWhiteouts = marks.hasMarkedWhiteouts;
+    rootDir.hasNestedWhiteouts = marks.hasNestedWhiteouts;
+    rootDir.isImpure = marks.isImpure;
+  }
 }
 
 function openAccessTimes(options: UnionOptions, work: Fd | undefined): AccessTimes {
@@ -207,6 +223,7 @@ function makeWritable(options: UnionOptions, layer: Layer, work: Fd, numbers: Nu
     return new LayerDirectory(layer, base, name);
   };
   const workDirectory = new WorkDirectory(subdirectory("work"), dialect);
+  checkDurability(layer, workDirectory.directory, options.volatile ?? false);
   workDirectory.clean();
   const index = marks !== undefined && (options.index ?? true) ? new HardLinkIndex(subdirectory("index")) : undefined;
   index?.load(numbers, () => statIno(numbers, layer.fileSystem));

@@ -12,5 +12,5 @@ export function statUnion(core: Core): Buffer {
 
 export function syncUnion(core: Core): void {
   const layer = core.upper?.layer;
-  if (layer !== undefined) must("sync", layer.path, syncFileSystemOf(layer.rootDir.fd));
+  if (layer !== undefined && !core.isVolatile) must("sync", layer.path, syncFileSystemOf(layer.rootDir.fd));
 }

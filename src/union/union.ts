@@ -27,13 +27,6 @@ export interface UnionEntry {
   readonly attr: UnionAttr;
 }
 
-/** Bytes, or a byte string: each character is one byte. */
-export type NameLike = Uint8Array | Name;
-
-function nameIn(name: NameLike): Name {
-  return typeof name === "string" ? name : nameOf(name);
-}
-
 /** Gets one entry after the other; false: no more fit. `offset` is where the next reading goes on. */
 export type AddEntry = (name: string, ino: number, type: number, offset: number) => boolean;
 
@@ -85,7 +78,7 @@ export class Union implements Disposable {
   /** @returns undefined where there is none: the kernel may remember that */
   lookup(parent: number, name: Name | Uint8Array): UnionEntry | undefined {
     const core = this.#now;
-    const found = lookUp(core, directoryOf(core, parent), nameIn(name));
+    const found = lookUp(core, directoryOf(core, parent), nameOf(name));
     return found === undefined ? undefined : this.#enter(core, found.inode, looked.serial);
   }
 
@@ -148,7 +141,7 @@ export class Union implements Disposable {
     creator: Creator,
   ): { entry: UnionEntry; inode: Inode; fd: number } {
     const core = this.#now;
-    const { inode, fd } = create(core, directoryOf(core, parent), nameIn(name), entry, creator);
+    const { inode, fd } = create(core, directoryOf(core, parent), nameOf(name), entry, creator);
     return { entry: this.#enter(core, inode, statSerial()), inode, fd };
   }
 
@@ -169,7 +162,7 @@ export class Union implements Disposable {
   }
 
   symlink(parent: number, name: Name | Uint8Array, target: Name | Uint8Array, creator: Creator): UnionEntry {
-    return this.#make(parent, name, { mode: S.IFLNK | 0o777, target: nameIn(target) }, creator).entry;
+    return this.#make(parent, name, { mode: S.IFLNK | 0o777, target: nameOf(target) }, creator).entry;
   }
 
   /** Makes a file and opens it. */
@@ -195,18 +188,18 @@ export class Union implements Disposable {
   link(nodeid: number, parent: number, name: Name | Uint8Array): UnionEntry {
     const core = this.#now;
     const inode = inodeOf(core, nodeid);
-    link(core, inode, directoryOf(core, parent), nameIn(name));
+    link(core, inode, directoryOf(core, parent), nameOf(name));
     return this.#enter(core, inode);
   }
 
   unlink(parent: number, name: Name | Uint8Array): void {
     const core = this.#now;
-    unlink(core, directoryOf(core, parent), nameIn(name));
+    unlink(core, directoryOf(core, parent), nameOf(name));
   }
 
   rmdir(parent: number, name: Name | Uint8Array): void {
     const core = this.#now;
-    rmdir(core, directoryOf(core, parent), nameIn(name));
+    rmdir(core, directoryOf(core, parent), nameOf(name));
   }
 
   rename(
@@ -217,8 +210,8 @@ export class Union implements Disposable {
     mode: RenameMode = "replace",
   ): void {
     const core = this.#now;
-    const source = { parent: directoryOf(core, from), name: nameIn(name) };
-    rename(core, source, { parent: directoryOf(core, to), name: nameIn(newName) }, mode);
+    const source = { parent: directoryOf(core, from), name: nameOf(name) };
+    rename(core, source, { parent: directoryOf(core, to), name: nameOf(newName) }, mode);
   }
 
   #keep(file: OpenFile): number {
@@ -286,7 +279,7 @@ export class Union implements Disposable {
 
   fsync(handle: number, what: "data" | "all"): void {
     const file = this.#file(handle);
-    if (!file.isLower) must("sync", file.inode.path, syncFd(file.fd, what));
+    if (!file.isLower && !this.#core.isVolatile) must("sync", file.inode.path, syncFd(file.fd, what));
   }
 
   release(handle: number): void {
@@ -327,7 +320,8 @@ export class Union implements Disposable {
   fsyncdir(handle: number, what: "data" | "all"): void {
     this.#core.cache.epoch++;
     const { inode } = this.#directory(handle);
-    if (inode.upperDir !== undefined && !inode.isDead) must("sync", inode.path, syncFd(inode.upperDir.fd, what));
+    if (inode.upperDir !== undefined && !inode.isDead && !this.#core.isVolatile)
+      must("sync", inode.path, syncFd(inode.upperDir.fd, what));
   }
 
   releasedir(handle: number): void {
@@ -341,7 +335,7 @@ export class Union implements Disposable {
   /** @returns the value; its length where `size` is 0; −errno for ENODATA and ERANGE, which are answers */
   getxattr(nodeid: number, name: Name | Uint8Array, size: number): Uint8Array | number {
     const core = this.#now;
-    return getAttribute(core, inodeOf(core, nodeid), nameIn(name), size);
+    return getAttribute(core, inodeOf(core, nodeid), nameOf(name), size);
   }
 
   listxattr(nodeid: number, size: number): Uint8Array | number {
@@ -351,12 +345,12 @@ export class Union implements Disposable {
 
   setxattr(nodeid: number, name: Name | Uint8Array, value: Uint8Array, flags: number): void {
     const core = this.#now;
-    setAttribute(core, inodeOf(core, nodeid), nameIn(name), value, flags);
+    setAttribute(core, inodeOf(core, nodeid), nameOf(name), value, flags);
   }
 
   removexattr(nodeid: number, name: Name | Uint8Array): void {
     const core = this.#now;
-    removeAttribute(core, inodeOf(core, nodeid), nameIn(name));
+    removeAttribute(core, inodeOf(core, nodeid), nameOf(name));
   }
 
   /** What a name leads to, as far as that is remembered. */

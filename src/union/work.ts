@@ -16,6 +16,9 @@ import { listDirectory } from "../kernel/io.ts";
 import type { Dialect } from "../layer/dialect/dialect.ts";
 import { type LayerDirectory, openDirectoryName } from "../layer/directory.ts";
 
+/** Its entries name what a layer's next user has to know: overlayfs's name for it. */
+export const incompatible: Name = "incompat";
+
 /** The directory beside the upper where entries are made before they are renamed to their place. */
 export class WorkDirectory {
   readonly directory: LayerDirectory;
@@ -127,7 +130,7 @@ export class WorkDirectory {
   clean(): void {
     const names: Name[] = [];
     listDirectory(this.fd, (name) => {
-      if (name !== "." && name !== "..") names.push(name);
+      if (name !== "." && name !== ".." && name !== incompatible) names.push(name);
     });
     for (const name of names) this.discard(name);
   }

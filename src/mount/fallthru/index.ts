@@ -12,8 +12,10 @@ export function fallthruMount(layers: UnionLayers): FallthruMount {
   return {
     source: "fallthru",
     attributes: 0,
+    dataLowers: [],
     metacopy: true,
     index: true,
+    volatile: false,
     redirects: true,
     marks: undefined,
     dialect: undefined,

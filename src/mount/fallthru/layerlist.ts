@@ -32,5 +32,7 @@ function parse(answer: Buffer): readonly MountedLayer[] | undefined {
 function isLayer(value: unknown): value is MountedLayer {
   if (typeof value !== "object" || value === null) return false;
   const { role, path, dialect } = value as Partial<Record<keyof MountedLayer, unknown>>;
-  return (role === "upper" || role === "lower") && typeof path === "string" && typeof dialect === "string";
+  return (
+    (role === "upper" || role === "lower" || role === "data") && typeof path === "string" && typeof dialect === "string"
+  );
 }

@@ -10,11 +10,15 @@ function atimeOf(attributes: number): AtimePolicy {
 
 /** A mount's layers, as the union takes them: without writing, its upper is the first of the lowers. */
 export function layersOf(mount: FallthruMount): UnionOptions {
-  const { upper, work, metacopy, index, redirects, marks, dialect, readOnly } = mount;
-  const lowers = mount.lowers.map((path): LowerOption => ({ path, dialect: mount.lowerDialect ?? "auto" }));
+  const { upper, work, metacopy, index, redirects, marks, dialect, readOnly, volatile } = mount;
+  const inLowers = mount.lowerDialect ?? "auto";
+  const lowers = [
+    ...mount.lowers.map((path): LowerOption => ({ path, dialect: inLowers })),
+    ...mount.dataLowers.map((path): LowerOption => ({ path, dialect: inLowers, isDataOnly: true })),
+  ];
   const ways = { metacopy, index, redirects, atime: atimeOf(mount.attributes), ...(marks && { marks }) };
   if (upper === undefined) return { lowers, ...ways };
   if (readOnly || work === undefined)
     return { lowers: [{ path: upper, dialect: dialect ?? "auto" }, ...lowers], ...ways };
-  return { lowers, upper, work, ...(dialect && { dialect }), ...ways };
+  return { lowers, upper, work, volatile, ...(dialect && { dialect }), ...ways };
 }

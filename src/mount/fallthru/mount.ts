@@ -10,6 +10,7 @@ import { isCompiled } from "../../kernel/libc.ts";
 import { makeMemoryFile } from "../../kernel/memory.ts";
 import { makeSocketPair } from "../../kernel/pass.ts";
 import { makePipe } from "../../kernel/self.ts";
+import { lockLayers } from "./lock.ts";
 import type { FallthruMount } from "./options.ts";
 import type { ServerError } from "./server.ts";
 import { writeOrder } from "./state.ts";
@@ -39,6 +40,7 @@ export function makeFallthru(mount: FallthruMount, target: string): Fd {
     throw new UserError("usage", "there is nothing to mount", { hint: "-o lowerdir=TOP:…:BOTTOM" });
   }
   if (mount.upper !== undefined && mount.work !== undefined) makeWork(mount.upper, mount.work);
+  using locks = lockLayers(mount);
   using connection = new Connection();
   const detached = connection.mount({
     source: mount.source,
@@ -49,7 +51,7 @@ export function makeFallthru(mount: FallthruMount, target: string): Fd {
     attributes: mount.attributes,
   });
   try {
-    startServer(connection.device, mount, target);
+    startServer(connection.device, mount, target, locks.fds);
   } catch (error) {
     detached.close();
     throw error;
@@ -67,7 +69,7 @@ function makeWork(upper: string, work: string): void {
 }
 
 /** Starts holder and server, and waits until the mount can be looked at. */
-function startServer(device: Fd, mount: FallthruMount, target: string): void {
+function startServer(device: Fd, mount: FallthruMount, target: string, locks: readonly Fd[]): void {
   using state = makeMemoryFile("fallthru-state");
   using journal = makeMemoryFile("fallthru-journal");
   writeOrder(state, { mount, target });
@@ -91,6 +93,7 @@ function startServer(device: Fd, mount: FallthruMount, target: string): void {
       written,
       keep,
       kept,
+      ...locks,
     ]);
   }
   const answer = readAvailable(ready).toString("utf8");

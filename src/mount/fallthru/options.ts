@@ -4,6 +4,8 @@ import { MOUNT_ATTR } from "../../kernel/abi/mount.ts";
 /** What a mount of ours is asked for. Paths are the host's, absolute. */
 export interface FallthruMount {
   readonly lowers: readonly string[];
+  /** Below them: lowers of which nothing shows but the content that files in the others say is there. */
+  readonly dataLowers: readonly string[];
   readonly upper: string | undefined;
   readonly work: string | undefined;
   /** What mountinfo and df(1) show in the place of a device. */
@@ -13,6 +15,8 @@ export interface FallthruMount {
   readonly attributes: number;
   readonly metacopy: boolean;
   readonly index: boolean;
+  /** Nothing is synced: it need not survive a loss of power. */
+  readonly volatile: boolean;
   /** Directories from below may be renamed: what is moved says where it was. */
   readonly redirects: boolean;
   /** Which attributes hold the marks; undefined: those that are allowed. */
@@ -47,7 +51,7 @@ const attributeOptions: ReadonlyMap<string, readonly [set: number, clear: number
 const ignored = new Set(
   (
     "defaults rw auto noauto nofail user nouser users group owner _netdev async diratime loud silent norelatime atime " +
-    "volatile allow_other default_permissions"
+    "allow_other default_permissions"
   ).split(" "),
 );
 
@@ -69,6 +73,7 @@ export function parseMountOptions(
     if (change !== undefined) attributes = (attributes & ~change[1]) | change[0];
     else if (option === "ro") readOnly = true;
     else if (option === "userxattr") values.set("marks", "user");
+    else if (option === "volatile") values.set("volatile", "on");
     else if (known.has(key) && value !== undefined) values.set(key, value);
     else if (option !== "" && !ignored.has(option) && !/^(x-|xino=|nfs_export=|uuid=)/.test(option))
       throw unknownOption(option);
@@ -79,9 +84,7 @@ export function parseMountOptions(
   };
   const upper = path("upperdir");
   return {
-    lowers: splitUnescaped(values.get("lowerdir") ?? "", ":")
-      .filter((name) => name !== "")
-      .map((name) => resolve(unescape_(name))),
+    ...parseLowers(values.get("lowerdir") ?? "", resolve),
     upper,
     work: path("workdir") ?? (upper === undefined ? undefined : `${upper}.work`),
     source: values.get("source") ?? source,
@@ -89,12 +92,29 @@ export function parseMountOptions(
     attributes,
     metacopy: switchOf(values, "metacopy"),
     index: switchOf(values, "index"),
+    volatile: values.has("volatile"),
     // overlayfs has two more words for off: they say what becomes of redirects that are there, which we follow.
     redirects: !["off", "follow", "nofollow"].includes(values.get("redirect_dir") ?? "on"),
     marks: values.get("marks") === "user" ? "user" : undefined,
     dialect: dialectOf(values, "dialect"),
     lowerDialect: dialectOf(values, "lowerdialect"),
   };
+}
+
+/** `TOP:…:BOTTOM::DATA::…::DATA`, as overlayfs has it. */
+function parseLowers(text: string, resolve: (path: string) => string): Pick<FallthruMount, "lowers" | "dataLowers"> {
+  const names = splitUnescaped(text, ":");
+  const gap = names.indexOf("");
+  const [lowers, data] = gap < 0 || text === "" ? [names, []] : [names.slice(0, gap), names.slice(gap + 1)];
+  // Each is set off by two colons: every second one here is empty.
+  if (data.some((name, at) => (name === "") !== (at % 2 === 1)) || (text !== "" && lowers.length === 0)) {
+    throw new UserError("usage", `lowerdir=${text} has an empty name`, {
+      hint: "lowerdir=TOP:…:BOTTOM, and behind it ::DATA for each layer of which only content is wanted",
+    });
+  }
+  const paths = (all: readonly string[]): string[] =>
+    all.filter((name) => name !== "").map((name) => resolve(unescape_(name)));
+  return { lowers: paths(lowers), dataLowers: paths(data) };
 }
 
 const known = new Set([

@@ -16,7 +16,7 @@ export const list = command({
   json: [
     { name: "target", type: "string", summary: "where it is mounted" },
     { name: "layers", type: "object[]", summary: "from the top" },
-    { name: "layers[].role", type: "string", summary: "`upper` or `lower`" },
+    { name: "layers[].role", type: "string", summary: "`upper`, `lower`, or `data`: only content is found there" },
     { name: "layers[].path", type: "string", summary: "its directory, as it was given" },
     {
       name: "layers[].dialect",
