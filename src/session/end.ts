@@ -1,25 +1,30 @@
 import { UserError } from "../error.ts";
 import { unless } from "../kernel/error.ts";
-import { openDirectory } from "../kernel/file.ts";
+import { lock, openDirectory } from "../kernel/file.ts";
 import { type Hold, takeHold } from "./hold.ts";
 import { checkSessionId } from "./id.ts";
-import { sessionDir } from "./paths.ts";
+import { mountPointOf, sessionDir } from "./paths.ts";
+import { type Look, lookInside } from "./processes.ts";
 import { readSummary, removeRecord } from "./record.ts";
-import { removeRemains } from "./remains.ts";
+import { type Removal, type Removed, removeRemains, usualGraceMs } from "./remains.ts";
 import { explainFullLater, prepareState } from "./state.ts";
 
-export interface EndReport {
+export interface EndOptions {
+  /** Also under a command that somebody else waits for, and without giving processes the time to end by themselves. */
+  readonly force?: boolean;
+}
+
+export interface EndReport extends Removed {
   readonly id: string;
-  /** How many processes were still running in it. */
-  readonly killed: number;
 }
 
 /**
- * Ends a session: kills what runs in it, unmounts, deletes its changes. From the moment its record is gone it doesn't exist;
+ * Ends a session: ends what runs in it, unmounts, deletes its changes. From the moment its record is gone it doesn't exist;
  * killed after that, the next command goes on.
- * @throws {UserError} not-found where there is none, also when another process ended it meanwhile
+ * @throws {UserError} not-found where there is none, also when another process ended it meanwhile; busy where somebody
+ * else waits for a command in it
  */
-export async function endSession(id: string): Promise<EndReport> {
+export async function endSession(id: string, { force = false }: EndOptions = {}): Promise<EndReport> {
   checkSessionId(id);
   prepareState();
   if (!exists(id)) throw gone(id);
@@ -32,10 +37,30 @@ export async function endSession(id: string): Promise<EndReport> {
     throw gone(id);
   }
   refuseNewer(id);
+  // Keeps those out who would enter: who has entered before is seen now.
+  lock(dir, "exclusive");
+  const look = lookInside(mountPointOf(id));
+  if (!force) await refuseWaitedFor(hold, look);
   removeRecord(dir);
-  const killed = await endHeld(hold);
+  const removed = await endHeld(hold, { look, graceMs: force ? 0 : usualGraceMs });
   hold.release();
-  return { id, killed };
+  return { id, ...removed };
+}
+
+async function refuseWaitedFor(hold: Hold, look: Look): Promise<void> {
+  if (look.inside.length === 0) return;
+  const { waitedForByOthers } = await import("./waited.ts");
+  const [first, ...more] = waitedForByOthers(look.inside);
+  if (first === undefined) return;
+  hold.release();
+  const others = more.length === 0 ? "" : `, and ${more.length} more`;
+  throw new UserError(
+    "busy",
+    `somebody's command runs in session ${hold.id}: ${first.pid} (${first.command})${others}`,
+    {
+      hint: `end it and the session: fallthru end --force @${hold.id}`,
+    },
+  );
 }
 
 /** A newer Fallthru may have put things where this one doesn't look; a damaged record hides no more than it can say. */
@@ -48,8 +73,8 @@ function refuseNewer(id: string): void {
 }
 
 /** Removes a session that the caller holds, and that has no record any more or only an automatic one's. */
-export function endHeld(hold: Hold): Promise<number> {
-  return explainFullLater(sessionDir(hold.id), () => removeRemains(hold));
+export function endHeld(hold: Hold, how: Removal = { graceMs: usualGraceMs }): Promise<Removed> {
+  return explainFullLater(sessionDir(hold.id), () => removeRemains(hold, how));
 }
 
 function exists(id: string): boolean {

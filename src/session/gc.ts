@@ -20,7 +20,7 @@ export async function collectGarbage(nowMs: number = Date.now()): Promise<Garbag
   for (const { id, expiresMs, state } of listSessions()) {
     if (expiresMs === undefined || expiresMs > nowMs || state === "held") continue;
     try {
-      await endSession(id);
+      await endSession(id, { force: true });
       report.ended.push(id);
     } catch (error) {
       // Somebody ended it meanwhile.

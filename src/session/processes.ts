@@ -18,6 +18,35 @@ export function processesInside(mountPoint: string): number[] {
   return pids().filter((pid) => isInside(pid, mountPoint, dev));
 }
 
+/** One look at every process. */
+export interface Look {
+  readonly inside: readonly number[];
+  /** Those of the host's that only have their working directory there. */
+  readonly standing: readonly number[];
+  /** Nothing is inside, and nothing was forked meanwhile that could have been passed over. */
+  readonly isEmpty: boolean;
+}
+
+export function lookInside(mountPoint: string): Look {
+  const newest = newestPid();
+  const dev = deviceOf(mountPoint);
+  const inside: number[] = [];
+  const standing: number[] = [];
+  for (const pid of pids()) {
+    if (isInside(pid, mountPoint, dev)) inside.push(pid);
+    else if (pid !== process.pid && standsInside(pid, mountPoint)) standing.push(pid);
+  }
+  return { inside, standing, isEmpty: inside.length === 0 && newest === newestPid() };
+}
+
+function standsInside(pid: number, mountPoint: string): boolean {
+  const path = ofProcess(() => readlinkSync(`/proc/${pid}/cwd`));
+  if (path === undefined || (path !== mountPoint && !path.startsWith(`${mountPoint}/`))) return false;
+  const attr = ofProcess(() => statSync(`/proc/${pid}/cwd/`));
+  const own = ofProcess(() => statSync(path));
+  return attr !== undefined && own?.dev === attr.dev && own.ino === attr.ino;
+}
+
 /** The device of what is mounted there, unless everybody's root is on it: then it tells nothing of anybody. */
 function deviceOf(mountPoint: string): number | undefined {
   const attr = unless(["ENOENT", "ENOTCONN", "ECONNABORTED"], () => statAt(null, mountPoint));
@@ -79,14 +108,40 @@ export function describeProcess(pid: number): ProcessInfo {
 /** A process that forks and exits, again and again, may be passed over by so many looks at /proc, but hardly by more. */
 const enoughLooks = 20;
 
+/** Looks that find only processes that weren't there before: what is forking so fast goes on for ever. */
+const enoughOffspring = 5;
+
+/**
+ * Asks every process inside to end (SIGTERM), all at once, and waits until none is left or `graceMs` are over.
+ * @param asked gets the ids of those that were asked
+ */
+export async function askToEnd(mountPoint: string, graceMs: number, asked: Set<number>): Promise<void> {
+  const dev = deviceOf(mountPoint);
+  const deadline = Date.now() + graceMs;
+  let offspring = 0;
+  for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 2, 50)) {
+    const inside = pids().filter((pid) => isInside(pid, mountPoint, dev));
+    const isOffspring = asked.size > 0 && inside.every((pid) => !asked.has(pid));
+    offspring = isOffspring ? offspring + 1 : 0;
+    for (const pid of inside) {
+      if (asked.has(pid)) continue;
+      asked.add(pid);
+      // One that is stopped hears of it only when it goes on.
+      for (const signal of ["SIGTERM", "SIGCONT"] as const) ofProcess(() => process.kill(pid, signal));
+    }
+    if (inside.length === 0 || offspring >= enoughOffspring || Date.now() >= deadline) return;
+    await new Promise((done) => setTimeout(done, pauseMs));
+  }
+}
+
 /**
  * Kills every process inside until none is left, also of those that fork faster than one can look.
+ * @param killed those that have been counted already
  * @returns how many there were
  * @throws where one can't be killed within `timeoutMs`: it hangs in the kernel
  */
-export function killInside(mountPoint: string, timeoutMs = 10_000): number {
+export function killInside(mountPoint: string, timeoutMs = 10_000, killed = new Set<number>()): number {
   const dev = deviceOf(mountPoint);
-  const killed = new Set<number>();
   const outside = new Set<number>();
   const deadline = Date.now() + timeoutMs;
   for (let looks = 0; ; looks++) {

@@ -11,24 +11,42 @@ import { killControlGroups, removeControlGroups } from "./cgroup.ts";
 import { heldIds, type Hold, takeLeftover } from "./hold.ts";
 import { removeLayers } from "./layers.ts";
 import { mountPointOf, sessionDir, sessionsDir } from "./paths.ts";
-import { killInside } from "./processes.ts";
+import { askToEnd, describeProcess, killInside, type Look, lookInside } from "./processes.ts";
 import { recordKind } from "./record.ts";
 import { isMounted } from "./state.ts";
+
+/** How a session goes. */
+export interface Removal {
+  /** What was seen of its processes, by a caller who has locked its directory before, and so keeps others out. */
+  readonly look?: Look;
+  /** How long its processes have to end by themselves once they are asked to (SIGTERM); without it they are killed. */
+  readonly graceMs?: number;
+}
+
+/** What went with a session. */
+export interface Removed {
+  /** How many processes were still running in it. */
+  readonly killed: number;
+  /** What somebody should know, a line each. */
+  readonly warnings: readonly string[];
+}
+
+/** As schroot has it, for each process; here it is for all of them together. */
+export const usualGraceMs = 5000;
 
 /**
  * Removes everything that a session may have: processes, mounts, control groups, layers, directories. Each step
  * passes over what isn't there, so it clears a session that was killed anywhere, and may itself be killed and repeated.
  * The session must have no record any more, or only an automatic one's, and the caller holds it.
- * @returns how many processes were killed
  */
-export async function removeRemains(hold: Hold): Promise<number> {
+export async function removeRemains(hold: Hold, how: Removal = {}): Promise<Removed> {
   const { id } = hold;
   const mountPoint = mountPointOf(id);
   using dir = unless(["ENOENT"], () => openDirectory(sessionDir(id)));
   // Whoever is just entering (run) has a shared lock until the command is started, and is killed after that.
-  if (dir !== undefined) lock(dir, "exclusive");
-  killControlGroups(id);
-  const killed = killInside(mountPoint);
+  if (dir !== undefined && how.look === undefined) lock(dir, "exclusive");
+  const look = how.look ?? lookInside(mountPoint);
+  const killed = await endProcesses(id, look, how.graceMs ?? 0);
   {
     // Kept open while the layers are deleted: the last one to let go of the mount has to sync all of its upper's
     // file system (2.9 s after 100 MB), and what is deleted before that needn't be written.
@@ -40,7 +58,21 @@ export async function removeRemains(hold: Hold): Promise<number> {
     void mount;
   }
   removeControlGroups(id);
-  return killed;
+  return { killed, warnings: look.standing.map((pid) => warnOfStanding(id, pid)) };
+}
+
+/** @returns how many there were */
+async function endProcesses(id: string, look: Look, graceMs: number): Promise<number> {
+  const mountPoint = mountPointOf(id);
+  const ended = new Set<number>();
+  if (graceMs > 0 && !look.isEmpty) await askToEnd(mountPoint, graceMs, ended);
+  killControlGroups(id);
+  return look.isEmpty ? 0 : killInside(mountPoint, undefined, ended);
+}
+
+function warnOfStanding(id: string, pid: number): string {
+  const { command } = describeProcess(pid);
+  return `process ${pid} (${command}) stands in a directory of the session ${id}, which is gone`;
 }
 
 /** On a kernel where trees aren't built detached. */

@@ -1,4 +1,4 @@
-// deadline: 180
+// deadline: 240
 // Processes that are killed, that stay, that hide, and several commands at once.
 import { afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { type ChildProcess, spawn } from "node:child_process";
@@ -153,7 +153,11 @@ describe("an end takes everything along:", () => {
     await beginMarked("x");
     const shell = spawn("sh", ["-c", "echo up; read line; ls"], { cwd: `${mountPoint}/etc`, stdio: "pipe" });
     await new Promise((up) => shell.stdout.once("data", up));
-    expect(await fallthru(["end", "x"])).toMatchObject({ status: 0, stdout: "ended x\n" });
+    expect(await fallthru(["end", "x"])).toMatchObject({
+      status: 0,
+      stdout: "ended x\n",
+      stderr: `fallthru: warning: process ${shell.pid} (sh -c echo up; read line; ls) stands in a directory of the session x, which is gone\n`,
+    });
     expect(existsSync(mountPoint)).toBe(false);
     const closed = new Promise((done) => shell.once("close", done));
     shell.stdin.end("\n");
@@ -199,6 +203,84 @@ function respawned(): string[] {
   return [1, 2, 3, 4, 5].flatMap(() => leftovers(before).filter((trace) => trace.includes("respawned")));
 }
 
+describe("processes inside have the time to end by themselves", () => {
+  const shared = temporaryDirectory("shared");
+  const asked = `${shared}/asked`;
+  /** One that notes that it was asked to end, and a stopped one. */
+  const notes = "trap 'echo asked >/shared/asked; exit' TERM; echo up; while :; do sleep 0.01; done";
+  const start = async (script: string): Promise<void> => {
+    rmSync(asked, { force: true });
+    await beginMarked("x", ["--bind", `${shared}:/shared`]);
+    await startUp(["run", "@x", "--", "sh", "-c", script]);
+  };
+
+  test("at an end, also where they are stopped", async () => {
+    await start(notes);
+    await startUp(["run", "@x", "--", "sh", "-c", "sleep 100 & kill -STOP $!; echo up"]);
+    expect(await fallthru(["end", "x"])).toMatchObject({
+      status: 0,
+      stdout: expect.stringMatching(/^ended x, killed [234] processes\n$/) as string,
+    });
+    expect(existsSync(asked)).toBe(true);
+  });
+
+  test("not with --force", async () => {
+    await start(notes);
+    expect(await fallthru(["end", "--force", "x"])).toMatchObject({ status: 0, stderr: "" });
+    expect(existsSync(asked)).toBe(false);
+  });
+
+  test("when the command of an automatic session leaves them behind", async () => {
+    rmSync(asked, { force: true });
+    const result = await fallthru([
+      "run",
+      "tiny",
+      "--bind",
+      `${shared}:/shared`,
+      "--",
+      "sh",
+      "-c",
+      `(${notes}) >/shared/up 2>/dev/null & until [ -s /shared/up ]; do sleep 0.01; done`,
+    ]);
+    expect(result).toMatchObject({ status: 0, stderr: "" });
+    expect(existsSync(asked)).toBe(true);
+  });
+});
+
+describe("a command that somebody else waits for", () => {
+  /** Runs it below a shell of its own, as another terminal does. */
+  const startElsewhere = async (options: string): Promise<ChildProcess> => {
+    const other = spawn("sh", ["-c", `${executable} run @x ${options} -- sh -c 'echo up; exec sleep 100'; exit 7`]);
+    await new Promise((up) => other.stdout.once("data", up));
+    return other;
+  };
+
+  for (const options of ["", "--pid-namespace"]) {
+    test(`isn't ended without --force ${options}`, async () => {
+      await beginMarked("x");
+      const other = await startElsewhere(options);
+      const status = new Promise((done) => other.once("exit", done));
+      expect(await fallthru(["end", "x"])).toMatchObject({
+        status: 4,
+        stdout: "",
+        stderr: expect.stringMatching(
+          /^fallthru: somebody's command runs in session x: \d+ \(.*sleep 100\).*\nhint: end it and the session: fallthru end --force @x\n$/,
+        ) as string,
+      });
+      await expectUsable("x");
+      expect(await fallthru(["end", "--force", "x"])).toMatchObject({ status: 0, stderr: "" });
+      expect(await status).toBe(7);
+    });
+  }
+
+  test("counts no more when it is left behind", async () => {
+    await beginMarked("x");
+    const other = await startElsewhere("");
+    await kill(other);
+    expect(await fallthru(["end", "x"])).toMatchObject({ status: 0, stdout: "ended x, killed 1 process\n" });
+  });
+});
+
 describe("at once:", () => {
   test("of five ends one ends the session, and the others say that it is gone", async () => {
     await beginMarked("x");
@@ -222,7 +304,7 @@ describe("at once:", () => {
       status: 0,
       stdout: expect.stringContaining("killed") as string,
     });
-    expect(await signal).toBe("SIGKILL");
+    expect(await signal).toBe("SIGTERM");
   });
 
   test("two recovers mount each session once", async () => {

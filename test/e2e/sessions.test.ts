@@ -56,7 +56,7 @@ describe("at once:", () => {
       // Killed inside, or too late to come in.
       if (signal === null)
         expect([status, stderr]).toEqual([125, expect.stringMatching(/^fallthru: no session busy\n/)]);
-      else expect(signal).toBe("SIGKILL");
+      else expect(signal).toBe("SIGTERM");
     }
   });
 
@@ -287,7 +287,7 @@ describe("end", () => {
     while ((await run(["pgrep", "-f", "-x", "/bin/sleep 1010"])).stdout === "")
       await new Promise((done) => setTimeout(done, 20));
     expect((await fallthru(["end", "moved"])).stdout).toMatch(/^ended moved, killed 1 process\n$/);
-    expect(await ended).toBe("SIGKILL");
+    expect(await ended).toBe("SIGTERM");
   });
 
   test("leaves alone who only has copies of its mounts", async () => {

@@ -201,6 +201,6 @@ describe("--pid-namespace", () => {
     const { ended } = await startUp(["run", "@left", "--pid-namespace", "--", "sh", "-c", "echo up; sleep 1007"]);
     const { status, stdout } = await fallthru(["end", "left"], { timeoutMs: 5000 });
     expect([status, stdout]).toEqual([0, expect.stringMatching(/^ended left, killed \d process/) as string]);
-    expect(await ended).toEqual([137, null]);
+    expect(await ended).toEqual([143, null]);
   });
 });

@@ -46,7 +46,7 @@ export const begin = command({
     const { record, warnings } = result;
     warn(warnings, common);
     // Nobody would know of a session whose id couldn't be told.
-    const undo = async () => (await import("../../session/end.ts")).endSession(record.id);
+    const undo = async () => (await import("../../session/end.ts")).endSession(record.id, { force: true });
     if (interrupted !== undefined) {
       await undo();
       return { status: interrupted };

@@ -3,29 +3,35 @@ import { endSession } from "../../session/end.ts";
 import { listSessions } from "../../session/list.ts";
 import { uninterrupted } from "../../session/uninterrupted.ts";
 import { command } from "../command.ts";
+import { warn } from "../warn.ts";
 import { sessionId } from "./operands.ts";
 
 export const end = command({
   name: "end",
   summary: "end sessions, and delete what they changed",
   description: [
-    "Every process that is left in the session is killed, its mounts go, and then the changes. Several sessions are ended one after another; one that can't be ended doesn't keep the others. A session that another process is just beginning or ending is waited for.",
+    "Every process that is left in the session is asked to end (SIGTERM), killed after 5 seconds if it hasn't, then the mounts go, and then the changes. A session in which somebody else waits for a command is refused without --force. Several sessions are ended one after another; one that can't be ended doesn't keep the others. A session that another process is just beginning or ending is waited for.",
   ],
   operands: { session: { arity: "any", completes: "session", summary: "@ID or ID" } },
   options: {
     all: { type: "boolean", short: "a", summary: "end every session that nobody holds" },
+    force: {
+      type: "boolean",
+      short: "f",
+      summary: "kill at once what runs, also a command that somebody else waits for",
+    },
   },
   examples: [
     { line: "fallthru end @fix", does: "the session fix" },
     { line: "fallthru end --all", does: "whatever is left" },
   ],
-  exits: { 3: "no such session", 4: "it is a run's own, whose command goes on" },
+  exits: { 3: "no such session", 4: "it is a run's own, or somebody else waits for a command in it" },
   json: [
     { name: "ended", type: "object[]", summary: "those that were ended, in order" },
     { name: "ended[].id", type: "string", summary: "the session's id" },
     { name: "ended[].killed", type: "number", summary: "how many processes were left in it" },
   ],
-  run: async ({ session }, { all }) => {
+  run: async ({ session }, { all, force }, common) => {
     if (all === session.length > 0) {
       const message = all ? "end takes either sessions or --all" : "end needs a SESSION, or --all";
       throw new UserError("usage", message, { hint: "fallthru list shows the sessions" });
@@ -34,8 +40,9 @@ export const end = command({
     const ended: { id: string; killed: number }[] = [];
     for (const id of all ? endableSessions() : session.map(sessionId)) {
       try {
-        const { result, interrupted } = await uninterrupted(() => endSession(id));
-        ended.push(result);
+        const { result, interrupted } = await uninterrupted(() => endSession(id, { force }));
+        warn(result.warnings, common);
+        ended.push({ id, killed: result.killed });
         if (interrupted !== undefined) return { data: { ended }, errors, status: interrupted };
       } catch (error) {
         errors.push(error);
