@@ -123,6 +123,8 @@ export function command<const P extends OperandSpecs, const O extends OptionSpec
 
 /** `pidNamespace` as it is typed: `pid-namespace`. */
 export function optionName(key: string): string {
+  // Most are one word, and the first use of such an expression costs a start 0.04 ms.
+  if (key === key.toLowerCase()) return key;
   return key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 

@@ -67,6 +67,8 @@ type Request =
 
 /** Finds the verb: its one or two words, before which only options that every verb has may stand. */
 function readRequest(argv: readonly string[], table: readonly Verb[]): Request {
+  // Nearly always; what follows costs a start 0.2 ms.
+  for (const verb of table) if (verb.name === argv[0]) return { kind: "verb", verb, argv: argv.slice(1) };
   const first = argv.findIndex((word) => !/^(--json|--quiet|--verbose|-[qv]+)$/.test(word));
   const [flags, words] = first === -1 ? [argv, []] : [argv.slice(0, first), argv.slice(first)];
   const [word = "", next = ""] = words;

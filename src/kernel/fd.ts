@@ -1,17 +1,24 @@
-import { native } from "./libc.ts";
+import { type Path, pathText, withoutErrno } from "./libc.ts";
 
 // Not node:fs, which would cost every start a millisecond.
-const close_ = native("close", "int", ["int"]);
+const close_ = withoutErrno("close", "int", ["int"]);
 
 /** An owned file descriptor: closed once, by its owner, at the end of a `using` block or by hand. */
 export class Fd implements Disposable {
-  /** What it was opened as, for messages; never opened again by this name. */
-  readonly path: string;
   #number: number;
+  readonly #name: Path;
+  readonly #dir: Fd | null;
 
-  constructor(number: number, path: string) {
+  /** @param name what it was opened as, below `dir` where that is given */
+  constructor(number: number, name: Path, dir: Fd | null = null) {
     this.#number = number;
-    this.path = path;
+    this.#name = name;
+    this.#dir = dir;
+  }
+
+  /** What it was opened as, for messages; never opened again by this name. */
+  get path(): string {
+    return under(this.#dir, this.#name);
   }
 
   get number(): number {
@@ -34,4 +41,11 @@ export class Fd implements Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+/** A name below an open directory, for messages. */
+export function under(dir: Fd | null, path: Path): string {
+  const name = pathText(path);
+  if (dir === null) return name;
+  return name === "" ? dir.path : `${dir.path}/${name}`.replace(/\/\/+/g, "/");
 }

@@ -10,35 +10,34 @@ import {
   fileSystemNames,
 } from "./abi/file.ts";
 import { check, errnoName, KernelError } from "./error.ts";
-import { Fd } from "./fd.ts";
-import { cString, lastErrno, native, nativeAsync, type Path, pathText } from "./libc.ts";
+import { Fd, under } from "./fd.ts";
+import { cString, lastErrno, native, nativeAsync, type Path, pathText, quick } from "./libc.ts";
 
-const openat2_ = native("syscall", "long", ["long", "int", "void *", "void *", "size_t"]);
-const statx_ = native("statx", "int", ["int", "void *", "int", "unsigned int", "void *"]);
-const mkdirat_ = native("mkdirat", "int", ["int", "void *", "unsigned int"]);
-const mknodat_ = native("mknodat", "int", ["int", "void *", "unsigned int", "uint64_t"]);
-const unlinkat_ = native("unlinkat", "int", ["int", "void *", "int"]);
-const renameat2_ = native("renameat2", "int", ["int", "void *", "int", "void *", "unsigned int"]);
-const linkat_ = native("linkat", "int", ["int", "void *", "int", "void *", "int"]);
-const symlinkat_ = native("symlinkat", "int", ["void *", "int", "void *"]);
-const readlinkat_ = native("readlinkat", "long", ["int", "void *", "void *", "size_t"]);
-const fchownat_ = native("fchownat", "int", ["int", "void *", "unsigned int", "unsigned int", "int"]);
-const fchmodat_ = native("fchmodat", "int", ["int", "void *", "unsigned int", "int"]);
-const utimensat_ = native("utimensat", "int", ["int", "void *", "void *", "int"]);
-const statfs_ = native("fstatfs", "int", ["int", "void *"]);
-const getdents64_ = native("getdents64", "long", ["int", "void *", "size_t"]);
-const read_ = native("read", "long", ["int", "void *", "size_t"]);
-const write_ = native("write", "long", ["int", "void *", "size_t"]);
-const fsync_ = native("fsync", "int", ["int"]);
-const flock_ = native("flock", "int", ["int", "int"]);
+const openat2_ = quick("syscall", "long", ["long", "int", "void *", "void *", "size_t"]);
+const statx_ = quick("statx", "int", ["int", "void *", "int", "unsigned int", "void *"]);
+const mkdirat_ = quick("mkdirat", "int", ["int", "void *", "unsigned int"]);
+const mknodat_ = quick("mknodat", "int", ["int", "void *", "unsigned int", "uint64_t"]);
+const unlinkat_ = quick("unlinkat", "int", ["int", "void *", "int"]);
+const renameat2_ = quick("renameat2", "int", ["int", "void *", "int", "void *", "unsigned int"]);
+const linkat_ = quick("linkat", "int", ["int", "void *", "int", "void *", "int"]);
+const symlinkat_ = quick("symlinkat", "int", ["void *", "int", "void *"]);
+const readlinkat_ = quick("readlinkat", "long", ["int", "void *", "void *", "size_t"]);
+const fchownat_ = quick("fchownat", "int", ["int", "void *", "unsigned int", "unsigned int", "int"]);
+const fchmodat_ = quick("fchmodat", "int", ["int", "void *", "unsigned int", "int"]);
+const utimensat_ = quick("utimensat", "int", ["int", "void *", "void *", "int"]);
+const statfs_ = quick("fstatfs", "int", ["int", "void *"]);
+const getdents64_ = quick("getdents64", "long", ["int", "void *", "size_t"]);
+const read_ = quick("read", "long", ["int", "void *", "size_t"]);
+const write_ = quick("write", "long", ["int", "void *", "size_t"]);
+const fsync_ = quick("fsync", "int", ["int"]);
+const flock_ = quick("flock", "int", ["int", "int"]);
 const ioctl_ = native("ioctl", "int", ["int", "unsigned long", "void *"]);
 
 const SYS_openat2 = 437; // the same on every architecture (asm-generic/unistd.h)
 
-function under(dir: Fd | null, path: Path): string {
-  if (dir === null) return pathText(path);
-  const name = pathText(path);
-  return name === "" ? dir.path : `${dir.path}/${name}`.replace(/\/\/+/g, "/");
+/** As check(); the name for the message is put together only where there is one. */
+function checkAt(syscall: string, dir: Fd | null, path: Path, result: number): number {
+  return result === -1 ? check(syscall, under(dir, path), result) : result;
 }
 
 function at(dir: Fd | null): number {
@@ -69,8 +68,8 @@ export function openAt(
   for (let tries = 0; number === -1 && how[2] !== 0n && tries < 1000 && errnoName(lastErrno()) === "EAGAIN"; tries++) {
     number = openat2_(SYS_openat2, at(dir), name, bytes, 24);
   }
-  check("open", under(dir, path), number);
-  return new Fd(number, under(dir, path));
+  checkAt("open", dir, path, number);
+  return new Fd(number, path, dir);
 }
 
 /** Opens a directory for reading its entries and for calls relative to it. */
@@ -105,7 +104,7 @@ export function statAt(dir: Fd | null, path: Path = "", freshness: "usual" | "fr
   const buffer = new Uint8Array(STATX_SIZE);
   const sync = freshness === "fresh" ? AT.STATX_FORCE_SYNC : 0;
   const flags = AT.SYMLINK_NOFOLLOW | sync | (path.length === 0 ? AT.EMPTY_PATH : 0);
-  check("stat", under(dir, path), statx_(at(dir), cString(path), flags, STATX_BASIC_STATS | STATX_MNT_ID, buffer));
+  checkAt("stat", dir, path, statx_(at(dir), cString(path), flags, STATX_BASIC_STATS | STATX_MNT_ID, buffer));
   return parseStatx(buffer);
 }
 
@@ -145,7 +144,7 @@ export function sameDevice(a: Attr, b: Attr): boolean {
 }
 
 export function makeDirectoryAt(dir: Fd | null, name: Path, mode: number): void {
-  check("mkdir", under(dir, name), mkdirat_(at(dir), cString(name), mode));
+  checkAt("mkdir", dir, name, mkdirat_(at(dir), cString(name), mode));
 }
 
 /** @param rdev for S_IFCHR and S_IFBLK; @see mknod(2) */
@@ -155,7 +154,7 @@ export function makeNodeAt(
   mode: number,
   rdev: { major: number; minor: number } = { major: 0, minor: 0 },
 ): void {
-  check("mknod", under(dir, name), mknodat_(at(dir), cString(name), mode, packDevice(rdev.major, rdev.minor)));
+  checkAt("mknod", dir, name, mknodat_(at(dir), cString(name), mode, packDevice(rdev.major, rdev.minor)));
 }
 
 /** glibc's makedev(3): 12 + 20 bits, spread over 64. */
@@ -165,63 +164,52 @@ function packDevice(major: number, minor: number): bigint {
 }
 
 export function unlinkAt(dir: Fd | null, name: Path): void {
-  check("unlink", under(dir, name), unlinkat_(at(dir), cString(name), 0));
+  checkAt("unlink", dir, name, unlinkat_(at(dir), cString(name), 0));
 }
 
 export function removeDirectoryAt(dir: Fd | null, name: Path): void {
-  check("rmdir", under(dir, name), unlinkat_(at(dir), cString(name), AT.REMOVEDIR));
+  checkAt("rmdir", dir, name, unlinkat_(at(dir), cString(name), AT.REMOVEDIR));
 }
 
 /** Renames; what stands at the new name is replaced. @see rename(2) */
 export function renameAt(from: Fd | null, oldName: Path, to: Fd | null, newName: Path): void {
-  check("rename", under(to, newName), renameat2_(at(from), cString(oldName), at(to), cString(newName), 0));
+  checkAt("rename", to, newName, renameat2_(at(from), cString(oldName), at(to), cString(newName), 0));
 }
 
 /** Renames; EEXIST where the new name is taken. @see renameat2(2) */
 export function renameNoReplaceAt(from: Fd | null, oldName: Path, to: Fd | null, newName: Path): void {
-  check(
-    "rename",
-    under(to, newName),
-    renameat2_(at(from), cString(oldName), at(to), cString(newName), RENAME_NOREPLACE),
-  );
+  checkAt("rename", to, newName, renameat2_(at(from), cString(oldName), at(to), cString(newName), RENAME_NOREPLACE));
 }
 
 /** A further name for an inode; a final symbolic link at `oldName` is itself linked, not followed. */
 export function linkAt(from: Fd | null, oldName: Path, to: Fd | null, newName: Path): void {
-  check("link", under(to, newName), linkat_(at(from), cString(oldName), at(to), cString(newName), 0));
+  checkAt("link", to, newName, linkat_(at(from), cString(oldName), at(to), cString(newName), 0));
 }
 
 export function symlinkAt(target: Path, dir: Fd | null, name: Path): void {
-  check("symlink", under(dir, name), symlinkat_(cString(target), at(dir), cString(name)));
+  checkAt("symlink", dir, name, symlinkat_(cString(target), at(dir), cString(name)));
 }
 
 export function readLinkAt(dir: Fd | null, name: Path): Buffer {
   const buffer = Buffer.alloc(4096);
-  return buffer.subarray(
-    0,
-    check("readlink", under(dir, name), readlinkat_(at(dir), cString(name), buffer, buffer.length)),
-  );
+  return buffer.subarray(0, checkAt("readlink", dir, name, readlinkat_(at(dir), cString(name), buffer, buffer.length)));
 }
 
 /** Changes the owner, of a symbolic link itself too; an empty name means `dir`. */
 export function changeOwnerAt(dir: Fd, name: Path, uid: number, gid: number): void {
   const flags = AT.SYMLINK_NOFOLLOW | (name.length === 0 ? AT.EMPTY_PATH : 0);
-  check("chown", under(dir, name), fchownat_(at(dir), cString(name), uid, gid, flags));
+  checkAt("chown", dir, name, fchownat_(at(dir), cString(name), uid, gid, flags));
 }
 
 /** Changes the mode of what isn't a symbolic link: follows a final one, so know what `name` is. */
 export function changeModeAt(dir: Fd, name: Path, mode: number): void {
-  check("chmod", under(dir, name), fchmodat_(at(dir), cString(name), mode & 0o7777, 0));
+  checkAt("chmod", dir, name, fchmodat_(at(dir), cString(name), mode & 0o7777, 0));
 }
 
 /** Sets both times, of a symbolic link itself too. @see utimensat(2) */
 export function setTimesAt(dir: Fd, name: Path, atimeNs: bigint, mtimeNs: bigint): void {
   const times = new BigInt64Array([...split(atimeNs), ...split(mtimeNs)]);
-  check(
-    "utimes",
-    under(dir, name),
-    utimensat_(at(dir), cString(name), new Uint8Array(times.buffer), AT.SYMLINK_NOFOLLOW),
-  );
+  checkAt("utimes", dir, name, utimensat_(at(dir), cString(name), new Uint8Array(times.buffer), AT.SYMLINK_NOFOLLOW));
 }
 
 /** Seconds and nanoseconds, the latter never negative. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { check, errnoName, errnoNumber, isErrno, KernelError, unless } from "./error.ts";
-import { cString, lastErrno, native, pathText } from "./libc.ts";
+import { cString, lastErrno, native, pathText, quick, withoutErrno } from "./libc.ts";
 
 test("pathText() shows what a terminal or an eye would mistake", () => {
   expect(pathText("/etc/é ü")).toBe("/etc/é ü");
@@ -15,6 +15,49 @@ test("cString() ends with NUL and has no other", () => {
   expect([...cString("")]).toEqual([0]);
   for (const path of ["a\0b", "\0", Buffer.from([0]), Buffer.from([1, 0])])
     expect(() => cString(path)).toThrow(TypeError);
+});
+
+describe("quick calls", () => {
+  const open = quick("openat", "int", ["int", "void *", "int", "unsigned int"]);
+  const close = quick("close", "int", ["int"]);
+  const errnoOf = (call: () => number): string => (call() === -1 ? errnoName(lastErrno()) : "none");
+  const errnoOfOpen = (path: string): string => errnoOf(() => open(-100, cString(path), 0, 0));
+
+  test("leave errno as koffi does, whatever failed before", () => {
+    const slowClose = native("close", "int", ["int"]);
+    for (let time = 0; time < 300; time++) {
+      expect(errnoOfOpen("/no/such/file")).toBe("ENOENT");
+      expect(errnoOfOpen("/dev/null/x")).toBe("ENOTDIR");
+      expect(errnoOf(() => slowClose(-1))).toBe("EBADF");
+      expect(errnoOfOpen("/no/such/file")).toBe("ENOENT");
+      expect(errnoOf(() => slowClose(-1))).toBe("EBADF");
+      expect(errnoOf(() => close(-1))).toBe("EBADF");
+    }
+  });
+
+  test("pass numbers of every size on, and pointers", () => {
+    const opened = open(-100, cString("/dev/null"), 0, 0);
+    expect(opened).toBeGreaterThan(2);
+    // An unsigned int above 2^31, and a size_t: close_range(opened, ~0, 0), write of 3 bytes.
+    const write = quick("write", "long", ["int", "void *", "size_t"]);
+    const buffer = new Uint8Array(3);
+    expect(errnoOf(() => write(opened, buffer, 3))).toBe("EBADF");
+    const pread = quick("lseek", "long", ["int", "long", "int"]);
+    expect(pread(opened, 2 ** 40 + 1, 0)).toBe(0);
+    const limits = new BigUint64Array(2);
+    const prlimit = quick("prlimit", "int", ["int", "int", "void *", "void *"]);
+    expect(prlimit(0, 7, null, new Uint8Array(limits.buffer))).toBe(0);
+    expect(limits[1]).toBeGreaterThan(0n);
+    const closeRange = quick("close_range", "int", ["unsigned int", "unsigned int", "int"]);
+    expect(closeRange(0xfffffff0, 0xffffffff, 0)).toBe(0);
+    expect(errnoOf(() => closeRange(0xffffffff, 0xfffffff0, 0))).toBe("EINVAL");
+    expect(close(opened)).toBe(0);
+  });
+
+  test("without errno are for those who don't ask", () => {
+    const access = withoutErrno("faccessat", "int", ["int", "void *", "int", "int"]);
+    expect([access(-100, cString("/"), 0, 0), access(-100, cString("/no/such/file"), 0, 0)]).toEqual([0, -1]);
+  });
 });
 
 describe("errors", () => {

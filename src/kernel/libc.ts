@@ -40,7 +40,110 @@ export function native(symbol: string, result: string, parameters: readonly stri
   let bound: NativeFunction | undefined;
   return (...args) => {
     bound ??= load().libc.func(symbol, result, [...parameters]) as NativeFunction;
+    quickErrno = 0;
     return bound(...args);
+  };
+}
+
+/**
+ * As native(), for a function that changes nothing where it returns −1. In Bun it is called without koffi, whose loading
+ * costs a start 1.3 ms, and reads a file, which a process that has changed its root must not: see bindInBun(). Other than
+ * koffi that doesn't keep errno from what the runtime does before we look: a call that fails is made again until errno
+ * says the same twice.
+ */
+export function quick(symbol: string, result: "int" | "long", parameters: readonly ParameterType[]): NativeFunction {
+  const call = withoutErrno(symbol, result, parameters);
+  return (...args) => {
+    const value = call(...args);
+    return value === -1 && errnoCell !== undefined ? callAgain(call, args, errnoCell) : value;
+  };
+}
+
+function callAgain(call: NativeFunction, args: Argument[], errno: Int32Array): number {
+  for (;;) {
+    const before = errno[0] ?? 0;
+    const value = call(...args);
+    quickErrno = errno[0] ?? 0;
+    if (value !== -1 || quickErrno === before) return value;
+  }
+}
+
+/** errno of the last call, where that was a quick one and failed; else 0. */
+let quickErrno = 0;
+
+/** This thread's errno itself, in Bun. Reading an array's element is no call, which might change it. */
+let errnoCell: Int32Array | undefined;
+
+function findErrno(bun: BunFfi): Int32Array | undefined {
+  const locate = bun.dlopen("libc.so.6", { __errno_location: { args: [], returns: "ptr" } }).symbols[
+    "__errno_location"
+  ];
+  return locate === undefined ? undefined : new Int32Array(bun.toArrayBuffer(locate(), 0, 4));
+}
+
+/** As quick(), where nobody asks why it failed: lastErrno() says nothing of this call. */
+export function withoutErrno(
+  symbol: string,
+  result: "int" | "long",
+  parameters: readonly ParameterType[],
+): NativeFunction {
+  let bound: NativeFunction | undefined;
+  return (...args) => {
+    bound ??= bindInBun(symbol, result, parameters) ?? native(symbol, result, parameters);
+    return bound(...args);
+  };
+}
+
+/** C's types as Bun knows them; a result that fits is no bigint with the fast ones. */
+const bunTypes = {
+  short: "i16",
+  int: "i32",
+  "unsigned int": "u32",
+  long: "i64_fast",
+  "unsigned long": "u64_fast",
+  size_t: "u64_fast",
+  uint64_t: "u64_fast",
+  "void *": "ptr",
+} as const;
+
+type ParameterType = keyof typeof bunTypes;
+
+/** What Bun's module bun:ffi is made of; evaluating that module costs 0.5 ms. */
+interface BunFfi {
+  dlopen(
+    file: string,
+    symbols: Record<string, { args: string[]; returns: string }>,
+  ): { symbols: Record<string, NativeFunction> };
+  ptr(data: Uint8Array): number;
+  toArrayBuffer(address: number, offset: number, size: number): ArrayBuffer;
+}
+
+function bunFfi(): BunFfi | undefined {
+  return (globalThis as { Bun?: { FFI?: BunFfi } }).Bun?.FFI;
+}
+
+/** @returns undefined in Node. What comes back takes arguments unseen: a 32-bit number must be one, whatever its sign. */
+function bindInBun(
+  symbol: string,
+  result: "int" | "long",
+  parameters: readonly ParameterType[],
+): NativeFunction | undefined {
+  const args: string[] = [];
+  let isNarrow = 0;
+  for (const type of parameters) {
+    if (type === "int" || type === "unsigned int" || type === "short") isNarrow |= 1 << args.length;
+    args.push(bunTypes[type]);
+  }
+  const bun = bunFfi();
+  if (bun === undefined) return undefined;
+  errnoCell ??= findErrno(bun);
+  const call = bun.dlopen("libc.so.6", { [symbol]: { args, returns: bunTypes[result] } }).symbols[symbol];
+  if (call === undefined || isNarrow === 0) return call;
+  return (...given) => {
+    for (let index = 0; index < given.length; index++) {
+      if ((isNarrow >> index) & 1) given[index] = Number(given[index]) | 0;
+    }
+    return call(...given);
   };
 }
 
@@ -67,12 +170,13 @@ type AsyncFunction = (...args: [...Argument[], (error: Error | null | undefined,
 
 /** The calling thread's errno after a call that returned −1. */
 export function lastErrno(): number {
-  return load().koffi.errno();
+  return quickErrno === 0 ? load().koffi.errno() : quickErrno;
 }
 
 /** A pointer to `data` as bytes to be placed inside another structure; `data` must outlive its use. */
 export function addressOf(data: Uint8Array): bigint {
-  return load().koffi.address(data);
+  const bun = bunFfi();
+  return bun === undefined ? load().koffi.address(data) : BigInt(bun.ptr(data));
 }
 
 /** A path or name as the kernel takes it: bytes with a terminating NUL. */

@@ -14,15 +14,16 @@ import { UserError } from "../error.ts";
 import { check, isErrno, KernelError, unless } from "./error.ts";
 import { Fd } from "./fd.ts";
 import { readAvailable } from "./file.ts";
-import { cString, native, type Path, pathText } from "./libc.ts";
+import { cString, native, type NativeFunction, type Path, pathText, quick, withoutErrno } from "./libc.ts";
 
-const fsopen_ = native("syscall", "long", ["long", "void *", "unsigned int"]);
+const fsopen_ = quick("syscall", "long", ["long", "void *", "unsigned int"]);
 const fsconfig_ = native("syscall", "long", ["long", "int", "unsigned int", "void *", "void *", "int"]);
-const fsmount_ = native("syscall", "long", ["long", "int", "unsigned int", "unsigned int"]);
-const openTree_ = native("syscall", "long", ["long", "int", "void *", "unsigned int"]);
-const moveMount_ = native("syscall", "long", ["long", "int", "void *", "int", "void *", "unsigned int"]);
-const mountSetattr_ = native("syscall", "long", ["long", "int", "void *", "unsigned int", "void *", "size_t"]);
-const umount2_ = native("umount2", "int", ["void *", "int"]);
+const configureQuickly_ = withoutErrno("syscall", "long", ["long", "int", "unsigned int", "void *", "void *", "int"]);
+const fsmount_ = quick("syscall", "long", ["long", "int", "unsigned int", "unsigned int"]);
+const openTree_ = quick("syscall", "long", ["long", "int", "void *", "unsigned int"]);
+const moveMount_ = quick("syscall", "long", ["long", "int", "void *", "int", "void *", "unsigned int"]);
+const mountSetattr_ = quick("syscall", "long", ["long", "int", "void *", "unsigned int", "void *", "size_t"]);
+const umount2_ = quick("umount2", "int", ["void *", "int"]);
 
 /** One option of a new file system: a flag, a string, or an open file. */
 export type MountOption = readonly [key: string] | readonly [key: string, value: string | Fd];
@@ -48,43 +49,47 @@ export class MountError extends KernelError {
  * @see fsopen(2), fsconfig(2), fsmount(2)
  */
 export function makeMount(type: string, options: readonly MountOption[], attributes = 0): Fd {
-  using context = new Fd(
-    check("mount", type, fsopen_(SYS.fsopen, cString(type), FSOPEN_CLOEXEC)),
-    `${type} file system`,
-  );
+  {
+    using context = openContext(type);
+    const isDone = [...options, undefined].every((option) => configure(configureQuickly_, context, option) === 0);
+    if (isDone) return finish(context, type, attributes);
+  }
+  // A context that failed fails for another reason when asked again: a new one, by calls that keep errno.
+  using context = openContext(type);
   let current: string | undefined;
   try {
-    for (const [key, value] of options) {
-      current = key;
-      configure(context, key, value);
+    for (const option of options) {
+      current = option[0];
+      const value = option[1] ?? "";
+      const result = configure(fsconfig_, context, option);
+      check(`set mount option ${current}`, typeof value === "string" ? value : value.path, result);
     }
     current = undefined;
-    check("mount", type, fsconfig_(SYS.fsconfig, context.number, FSCONFIG.CMD_CREATE, null, null, 0));
-    return new Fd(check("mount", type, fsmount_(SYS.fsmount, context.number, FSMOUNT_CLOEXEC, attributes)), type);
+    check("mount", type, configure(fsconfig_, context, undefined));
+    return finish(context, type, attributes);
   } catch (error) {
     if (error instanceof KernelError) throw new MountError(error, current, readLog(context));
     throw error;
   }
 }
 
-function configure(context: Fd, key: string, value: string | Fd | undefined): void {
+function openContext(type: string): Fd {
+  return new Fd(check("mount", type, fsopen_(SYS.fsopen, cString(type), FSOPEN_CLOEXEC)), `${type} file system`);
+}
+
+function finish(context: Fd, type: string, attributes: number): Fd {
+  return new Fd(check("mount", type, fsmount_(SYS.fsmount, context.number, FSMOUNT_CLOEXEC, attributes)), type);
+}
+
+/** Sets one option; without one, makes the file system. @returns as fsconfig(2) */
+function configure(call: NativeFunction, { number }: Fd, option: MountOption | undefined): number {
+  if (option === undefined) return call(SYS.fsconfig, number, FSCONFIG.CMD_CREATE, null, null, 0);
+  const [key, value] = option;
   const name = cString(key);
-  if (value === undefined) {
-    check(`set mount option ${key}`, "", fsconfig_(SYS.fsconfig, context.number, FSCONFIG.SET_FLAG, name, null, 0));
-  } else if (typeof value === "string") {
-    // The kernel takes at most 255 bytes here: longer paths are handed over as /proc/self/fd/N.
-    check(
-      `set mount option ${key}`,
-      value,
-      fsconfig_(SYS.fsconfig, context.number, FSCONFIG.SET_STRING, name, cString(value), 0),
-    );
-  } else {
-    check(
-      `set mount option ${key}`,
-      value.path,
-      fsconfig_(SYS.fsconfig, context.number, FSCONFIG.SET_FD, name, null, value.number),
-    );
-  }
+  if (value === undefined) return call(SYS.fsconfig, number, FSCONFIG.SET_FLAG, name, null, 0);
+  if (typeof value !== "string") return call(SYS.fsconfig, number, FSCONFIG.SET_FD, name, null, value.number);
+  // The kernel takes at most 255 bytes here: longer paths are handed over as /proc/self/fd/N.
+  return call(SYS.fsconfig, number, FSCONFIG.SET_STRING, name, cString(value), 0);
 }
 
 /** The messages queued on a file system context, `e overlay: …`, one line each. */

@@ -5,36 +5,39 @@ import {
   POSIX_SPAWN_SETSIGDEF,
   POSIX_SPAWN_SETSIGMASK,
   RLIMIT_NOFILE,
+  SIGKILL,
+  SIGSTOP,
   SYS_close_range,
   threadCallNumbers,
 } from "./abi/process.ts";
 import { AT, O } from "./abi/file.ts";
-import { check, errnoName, isErrno, KernelError } from "./error.ts";
+import { check, errnoName, isErrno, KernelError, unless } from "./error.ts";
 import { Fd } from "./fd.ts";
-import { openAt, readFile, writeAll } from "./file.ts";
-import { addressOf, cString, lastErrno, native, type Path } from "./libc.ts";
+import { isDirectory, openAt, statAt, writeAll } from "./file.ts";
+import { addressOf, cString, lastErrno, native, type Path, quick, withoutErrno } from "./libc.ts";
 import { exitNow } from "./self.ts";
 
-const syscall3 = native("syscall", "long", ["long", "long", "long", "long"]);
-const setgroups_ = native("syscall", "long", ["long", "long", "void *"]);
-const unshare_ = native("unshare", "int", ["int"]);
-const setns_ = native("setns", "int", ["int", "int"]);
-const fchdir_ = native("fchdir", "int", ["int"]);
-const chdir_ = native("chdir", "int", ["void *"]);
-const chroot_ = native("chroot", "int", ["void *"]);
-const execve_ = native("execve", "int", ["void *", "void *", "void *"]);
-const faccessat_ = native("faccessat", "int", ["int", "void *", "int", "int"]);
+const syscall3 = quick("syscall", "long", ["long", "long", "long", "long"]);
+const setgroups_ = quick("syscall", "long", ["long", "long", "void *"]);
+const unshare_ = quick("unshare", "int", ["int"]);
+const setns_ = quick("setns", "int", ["int", "int"]);
+const fchdir_ = quick("fchdir", "int", ["int"]);
+const chdir_ = quick("chdir", "int", ["void *"]);
+const chroot_ = quick("chroot", "int", ["void *"]);
+const execve_ = quick("execve", "int", ["void *", "void *", "void *"]);
+const faccessat_ = quick("faccessat", "int", ["int", "void *", "int", "int"]);
+const canAccess_ = withoutErrno("faccessat", "int", ["int", "void *", "int", "int"]);
 // The bare call: glibc refuses 32 and 33, which its own posix_spawn(3) leaves ignored in a child.
-const sigaction_ = native("syscall", "long", ["long", "long", "void *", "void *", "size_t"]);
-const sigprocmask_ = native("pthread_sigmask", "int", ["int", "void *", "void *"]);
-const prlimit_ = native("prlimit", "int", ["int", "int", "void *", "void *"]);
+const sigaction_ = quick("syscall", "long", ["long", "long", "void *", "void *", "size_t"]);
+const sigprocmask_ = withoutErrno("pthread_sigmask", "int", ["int", "void *", "void *"]);
+const prlimit_ = quick("prlimit", "int", ["int", "int", "void *", "void *"]);
 const sethostname_ = native("sethostname", "int", ["void *", "size_t"]);
-const posixSpawn_ = native("posix_spawn", "int", ["void *", "void *", "void *", "void *", "void *", "void *"]);
-const attrInit_ = native("posix_spawnattr_init", "int", ["void *"]);
-const attrFlags_ = native("posix_spawnattr_setflags", "int", ["void *", "short"]);
-const attrDefault_ = native("posix_spawnattr_setsigdefault", "int", ["void *", "void *"]);
-const attrMask_ = native("posix_spawnattr_setsigmask", "int", ["void *", "void *"]);
-const personality_ = native("personality", "int", ["unsigned long"]);
+const posixSpawn_ = withoutErrno("posix_spawn", "int", ["void *", "void *", "void *", "void *", "void *", "void *"]);
+const attrInit_ = withoutErrno("posix_spawnattr_init", "int", ["void *"]);
+const attrFlags_ = withoutErrno("posix_spawnattr_setflags", "int", ["void *", "short"]);
+const attrDefault_ = withoutErrno("posix_spawnattr_setsigdefault", "int", ["void *", "void *"]);
+const attrMask_ = withoutErrno("posix_spawnattr_setsigmask", "int", ["void *", "void *"]);
+const personality_ = quick("personality", "int", ["unsigned long"]);
 const socket_ = native("socket", "int", ["int", "int", "int"]);
 const fcntl_ = native("fcntl", "int", ["int", "int", "int"]);
 const ioctl_ = native("ioctl", "int", ["int", "unsigned long", "void *"]);
@@ -80,6 +83,7 @@ export interface Program {
 export function become(where: Surroundings, program: Program): never {
   isolate(where);
   resetSignals();
+  // From here on no file may be read for our own sake (koffi): it would be the root's.
   enter(where);
   const file = findExecutable(program);
   restoreFileLimit();
@@ -213,7 +217,7 @@ function enter(where: Surroundings, then: "stay" | "come back" = "stay"): void {
 }
 
 function setGroups(groups: readonly number[]): void {
-  const list = new Uint8Array(Uint32Array.from([...groups, 0]).buffer);
+  const list = new Uint8Array(new Uint32Array([...groups, 0]).buffer);
   check("setgroups", "", setgroups_(threadCallNumbers().setgroups, groups.length, list));
 }
 
@@ -267,24 +271,25 @@ function comeBack(own: Fd, cwd: Fd, spaces: NameSpaces, groups: readonly number[
 function findExecutable(program: Program): Path {
   const file = Buffer.from(program.file);
   if (file.includes("/")) return program.file;
-  let errno = "ENOENT";
   const searched = Buffer.from(program.env["PATH"] ?? "/usr/local/bin:/usr/bin:/bin").toString("latin1");
+  const paths: Path[] = [];
   for (const directory of searched.split(":")) {
     const path = Buffer.concat([Buffer.from(directory === "" ? "./" : `${directory}/`, "latin1"), file]);
-    if (faccessat_(AT.FDCWD, cString(path), 1, 0) === 0 && !isDirectoryPath(path)) return path;
-    if (errnoName(lastErrno()) === "EACCES") errno = "EACCES";
+    if (canAccess_(AT.FDCWD, cString(path), 1, 0) === 0 && !isDirectoryPath(path)) return path;
+    paths.push(path);
   }
-  throw new KernelError({ syscall: "run", path: program.file, errno });
+  // Only where there is none does it matter why.
+  const isDenied = paths.some(
+    (path) => faccessat_(AT.FDCWD, cString(path), 1, 0) !== 0 && errnoName(lastErrno()) === "EACCES",
+  );
+  throw new KernelError({ syscall: "run", path: program.file, errno: isDenied ? "EACCES" : "ENOENT" });
 }
 
 function isDirectoryPath(path: Path): boolean {
-  try {
-    openAt(null, path, O.PATH | O.DIRECTORY).close();
-    return true;
-  } catch (error) {
-    if (isErrno(error, "ENOTDIR", "EACCES", "ENOENT")) return false;
-    throw error;
-  }
+  const found = unless(["ENOTDIR", "EACCES", "ENOENT"], () => openAt(null, path, O.PATH));
+  if (found === undefined) return false;
+  using place = found;
+  return isDirectory(statAt(place));
 }
 
 function environmentLines(env: Program["env"]): Path[] {
@@ -296,31 +301,22 @@ function environmentLines(env: Program["env"]): Path[] {
 /** Calls with a NULL-terminated `char *[]`; what it points to lives as long as the call. */
 export function withPointers(strings: readonly Path[], call: (array: Uint8Array) => number): number {
   const kept = strings.map((text) => cString(text));
-  const addresses = BigUint64Array.from([...kept.map((bytes) => addressOf(bytes)), 0n]);
+  // Not BigUint64Array.from(), whose first call costs 0.1 ms.
+  const addresses = new BigUint64Array([...kept.map((bytes) => addressOf(bytes)), 0n]);
   const result = call(new Uint8Array(addresses.buffer));
   kept.length = 0; // used until here: the garbage collector doesn't see addresses
   return result;
 }
 
-/** Every disposition is back at its default after exec(2) but those that are ignored: only these are reset here. */
+/** exec(2) leaves ignored what is ignored; SIGKILL and SIGSTOP can't be. */
 function resetSignals(): void {
   const action = new Uint8Array(32); // the kernel's struct sigaction: SIG_DFL, no flags, empty mask of 8 bytes
   const number = threadCallNumbers().rt_sigaction;
-  for (const signal of ignoredSignals())
-    check("reset signal", String(signal), sigaction_(number, signal, action, null, 8));
-  sigprocmask_(2, new Uint8Array(128), null);
-}
-
-/** SigIgn of proc_pid_status(5): 16 hexadecimal digits, the last one for signals 1 to 4. */
-function ignoredSignals(): number[] {
-  const status = readFile("/proc/thread-self/status").toString("latin1");
-  const start = status.indexOf("SigIgn:\t") + "SigIgn:\t".length;
-  const signals: number[] = [];
-  for (let digit = 0; digit < 16; digit++) {
-    const bits = Number.parseInt(status.charAt(start + 15 - digit), 16);
-    for (let bit = 0; bit < 4; bit++) if ((bits >> bit) & 1) signals.push(digit * 4 + bit + 1);
+  for (let signal = 1; signal <= 64; signal++) {
+    if (signal === SIGKILL || signal === SIGSTOP) continue;
+    check("reset signal", "", sigaction_(number, signal, action, null, 8));
   }
-  return signals;
+  sigprocmask_(2, new Uint8Array(128), null);
 }
 
 /** Bun raises the soft limit of open files to the hard one; our parent's tells what it was. */
@@ -340,4 +336,4 @@ function closeOnExec(): void {
   check("close_range", "", syscallCloseRange(SYS_close_range, 3, 0xffffffff, CLOSE_RANGE_CLOEXEC));
 }
 
-const syscallCloseRange = native("syscall", "long", ["long", "unsigned int", "unsigned int", "int"]);
+const syscallCloseRange = quick("syscall", "long", ["long", "unsigned int", "unsigned int", "int"]);

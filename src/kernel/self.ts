@@ -3,15 +3,15 @@ import { PR_SET_PDEATHSIG, SIG_IGN, SIGKILL, TIOCGPGRP, TIOCSPGRP } from "./abi/
 import { check, unless } from "./error.ts";
 import { Fd } from "./fd.ts";
 import { ioctl, openAt } from "./file.ts";
-import { cString, native } from "./libc.ts";
+import { cString, native, quick, withoutErrno } from "./libc.ts";
 
 /** What this process does to itself. */
 
-const exit_ = native("_exit", "void", ["int"]);
+const exit_ = withoutErrno("_exit", "int", ["int"]);
 const prctl_ = native("prctl", "int", ["int", "unsigned long"]);
 const sigaction_ = native("sigaction", "int", ["int", "void *", "void *"]);
-const fchdir_ = native("fchdir", "int", ["int"]);
-const chroot_ = native("chroot", "int", ["void *"]);
+const fchdir_ = quick("fchdir", "int", ["int"]);
+const chroot_ = quick("chroot", "int", ["void *"]);
 const pause_ = native("pause", "int", []);
 const getpgid_ = native("getpgid", "int", ["int"]);
 const pipe2_ = native("pipe2", "int", ["void *", "int"]);

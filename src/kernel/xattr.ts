@@ -1,12 +1,12 @@
 import { check } from "./error.ts";
 import type { Fd } from "./fd.ts";
-import { cString, native, type Path } from "./libc.ts";
+import { cString, type Path, quick } from "./libc.ts";
 
-const fsetxattr_ = native("fsetxattr", "int", ["int", "void *", "void *", "size_t", "int"]);
-const lsetxattr_ = native("lsetxattr", "int", ["void *", "void *", "void *", "size_t", "int"]);
-const lgetxattr_ = native("lgetxattr", "long", ["void *", "void *", "void *", "size_t"]);
-const llistxattr_ = native("llistxattr", "long", ["void *", "void *", "size_t"]);
-const lremovexattr_ = native("lremovexattr", "int", ["void *", "void *"]);
+const fsetxattr_ = quick("fsetxattr", "int", ["int", "void *", "void *", "size_t", "int"]);
+const lsetxattr_ = quick("lsetxattr", "int", ["void *", "void *", "void *", "size_t", "int"]);
+const lgetxattr_ = quick("lgetxattr", "long", ["void *", "void *", "void *", "size_t"]);
+const llistxattr_ = quick("llistxattr", "long", ["void *", "void *", "size_t"]);
+const lremovexattr_ = quick("lremovexattr", "int", ["void *", "void *"]);
 
 /**
  * Sets an extended attribute of `name` below `dir`, of a symbolic link itself too.

@@ -77,10 +77,14 @@ function hierarchiesOf(limits: Limits): Iterable<readonly [Hierarchy, Controller
   return found.values();
 }
 
-/** Raises a session's limit of processes by the threads of this one, and returns how to lower it again. */
+/**
+ * Raises a session's limit of processes by the threads of this one, and those that the runtime may make in that moment;
+ * returns how to lower it again.
+ */
 function allowOwnThreads(id: string, pids: number): () => void {
   const file = `${groupPath(hierarchyOf("pids"), id)}/pids.max`;
-  writeFileSync(file, String(pids + readdirSync("/proc/self/task").length));
+  const others = 8;
+  writeFileSync(file, String(pids + readdirSync("/proc/self/task").length + others));
   return () => writeFileSync(file, String(pids));
 }
 

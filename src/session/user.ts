@@ -14,7 +14,16 @@ type PasswdEntry = Omit<User, "groups">;
 
 /** The greatest 32-bit number isn't an id: to the kernel it means to change nothing. */
 function isId(text: string): boolean {
-  return /^\d{1,10}$/.test(text) && Number(text) < 0xffffffff;
+  return isDigits(text) && Number(text) < 0xffffffff;
+}
+
+/** One to ten of them. */
+function isDigits(text: string): boolean {
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code < 0x30 || code > 0x39) return false;
+  }
+  return text.length > 0 && text.length <= 10;
 }
 
 /**
@@ -37,8 +46,8 @@ export function findUser(root: Fd, wanted: string): User {
 function findEntry(passwd: string, wanted: string): PasswdEntry {
   const id = isId(wanted) ? wanted : undefined;
   const found =
-    findLine(passwd, 7, (fields) => fields[0] === wanted) ??
-    findLine(passwd, 7, (fields) => id !== undefined && Number(fields[2]) === Number(id));
+    findNamed(passwd, 7, wanted) ??
+    (id === undefined ? undefined : findLine(passwd, 7, (fields) => Number(fields[2]) === Number(id)));
   if (found !== undefined) {
     const [name = "", , uid, gid, , home = "", shell = ""] = found;
     return { name, uid: Number(uid), gid: Number(gid), home: home === "" ? "/" : home, shell };
@@ -51,7 +60,7 @@ function findEntry(passwd: string, wanted: string): PasswdEntry {
 }
 
 function findGroup(groups: string, wanted: string): number {
-  const found = findLine(groups, 4, (fields) => fields[0] === wanted);
+  const found = findNamed(groups, 4, wanted);
   if (found !== undefined) return Number(found[2]);
   if (isId(wanted)) return Number(wanted);
   throw new UserError("not-found", `no group ${JSON.stringify(wanted)} in the session's /etc/group`, {
@@ -61,9 +70,24 @@ function findGroup(groups: string, wanted: string): number {
 
 /** The supplementary groups of a user. Only lines that have the name in them are taken apart: most have no members. */
 function groupsOf(groups: string, user: string): number[] {
-  const lines = groups.split("\n").filter((line) => line.includes(user));
-  const fields = lines.map((line) => line.split(":")).filter((parts) => isEntry(parts, 4));
-  return fields.filter(([, , , members = ""]) => members.split(",").includes(user)).map(([, , gid]) => Number(gid));
+  const found: number[] = [];
+  for (const line of groups.split("\n")) {
+    if (!line.includes(user)) continue;
+    const fields = line.split(":");
+    const [, , gid, members = ""] = fields;
+    if (isEntry(fields, 4) && members.split(",").includes(user)) found.push(Number(gid));
+  }
+  return found;
+}
+
+/** The first well-formed line of this name; other lines aren't taken apart. */
+function findNamed(text: string, count: 4 | 7, name: string): string[] | undefined {
+  for (const line of text.split("\n")) {
+    if (!line.startsWith(`${name}:`)) continue;
+    const fields = line.split(":");
+    if (isEntry(fields, count) && fields[0] === name) return fields;
+  }
+  return undefined;
 }
 
 /** The first well-formed line that fits. */
@@ -77,6 +101,6 @@ function findLine(text: string, count: 4 | 7, fits: (fields: readonly string[]) 
 
 /** The third field is the id in passwd(5) and in group(5), and the fourth that of the group in passwd(5). */
 function isEntry(fields: readonly string[], count: 4 | 7): boolean {
-  const ids = count === 7 ? fields.slice(2, 4) : fields.slice(2, 3);
-  return fields.length === count && fields[0] !== "" && ids.every(isId);
+  const [name, , id = "", gid = ""] = fields;
+  return fields.length === count && name !== "" && isId(id) && (count === 4 || isId(gid));
 }
