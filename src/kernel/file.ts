@@ -11,7 +11,7 @@ import {
 } from "./abi/file.ts";
 import { check, errnoName, KernelError } from "./error.ts";
 import { Fd, under } from "./fd.ts";
-import { cString, lastErrno, native, nativeAsync, type Path, pathText, quick } from "./libc.ts";
+import { cString, lastErrno, native, nativeAsync, type Path, quick } from "./libc.ts";
 
 const openat2_ = quick("syscall", "long", ["long", "int", "void *", "void *", "size_t"]);
 const statx_ = quick("statx", "int", ["int", "void *", "int", "unsigned int", "void *"]);
@@ -28,8 +28,8 @@ const utimensat_ = quick("utimensat", "int", ["int", "void *", "void *", "int"])
 const statfs_ = quick("fstatfs", "int", ["int", "void *"]);
 const getdents64_ = quick("getdents64", "long", ["int", "void *", "size_t"]);
 const read_ = quick("read", "long", ["int", "void *", "size_t"]);
-const write_ = quick("write", "long", ["int", "void *", "size_t"]);
-const fsync_ = quick("fsync", "int", ["int"]);
+const write_ = quick("write", "long", ["int", "void *", "size_t"], "told once");
+const fsync_ = quick("fsync", "int", ["int"], "told once");
 const flock_ = quick("flock", "int", ["int", "int"]);
 const ioctl_ = native("ioctl", "int", ["int", "unsigned long", "void *"]);
 

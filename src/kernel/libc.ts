@@ -50,12 +50,21 @@ export function native(symbol: string, result: string, parameters: readonly stri
  * costs a start 1.3 ms, and reads a file, which a process that has changed its root must not: see bindInBun(). Other than
  * koffi that doesn't keep errno from what the runtime does before we look: a call that fails is made again until errno
  * says the same twice.
+ * @param failure "told once" where the next call would know nothing of it, as with fsync(2): then errno is believed
  */
-export function quick(symbol: string, result: "int" | "long", parameters: readonly ParameterType[]): NativeFunction {
+export function quick(
+  symbol: string,
+  result: "int" | "long",
+  parameters: readonly ParameterType[],
+  failure: "lasting" | "told once" = "lasting",
+): NativeFunction {
   const call = withoutErrno(symbol, result, parameters);
   return (...args) => {
     const value = call(...args);
-    return value === -1 && errnoCell !== undefined ? callAgain(call, args, errnoCell) : value;
+    if (value !== -1 || errnoCell === undefined) return value;
+    if (failure === "lasting") return callAgain(call, args, errnoCell);
+    quickErrno = errnoCell[0] ?? 0;
+    return value;
   };
 }
 

@@ -53,6 +53,19 @@ function isChange(syscall: string, call: string): boolean {
   return syscall !== "statx" && !(syscall === "ioctl" && call.includes("TCGETS"));
 }
 
+/** Those that src/kernel makes again when they fail, to be sure of errno (quick): they fail again. Others are node:fs's. */
+const repeated = new Set([
+  ..."openat2 mkdirat mknodat unlinkat renameat2 linkat symlinkat fchownat fchmodat utimensat lsetxattr fsetxattr".split(
+    " ",
+  ),
+  ..."fsopen fsconfig fsmount open_tree move_mount mount_setattr umount2".split(" "),
+  ..."chroot chdir fchdir unshare setns setgroups setresgid setresuid personality execve".split(" "),
+]);
+
+function again({ syscall, nth }: Point, what: string): string {
+  return what.startsWith("error=") && repeated.has(syscall) ? `..${nth + 1}` : "";
+}
+
 export interface Injected extends RunResult {
   /** Whether the point was reached: start-up isn't the same every time. */
   readonly isReached: boolean;
@@ -70,7 +83,7 @@ export async function inject(
   further: readonly string[] = [],
 ): Promise<Injected> {
   const file = join(temporaryDirectory("trace"), "trace");
-  const injection = `inject=${point.syscall}:${what}:when=${point.nth}`;
+  const injection = `inject=${point.syscall}:${what}:when=${point.nth}${again(point, what)}`;
   // Only what is traced is injected into.
   const traced = [point.syscall, ...further.map((each) => each.slice("inject=".length, each.indexOf(":")))];
   const flags = ["-o", file, "-e", "signal=none", "-e", `trace=${traced.join(",")}`];
