@@ -80,7 +80,7 @@ function callAgain(call: NativeFunction, args: Argument[], errno: Int32Array): n
 /** errno of the last call, where that was a quick one and failed; else 0. */
 let quickErrno = 0;
 
-/** This thread's errno itself, in Bun. Reading an array's element is no call, which might change it. */
+/** Where this runs in Bun, this thread's errno itself: reading an array's element is no call, which might change it. */
 let errnoCell: Int32Array | undefined;
 
 function findErrno(bun: BunFfi): Int32Array | undefined {
