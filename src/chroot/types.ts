@@ -64,6 +64,8 @@ export interface ChrootType {
   parse(common: Omit<ChrootBase, "type">, keys: KeyReader): Chroot;
   /** @throws {UserError} not-found, with the way out */
   locate(chroot: Chroot): RootSource;
+  /** The type's own keys, without those of unions and sources, as `schroot --config` prints them: absent ones empty. */
+  keys(chroot: Chroot): Readonly<Record<string, string>>;
 }
 
 /** A described root: plain data, told apart by `type`. The members follow from the list in types/index.ts. */

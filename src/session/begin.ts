@@ -21,6 +21,7 @@ import { makePlan, type SessionPlan, unionOf } from "./plan.ts";
 import { type CommandDefaults, recordKind, type RecordKind, type SessionRecord, writeRecord } from "./record.ts";
 import { type Cleared, clearLeftovers, removeRemains, undo, undoSession } from "./remains.ts";
 import { writeRootFiles } from "./rootfiles.ts";
+import { writeSchrootFile } from "./schrootfile.ts";
 import { findSource, type Source } from "./source.ts";
 import { explainFull, explainFullLater, isMounted, prepareState } from "./state.ts";
 import type { SessionOptions } from "./types.ts";
@@ -148,6 +149,7 @@ async function build(
     command: commandDefaults(source),
   };
   if (kind === "named") syncLayers(layers);
+  if (options.schrootFile !== undefined) writeSchrootFile(id, options.schrootFile);
   writeRecord(dir, record, kind);
   return { record, mountPoint: mountPointOf(id), warnings: [...plan.warnings, ...attached.warnings] };
 }

@@ -48,7 +48,8 @@ export function chooseShell(root: Fd, user: User): string {
   return "/bin/sh";
 }
 
-function existsInside(root: Fd, path: string): boolean {
+/** Whether a path leads somewhere inside a root, whoever may use it. */
+export function existsInside(root: Fd, path: string): boolean {
   const opened = unless(["ENOENT", "ENOTDIR", "ELOOP"], () => openAt(root, path, O.PATH, { resolve: RESOLVE.IN_ROOT }));
   opened?.close();
   return opened !== undefined;

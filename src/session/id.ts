@@ -1,6 +1,6 @@
 import { UserError } from "../error.ts";
 
-const longest = 64;
+const longest = 128;
 
 /** schroot's own rule for session names, and short enough for every path that it becomes part of. */
 export function isSessionId(id: string): boolean {

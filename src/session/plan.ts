@@ -34,11 +34,15 @@ export function makePlan(source: Source, options: SessionOptions, makeUnion: Mak
     }
     case "chroot": {
       const lowers = [...extra, ...source.chroot.lowers, source.root];
-      const union: PlanStep = { kind: "union", at: "/", union: makeUnion(lowers), attributes: 0 };
+      const first: PlanStep =
+        options.layering === "none"
+          ? { kind: "bind", at: "/", from: source.root, depth: "single", attributes: 0 }
+          : { kind: "union", at: "/", union: makeUnion(lowers), attributes: 0 };
       const profile = source.profile;
+      const files = { copies: profile.copyFiles, databases: profile.nssDatabases };
       return {
-        mounts: { steps: [union, ...profile.fstab.map(fstabStep), ...binds] },
-        files: { copies: profile.copyFiles, databases: profile.nssDatabases },
+        mounts: { steps: [first, ...profile.fstab.map(fstabStep), ...binds] },
+        files: options.withoutHostFiles === true ? { copies: [], databases: [] } : files,
         warnings: [],
       };
     }

@@ -13,6 +13,7 @@ import { removeLayers } from "./layers.ts";
 import { mountPointOf, sessionDir, sessionsDir } from "./paths.ts";
 import { askToEnd, describeProcess, killInside, type Look, lookInside } from "./processes.ts";
 import { recordKind } from "./record.ts";
+import { removeSchrootFile } from "./schrootfile.ts";
 import { isMounted } from "./state.ts";
 
 /** How a session goes. */
@@ -45,6 +46,8 @@ export async function removeRemains(hold: Hold, how: Removal = {}): Promise<Remo
   using dir = unless(["ENOENT"], () => openDirectory(sessionDir(id)));
   // Whoever is just entering (run) has a shared lock until the command is started, and is killed after that.
   if (dir !== undefined && how.look === undefined) lock(dir, "exclusive");
+  // While its directory still tells whose it is: a session of a real schroot may have the same name.
+  removeSchrootFile(id);
   const look = how.look ?? lookInside(mountPoint);
   const killed = await endProcesses(id, look, how.graceMs ?? 0);
   {

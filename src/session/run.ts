@@ -64,6 +64,24 @@ async function becomeCommand(record: Record, options: CommandOptions): Promise<n
   return runHere(record, options, become);
 }
 
+/**
+ * For front ends: has `start` start a command in a session's root. The session can't be ended before `start` is done,
+ * which is to be as soon as the command has its root: from then on `end` finds and kills it.
+ */
+export async function startInSession<T>(id: string, start: (root: Fd, record: Record) => Promise<T>): Promise<T> {
+  checkSessionId(id);
+  prepareState();
+  return enterSession(id, async (record) => {
+    const goBack = await joinGroups(record, "come back");
+    try {
+      using root = openDirectory(mountPointOf(record.id));
+      return await start(root, record);
+    } finally {
+      goBack();
+    }
+  });
+}
+
 /** A command that somebody has to wait for. */
 export interface Child {
   readonly pid: number;

@@ -38,6 +38,12 @@ export interface SessionOptions {
   readonly limits?: Limits;
   /** After this many seconds `gc` may end it. */
   readonly ttlSeconds?: number;
+  /** "none": what is changed is changed in the chroot's root itself. */
+  readonly layering?: "union" | "none";
+  /** Without the files and databases of the host's that the profile names. */
+  readonly withoutHostFiles?: boolean;
+  /** Its description in schroot's format, for programs that read /var/lib/schroot/session. */
+  readonly schrootFile?: string;
 }
 
 /** What to run in a session, and as whom. */

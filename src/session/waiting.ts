@@ -67,18 +67,27 @@ function send(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
+/** How a child ended. */
+export type ChildEnd = { readonly status: number } | { readonly signal: number };
+
 /**
  * Waits for a child as a shell does: what stops it stops us, and nothing but its own end ends the waiting.
  * @returns its exit status; 128 and the signal's number where a signal killed it
  */
 export async function waitAsShell(pid: number): Promise<number> {
+  const end = await waitForEnd(pid);
+  return "status" in end ? end.status : 128 + end.signal;
+}
+
+/** As waitAsShell(), for those who tell a signal from a status. */
+export async function waitForEnd(pid: number): Promise<ChildEnd> {
   for (;;) {
     const outcome = await waitForChild(pid);
     switch (outcome.kind) {
       case "exited":
-        return outcome.status;
+        return { status: outcome.status };
       case "killed":
-        return 128 + outcome.signal;
+        return { signal: outcome.signal };
       case "stopped":
         if (await staysStopped(pid)) stopWith(pid);
     }

@@ -26,6 +26,7 @@ function layFreshState(base: string): void {
   copySchrootProfiles(schroot);
   execFileSync("mount", ["--bind", state, makeDir("/var/lib/fallthru")]);
   execFileSync("mount", ["--bind", schroot, makeDir("/etc/schroot")]);
+  execFileSync("mount", ["--bind", makeDir(join(base, "schroot-state")), makeDir("/var/lib/schroot")]);
   // The host's own sessions: only this name space's copy of their mounts goes.
   const run = makeDir("/run/fallthru");
   while (readMountInfo().some(({ mountPoint }) => mountPoint === run)) {

@@ -25,6 +25,7 @@ export const directory = {
     };
   },
   locate: (chroot: DirectoryChroot): RootSource => locateDirectory(chroot, chroot.directory),
+  keys: ({ directory: path }: DirectoryChroot) => ({ directory: path }),
 };
 
 /** @throws {UserError} not-found where there is no directory at `path` */

@@ -17,4 +17,5 @@ export const plain = {
     directory: takeDirectory(keys),
   }),
   locate: (chroot: PlainChroot): RootSource => locateDirectory(chroot, chroot.directory),
+  keys: ({ directory: path }: PlainChroot) => ({ directory: path }),
 };

@@ -16,10 +16,16 @@ export interface Caller {
   readonly directory: Path | undefined;
   /** To the caller's standard output or standard error. */
   say(stream: 1 | 2, text: string): void;
-  /** Starts a command for the caller with the caller's descriptors 0-2 and waits for its end. */
-  run(where: Surroundings, program: Program): Promise<CommandEnd>;
+  /**
+   * Starts a command for the caller with the caller's descriptors 0-2 and waits for its end.
+   * @param onStarted to be called once the command has its root: until then the session can't be ended
+   * @throws {KernelError} as spawn() does: what whyNotStarted() explains
+   */
+  run(where: Surroundings, program: Program, onStarted?: () => void): Promise<CommandEnd>;
   /** Asks for authentication where schroot's rules want it. @throws {UserError} with schroot's message */
   authenticate(user: string, ruser: string): Promise<void>;
+  /** A number where something came meanwhile that ends programs: what was just begun is then undone. */
+  interrupted?(): Promise<number | undefined>;
 }
 
 /** How a command ended, from its raw wait status. */

@@ -1,0 +1,93 @@
+import { UserError } from "../../error.ts";
+import { beginAutomatic, beginSession } from "../../session/begin.ts";
+import { endHeld, endSession } from "../../session/end.ts";
+import { mountPointOf } from "../../session/paths.ts";
+import { undoSession } from "../../session/remains.ts";
+import type { SessionOptions } from "../../session/types.ts";
+import { type Asker, mayBeRoot } from "./access.ts";
+import type { Caller } from "./caller.ts";
+import { groupText, sessionKeys } from "./keys.ts";
+import { refusal, tell } from "./messages.ts";
+import { withRequest } from "./modify.ts";
+import type { Request } from "./request.ts";
+import { isPlain, readSession, type Subject } from "./subjects.ts";
+import { runInside } from "./sessions.ts";
+
+/** Begins a session and says its id. */
+export async function begin(subject: Subject, request: Request, caller: Caller, asker: Asker): Promise<number> {
+  const { id, options } = plan(subject, request, asker);
+  const begun = await explainTaken(id, () => beginSession(subject.name, options));
+  for (const warning of begun.warnings) tell(caller, "W", warning);
+  try {
+    if ((await caller.interrupted?.()) !== undefined) throw refusal("Caught a signal: terminating immediately");
+    caller.say(1, `${id}\n`);
+  } catch (error) {
+    // Nobody would know of a session whose id couldn't be told.
+    await endSession(id, { force: true });
+    throw error;
+  }
+  return 0;
+}
+
+/** Begins a session, runs in it and ends it, whatever became of the command. */
+export async function runAutomatically(
+  subject: Subject,
+  request: Request,
+  caller: Caller,
+  asker: Asker,
+): Promise<number> {
+  const { id, options } = plan(subject, request, asker);
+  const { hold, begun } = await explainTaken(id, () => beginAutomatic(subject.name, options));
+  let status: number;
+  try {
+    for (const warning of begun.warnings) tell(caller, "W", warning);
+    if ((await caller.interrupted?.()) !== undefined) throw refusal("Caught a signal: terminating immediately");
+    const session = readSession(id);
+    if (session === undefined) throw new Error(`no description of the session ${id}`);
+    status = await runInside(session, request, caller);
+  } catch (error) {
+    await undoSession(hold);
+    throw error;
+  }
+  const { warnings } = await endHeld(hold);
+  for (const warning of warnings) tell(caller, "W", warning);
+  hold.release();
+  return status;
+}
+
+/** A session of a chroot whose changes aren't kept apart changes the chroot, as a source's always does. */
+function plan(subject: Subject, request: Request, asker: Asker): { id: string; options: SessionOptions } {
+  const id = request.sessionName ?? `${subject.name.slice(0, 90)}-${crypto.randomUUID()}`;
+  // A plain chroot is a session of its own name.
+  if (request.sessionName !== undefined && isPlain(id)) throw refusal(`${id}: Invalid session name`);
+  const keys = sessionKeys(withRequest(subject.keys, request), {
+    id,
+    mountPoint: mountPointOf(id),
+    originalName: subject.name,
+    selectedName: subject.selectedName,
+    creator: asker.name,
+    mayBeRoot: mayBeRoot(subject.keys, asker),
+  });
+  const isSource = subject.namespace === "source";
+  return {
+    id,
+    options: {
+      name: id,
+      schrootFile: groupText(id, keys),
+      ...(subject.isCloned ? {} : { layering: "none" }),
+      ...(isSource ? { withoutHostFiles: true } : {}),
+    },
+  };
+}
+
+async function explainTaken<T>(id: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const isTaken = error instanceof UserError ? error.code === "exists" : String(error).includes("(EEXIST)");
+    if (!isTaken) throw error;
+    throw refusal(
+      `${id}: Failed to lock chroot: /var/lib/schroot/session/${id}: Failed to write session file: File exists`,
+    );
+  }
+}

@@ -1,0 +1,33 @@
+import { UserError } from "../../error.ts";
+import { endSession } from "../../session/end.ts";
+import { recoverSessions } from "../../session/recover.ts";
+import { isOwnSession } from "../../session/there.ts";
+import type { Caller } from "./caller.ts";
+import { refusal, tell } from "./messages.ts";
+import type { Request } from "./request.ts";
+import { notFound, type Subject } from "./subjects.ts";
+
+/** Ends one session. @returns exit status */
+export async function endOne({ name, keys }: Subject, request: Request, caller: Caller): Promise<number> {
+  if (!isOwnSession(name, keys["mount-location"])) {
+    throw refusal(`${name}: It is a session of schroot’s, which has to end it`);
+  }
+  try {
+    const { warnings } = await endSession(name, { force: request.isForced });
+    for (const warning of warnings) tell(caller, "W", warning);
+  } catch (error) {
+    if (error instanceof UserError && error.code === "not-found") throw notFound([name]);
+    throw error;
+  }
+  return 0;
+}
+
+/** Mounts a session again where the machine was restarted. Whoever recovers one recovers all. @returns exit status */
+export async function recoverOne({ name, keys }: Subject): Promise<number> {
+  if (!isOwnSession(name, keys["mount-location"])) {
+    throw refusal(`${name}: It is a session of schroot’s, which has to recover it`);
+  }
+  const lost = (await recoverSessions()).lost.find(({ id }) => id === name);
+  if (lost === undefined) return 0;
+  throw refusal(`${name}: Chroot setup failed: stage=setup-recover`, lost.reason);
+}

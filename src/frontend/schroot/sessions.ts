@@ -1,0 +1,109 @@
+import { UserError } from "../../error.ts";
+import { groupNameOf } from "../../session/accounts.ts";
+import type { Caller } from "./caller.ts";
+import { accessTo, type Asker, strictest } from "./access.ts";
+import { notFound, type Scope, findSubjects, type Subject } from "./subjects.ts";
+import type { Request } from "./request.ts";
+import { refusal } from "./messages.ts";
+
+/** The actions that do something with chroots and sessions, one subject after the other. @returns exit status */
+export async function actOnSessions(request: Request, caller: Caller): Promise<number> {
+  const subjects = await chosenSubjects(request, caller);
+  const asker = askerOf(caller);
+  const wanted = request.user ?? caller.name;
+  if (strictest(subjects.map(({ keys }) => accessTo(keys, asker, wanted))) === "authenticate") {
+    await caller.authenticate(wanted, caller.name);
+  }
+  if (request.keys.length > 0) (await import("./modify.ts")).checkKeys(request, subjects, caller);
+  let status = 0;
+  for (const subject of subjects) {
+    // Of a set, all up to this one are done.
+    if (isOfSessions(request) && !isSession(subject)) throw notFound([`${subject.namespace}:${subject.name}`]);
+    status = await actOn(subject, request, caller, asker);
+  }
+  return status;
+}
+
+async function actOn(subject: Subject, request: Request, caller: Caller, asker: Asker): Promise<number> {
+  switch (request.action) {
+    case "run-session":
+      return subject.isPlain ? runPlainly(subject, request, caller) : runInside(subject, request, caller);
+    case "begin-session":
+    case "automatic-session":
+      if (!subject.isPlain) {
+        const { begin, runAutomatically } = await import("./begin.ts");
+        const act = request.action === "begin-session" ? begin : runAutomatically;
+        return act(subject, request, caller, asker);
+      }
+      if (request.action === "automatic-session") return runPlainly(subject, request, caller);
+      // It is its own session.
+      caller.say(1, `${subject.name}\n`);
+      return 0;
+    default:
+      return subject.isPlain ? 0 : endOrRecover(subject, request, caller);
+  }
+}
+
+async function endOrRecover(subject: Subject, request: Request, caller: Caller): Promise<number> {
+  const { endOne, recoverOne } = await import("./end.ts");
+  return request.action === "end-session" ? endOne(subject, request, caller) : recoverOne(subject);
+}
+
+/** Whether it does something with sessions that there are. */
+function isOfSessions({ action }: Request): boolean {
+  return action !== "automatic-session" && action !== "begin-session";
+}
+
+function isSession({ namespace, isPlain }: Subject): boolean {
+  return namespace === "session" || isPlain;
+}
+
+/** Without -c and sets there is nobody whom the action could mean. */
+async function chosenSubjects(request: Request, caller: Caller): Promise<readonly Subject[]> {
+  const ofSessions = isOfSessions(request);
+  const scope: Scope = ofSessions ? "sessions" : "chroots";
+  if (request.chroots.length > 0) return findSubjects(request.chroots, scope, caller);
+  if (request.sets.size === 0) {
+    throw refusal("The specified chroots are not defined in ‘/etc/schroot/schroot.conf’");
+  }
+  const { readCatalogue } = await import("./catalogue.ts");
+  const entries = readCatalogue(request, caller).filter(({ isAlias }) => !isAlias);
+  return entries.filter(({ subject }) => ofSessions || subject.namespace !== "session").map(({ subject }) => subject);
+}
+
+function askerOf(caller: Caller): Asker {
+  const { uid, name } = caller;
+  let names: ReadonlySet<string> | undefined;
+  return {
+    uid,
+    name,
+    // The superuser may do everything, so mostly nobody asks for their groups.
+    get groups() {
+      return (names ??= new Set([caller.gid, ...caller.groups].map(groupNameOf)));
+    },
+  };
+}
+
+async function runPlainly(subject: Subject, request: Request, caller: Caller): Promise<number> {
+  const [{ withDirectory }, { runIn }] = await Promise.all([import("../../session/plain.ts"), import("./command.ts")]);
+  const directory = subject.keys["directory"] ?? "/";
+  return withDirectory(directory, (root) => runIn({ root, subject, network: "host" }, request, caller));
+}
+
+/** `end` may come as soon as the command has its root, and then finds it there. */
+export async function runInside(subject: Subject, request: Request, caller: Caller): Promise<number> {
+  const { startInSession } = await import("../../session/run.ts");
+  const { runIn } = await import("./command.ts");
+  try {
+    const { ended } = await startInSession(subject.name, async (root, { network, hostname }) => {
+      const started = Promise.withResolvers<void>();
+      const running = runIn({ root, subject, network, hostname, onStarted: started.resolve }, request, caller);
+      await Promise.race([started.promise, running]);
+      return { ended: running };
+    });
+    return await ended;
+  } catch (error) {
+    if (error instanceof UserError && error.code === "not-found") throw notFound([subject.name]);
+    throw error;
+  }
+}

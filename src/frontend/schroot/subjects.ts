@@ -1,0 +1,159 @@
+import { findChroot } from "../../chroot/config.ts";
+import type { Chroot } from "../../chroot/types.ts";
+import { UserError } from "../../error.ts";
+import { readSchrootFile } from "../../session/schrootfile.ts";
+import { isSessionThere } from "../../session/there.ts";
+import { chrootKeys, hasSource, isCloned, type Keys, parseGroup, sourceKeys } from "./keys.ts";
+import type { Caller } from "./caller.ts";
+import { refusal } from "./messages.ts";
+
+/** What a name given with -c can mean. */
+export interface Subject {
+  readonly namespace: Namespace;
+  readonly name: string;
+  readonly keys: Keys;
+  /** Used as it is: it has no sessions, and is its own. */
+  readonly isPlain: boolean;
+  /** Its sessions are copies, or it is such a session. */
+  readonly isCloned: boolean;
+  /** What it is described as; of sessions only what stands in their file is known. */
+  readonly chroot?: Chroot;
+  /** The name it was asked for by, without the name space. */
+  readonly selectedName: string;
+}
+
+export type Namespace = "chroot" | "source" | "session";
+
+/** Which subjects an action can be about. */
+export type Scope = "chroots" | "sessions" | "all";
+
+/**
+ * Finds what each name means; all of those that mean nothing are told at once. Only the files that contain a name are
+ * read, so a thousand chroots cost no more than one.
+ * @throws {UserError} in schroot's words; config where a description is wrong
+ */
+export async function findSubjects(names: readonly string[], scope: Scope, caller: Caller): Promise<Subject[]> {
+  const found = names.map((name) => findSubject(name, scope));
+  const missing = names.filter((_, index) => found[index] === undefined);
+  if (missing.length === 0) return found.filter((subject) => subject !== undefined);
+  (await import("./catalogue.ts")).warnIfEmpty(scope, caller);
+  throw notFound(missing);
+}
+
+export function notFound(names: readonly string[]): UserError {
+  return refusal(`${names.join(", ")}: ${names.length === 1 ? "Chroot" : "Chroots"} not found`);
+}
+
+/** @returns undefined where there is none */
+function findSubject(given: string, scope: Scope): Subject | undefined {
+  const { namespace, name } = splitName(given, scope === "sessions" ? "session" : "chroot");
+  const subject = namespace === "session" ? findSession(name, scope) : findDescribed(namespace, name);
+  // Where sessions are meant, nothing else is loaded but what is its own session.
+  return scope === "sessions" && subject?.namespace !== "session" && subject?.isPlain !== true ? undefined : subject;
+}
+
+function splitName(given: string, otherwise: Namespace): { namespace: Namespace; name: string } {
+  const colon = given.indexOf(":");
+  if (colon < 1) return { namespace: otherwise, name: given };
+  const namespace = given.slice(0, colon);
+  if (namespace !== "chroot" && namespace !== "source" && namespace !== "session") {
+    throw refusal(`${namespace}: No such namespace`);
+  }
+  return { namespace, name: given.slice(colon + 1) };
+}
+
+function findSession(name: string, scope: Scope): Subject | undefined {
+  const session = scope === "chroots" ? undefined : readSession(name);
+  if (session !== undefined) return session;
+  const chroot = lookUp(name);
+  return chroot?.type === "plain" && chroot.name === name ? plainSession(chroot) : undefined;
+}
+
+/** Whether a plain chroot has this name. */
+export function isPlain(name: string): boolean {
+  const chroot = lookUp(name);
+  return chroot?.type === "plain" && chroot.name === name;
+}
+
+/** A plain chroot is the only session that it has. */
+export function plainSession(chroot: Chroot): Subject {
+  return { ...describeChroot(chroot, chroot.name), namespace: "session" };
+}
+
+/** A session of ours or of a real schroot's; undefined where its file is there without it. */
+export function readSession(id: string): Subject | undefined {
+  if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(id)) return undefined;
+  const text = readSchrootFile(id);
+  const group = text === undefined ? undefined : parseGroup(text);
+  if (group === undefined || group.name !== id || !isSessionThere(id, group.keys["mount-location"])) return undefined;
+  const union = group.keys["union-type"];
+  const isUnion = union !== undefined && union !== "none";
+  return {
+    namespace: "session",
+    name: id,
+    // schroot leaves them out of the file, and knows them again when it reads it.
+    keys: isUnion ? { ...noSources, ...group.keys } : withoutUnion(group.keys),
+    isPlain: false,
+    isCloned: isUnion || /-snapshot$|^file$/.test(group.keys["type"] ?? ""),
+    selectedName: id,
+  };
+}
+
+const noSources = {
+  "source-clone": "true",
+  "source-groups": "",
+  "source-root-groups": "",
+  "source-root-users": "",
+  "source-users": "",
+};
+
+function withoutUnion(keys: Keys): Keys {
+  const canHaveOne = ["directory", "block-device", "loopback"].includes(keys["type"] ?? "");
+  return canHaveOne && keys["union-type"] === undefined ? { ...keys, "union-type": "none" } : keys;
+}
+
+function findDescribed(namespace: "chroot" | "source", name: string): Subject | undefined {
+  const chroot = lookUp(name);
+  if (chroot !== undefined) {
+    if (namespace === "chroot") return describeChroot(chroot, name);
+    return hasSource(chroot) ? describeSource(chroot, name) : undefined;
+  }
+  // `ALIAS-source` is how sources were called before there were name spaces.
+  const base = name.endsWith("-source") ? lookUp(name.slice(0, -"-source".length)) : undefined;
+  if (namespace === "source" || base === undefined || !hasSource(base)) return undefined;
+  return base.aliases.includes(name.slice(0, -"-source".length)) ? describeSource(base, name) : undefined;
+}
+
+/** The chroot of this name or alias. */
+function lookUp(name: string): Chroot | undefined {
+  try {
+    return findChroot(name);
+  } catch (error) {
+    if (error instanceof UserError && error.code === "not-found") return undefined;
+    throw error;
+  }
+}
+
+export function describeChroot(chroot: Chroot, selectedName: string): Subject {
+  return {
+    namespace: "chroot",
+    name: chroot.name,
+    keys: chrootKeys(chroot),
+    isPlain: chroot.type === "plain",
+    isCloned: isCloned(chroot),
+    chroot,
+    selectedName,
+  };
+}
+
+export function describeSource(chroot: Chroot, selectedName: string): Subject {
+  return {
+    namespace: "source",
+    name: chroot.name,
+    keys: sourceKeys(chroot),
+    isPlain: false,
+    isCloned: false,
+    chroot,
+    selectedName,
+  };
+}
