@@ -15,6 +15,7 @@ interface Stage {
 
 const bin = (name: string): string => `node_modules/.bin/${name}`;
 const types: Stage = { name: "types", command: [bin("tsc"), "--noEmit", "--project", "."] };
+const toolTypes: Stage = { name: "types of tools/", command: [bin("tsc"), "--noEmit", "--project", "tools"] };
 const lint: Stage = { name: "lint", command: [bin("oxlint")] };
 const format: Stage = { name: "format", command: [bin("oxfmt"), "--check"] };
 const deadCode: Stage = { name: "dead code", command: [bin("knip"), "--no-progress"] };
@@ -31,10 +32,10 @@ function chooseFiles(args: readonly string[]): string[] {
 }
 
 function chooseStages(args: readonly string[]): Stage[] {
-  if (args.includes("--quick")) return [types, lint, format, executable];
+  if (args.includes("--quick")) return [types, toolTypes, lint, format, executable];
   const always = [executable, library, ...nodeFromNpm(), ...debianPackages()];
   if (args.length > 0) return always;
-  return [types, lint, format, deadCode, ...always, debianRoot];
+  return [types, toolTypes, lint, format, deadCode, ...always, debianRoot];
 }
 
 /** Where npm ran no install scripts, the package `node` holds no Node yet: this runs its script. */
