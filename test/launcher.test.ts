@@ -45,12 +45,12 @@ test("two first runs at once build once", async () => {
 
 test("what is missing is said in one line", async () => {
   const tree = makeTree();
-  rmSync(join(tree, "tools/npm"));
+  rmSync(join(tree, "bin/npm"));
   expect(await launch(tree, [])).toMatchObject({
     status: 125,
     stderr: "fallthru: npm is missing, it is needed to build: apt-get install npm\n",
   });
-  rmSync(join(tree, "tools/node"));
+  rmSync(join(tree, "bin/node"));
   expect((await launch(tree, [])).stderr).toStartWith("fallthru: Node is missing");
   const user = ["/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
   expect((await launch(tree, [], user)).stderr).toEndWith("only root can write there: run this once as root\n");
@@ -68,24 +68,28 @@ test("it is found through a link and from PATH", async () => {
 });
 
 const program = (version: number): string =>
-  `console.log(${version}, JSON.stringify(process.argv.slice(2)));\nprocess.exitCode = 3;\n`;
+  `console.log(${version}, JSON.stringify(process.argv.slice(2)));
+process.exitCode = "run" in process.argv ? (await import("./commands/run.ts")).run : 3;
+`;
 
 const tools = "cat cp dirname find flock ln mkdir mktemp mv node readlink rm sh sleep touch uname".split(" ");
 
-/** The launcher, the build and a program; `tools/` is to be the whole PATH. */
+/** The launcher, the build and a program; `bin/` is to be the whole PATH. */
 function makeTree(): string {
   const parent = temporaryDirectory();
   chmodSync(parent, 0o755);
   const tree = join(parent, "tree");
   mkdirSync(join(tree, "src/cli"), { recursive: true });
-  mkdirSync(join(tree, "tools"));
-  for (const name of ["fallthru", "build.sh", "package.json", "package-lock.json"])
-    cpSync(join(top, name), join(tree, name));
+  mkdirSync(join(tree, "bin"));
+  mkdirSync(join(tree, "src/cli/commands"));
+  for (const name of ["fallthru", "build.sh", "package.json", "package-lock.json", "tools"])
+    cpSync(join(top, name), join(tree, name), { recursive: true });
   writeFileSync(join(tree, "src/cli/main.ts"), program(1));
+  writeFileSync(join(tree, "src/cli/commands/run.ts"), "export const run = 1;\n");
   for (const tool of tools)
-    symlinkSync(execFileSync("which", [tool], { encoding: "utf8" }).trim(), join(tree, "tools", tool));
-  writeFileSync(join(tree, "tools/npm"), npm);
-  chmodSync(join(tree, "tools/npm"), 0o755);
+    symlinkSync(execFileSync("which", [tool], { encoding: "utf8" }).trim(), join(tree, "bin", tool));
+  writeFileSync(join(tree, "bin/npm"), npm);
+  chmodSync(join(tree, "bin/npm"), 0o755);
   return tree;
 }
 
@@ -104,7 +108,7 @@ function npmCalls(tree: string): string[] {
 }
 
 function environment(tree: string): Record<string, string> {
-  return { PATH: join(tree, "tools") };
+  return { PATH: join(tree, "bin") };
 }
 
 /** @param before a command that runs the launcher */
