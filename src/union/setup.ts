@@ -65,6 +65,25 @@ export interface UnionOptions {
   readonly atime?: AtimePolicy;
   /** Of a server that this one takes over from. */
   readonly known?: Known;
+  /** The directories of all that is named above, where they are open already: closed with the union. */
+  readonly open?: OpenLayers;
+}
+
+/** The open directories of a union's layers: lowers in their order; upper and work directory on one mount. */
+export interface OpenLayers {
+  readonly lowers: readonly Fd[];
+  readonly pair: { readonly upper: Fd; readonly work: Fd } | undefined;
+}
+
+/** Opens the layers' directories, where no mount hides anything. */
+export function openLayers({ lowers, upper, work, atime = "relatime" }: UnionOptions): OpenLayers {
+  using undo = new DisposableStack();
+  const pair = upper === undefined ? undefined : openPair(upper, work, atime);
+  if (pair !== undefined) for (const fd of [pair.upper, pair.work]) undo.use(fd);
+  // Lowers stay as they are.
+  const fds = lowers.map((lower) => undo.use(openLayerRoot(typeof lower === "string" ? lower : lower.path, "noatime")));
+  undo.move();
+  return { lowers: fds, pair };
 }
 
 /** What has to be closed at the end, beside what the cache holds. */
@@ -76,18 +95,13 @@ export interface Opened {
 /** Opens all layers, and makes the work directory ready. @throws {UserError} where a directory can't be what it is to be */
 export function openUnion(options: UnionOptions): Opened {
   using undo = new DisposableStack();
-  const fds: Fd[] = [];
-  const open = (path: string): Fd => {
-    // Lowers stay as they are.
-    const fd = undo.use(openLayerRoot(path, "noatime"));
-    fds.push(fd);
-    return fd;
-  };
+  const open = options.open ?? openLayers(options);
+  const { upper, work } = open.pair ?? {};
+  const fds = [...open.lowers, ...(open.pair === undefined ? [] : [open.pair.upper, open.pair.work])];
+  for (const fd of fds) undo.use(fd);
   const fileSystems: LayerFileSystem[] = [];
   const cache = new DirectoryCache(options.openDirectories ?? 512);
-  const pair = options.upper === undefined ? undefined : openPair(options.upper, options.work, options.atime);
-  const { upper, work } = pair ?? {};
-  if (pair !== undefined) fds.push(undo.use(pair.upper), undo.use(pair.work));
+  const { pair } = open;
   const dialect = pair && dialectOfUpper(pair.upper, pair.work, { dialect: options.dialect, marks: options.marks });
   const overlay = dialectOfLowers(dialect, work, options.marks);
   const layer = (index: number, path: string, fd: Fd, dialect: Dialect, isDataOnly = false): Layer => {
@@ -101,7 +115,7 @@ export function openUnion(options: UnionOptions): Opened {
   };
   const lowers = options.lowers.map((lower, at) => {
     const { path, dialect, isDataOnly } = typeof lower === "string" ? { path: lower, dialect: "auto" as const } : lower;
-    const fd = open(path);
+    const fd = open.lowers[at] ?? fail("open", path, -E.BADF);
     return layer(at + 1, path, fd, dialectOfLower(fd, dialect, overlay), isDataOnly);
   });
   nameFileSystem(lowers);
@@ -119,7 +133,7 @@ function nameFileSystem(lowers: readonly Layer[]): void {
   if (first !== undefined && nameless.size === 1) first.uuid = Buffer.alloc(16);
 }
 
-function openPair(upper: string, work: string | undefined, atime: AtimePolicy = "relatime"): { upper: Fd; work: Fd } {
+function openPair(upper: string, work: string | undefined, atime: AtimePolicy): { upper: Fd; work: Fd } {
   if (work === undefined) {
     throw new UserError("usage", "an upper needs a work directory", {
       hint: "name an empty directory on the same file system",

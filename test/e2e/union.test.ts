@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import { processesIn } from "../support/cgroup.ts";
 import { describeChroot, temporaryDirectory } from "../support/directories.ts";
 import { executable, fallthru, run } from "../support/fallthru.ts";
 import { tinyRoot } from "../support/roots.ts";
@@ -21,17 +22,14 @@ async function inside(name: string, script: string): Promise<string> {
 
 /** The processes of this test's own unions: what holds the mount, and what answers for it. */
 function serversAndHolders(): { servers: number[]; holders: number[] } {
-  const found = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
-  const words = (pid: string): string[] => {
+  const words = (pid: number): string[] => {
     try {
       return readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
     } catch {
       return []; // It has just ended.
     }
   };
-  const isOurs = (pid: string) => readlinkSync(`/proc/${pid}/ns/mnt`) === readlinkSync("/proc/self/ns/mnt");
-  const which = (fits: (line: string[]) => boolean) =>
-    found.filter((pid) => fits(words(pid)) && isOurs(pid)).map(Number);
+  const which = (fits: (line: string[]) => boolean) => processesIn().filter((pid) => fits(words(pid)));
   return {
     servers: which(([file, verb]) => file === executable && verb === "serve"),
     holders: which((line) => line.includes("fallthru-holder")),

@@ -1,6 +1,9 @@
+import { O } from "../../kernel/abi/file.ts";
 import { MOUNT_ATTR } from "../../kernel/abi/mount.ts";
 import type { AtimePolicy } from "../../union/accesstimes.ts";
-import type { LowerOption, UnionOptions } from "../../union/setup.ts";
+import { Fd } from "../../kernel/fd.ts";
+import { openAt } from "../../kernel/file.ts";
+import type { LowerOption, OpenLayers, UnionOptions } from "../../union/setup.ts";
 import type { FallthruMount } from "./options.ts";
 
 function atimeOf(attributes: number): AtimePolicy {
@@ -21,4 +24,23 @@ export function layersOf(mount: FallthruMount): UnionOptions {
   if (readOnly || work === undefined)
     return { lowers: [{ path: upper, dialect: dialect ?? "auto" }, ...lowers], ...ways };
   return { lowers, upper, work, volatile, ...(dialect && { dialect }), ...ways };
+}
+
+/** A server's descriptors of its layers, in the order in which it inherits them. */
+export function descriptorsOf({ pair, lowers }: OpenLayers): readonly Fd[] {
+  return pair === undefined ? lowers : [pair.upper, pair.work, ...lowers];
+}
+
+/**
+ * The layers' directories that a server has inherited, as open files of its own.
+ * @param first the number of the first
+ */
+export function inheritLayers({ lowers, upper, work }: UnionOptions, first: number): OpenLayers {
+  let next = first;
+  const inherit = (path: string): Fd => {
+    const opened = openAt(new Fd(next++, path), ".", O.RDONLY | O.DIRECTORY);
+    return new Fd(opened.number, path);
+  };
+  const pair = upper === undefined || work === undefined ? undefined : { upper: inherit(upper), work: inherit(work) };
+  return { pair, lowers: lowers.map((lower) => inherit(typeof lower === "string" ? lower : lower.path)) };
 }

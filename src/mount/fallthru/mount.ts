@@ -10,6 +10,9 @@ import { isCompiled } from "../../kernel/libc.ts";
 import { makeMemoryFile } from "../../kernel/memory.ts";
 import { makeSocketPair } from "../../kernel/pass.ts";
 import { makePipe } from "../../kernel/self.ts";
+import { openLayers } from "../../union/setup.ts";
+import { startApart } from "./apart.ts";
+import { descriptorsOf, layersOf } from "./layers.ts";
 import { lockLayers } from "./lock.ts";
 import type { FallthruMount } from "./options.ts";
 import type { ServerError } from "./server.ts";
@@ -40,7 +43,10 @@ export function makeFallthru(mount: FallthruMount, target: string): Fd {
     throw new UserError("usage", "there is nothing to mount", { hint: "-o lowerdir=TOP:…:BOTTOM" });
   }
   if (mount.upper !== undefined && mount.work !== undefined) makeWork(mount.upper, mount.work);
-  using locks = lockLayers(mount);
+  using opened = new DisposableStack();
+  const layers = openLayers(layersOf(mount));
+  for (const fd of descriptorsOf(layers)) opened.use(fd);
+  lockLayers(mount, layers);
   using connection = new Connection();
   const detached = connection.mount({
     source: mount.source,
@@ -51,7 +57,7 @@ export function makeFallthru(mount: FallthruMount, target: string): Fd {
     attributes: mount.attributes,
   });
   try {
-    startServer(connection.device, mount, target, locks.fds);
+    startServer(connection.device, mount, target, descriptorsOf(layers));
   } catch (error) {
     detached.close();
     throw error;
@@ -69,7 +75,7 @@ function makeWork(upper: string, work: string): void {
 }
 
 /** Starts holder and server, and waits until the mount can be looked at. */
-function startServer(device: Fd, mount: FallthruMount, target: string, locks: readonly Fd[]): void {
+function startServer(device: Fd, mount: FallthruMount, target: string, layers: readonly Fd[]): void {
   using state = makeMemoryFile("fallthru-state");
   using journal = makeMemoryFile("fallthru-journal");
   writeOrder(state, { mount, target });
@@ -83,18 +89,8 @@ function startServer(device: Fd, mount: FallthruMount, target: string, locks: re
   const argv = ["sh", "-c", holder, "fallthru-holder", ...server];
   {
     using written = writing;
-    startHelper("/bin/sh", argv, environment(), [
-      nothing,
-      nothing,
-      nothing,
-      device,
-      state,
-      journal,
-      written,
-      keep,
-      kept,
-      ...locks,
-    ]);
+    const inherited = [nothing, nothing, nothing, device, state, journal, written, keep, kept, ...layers];
+    startApart(() => startHelper("/bin/sh", argv, environment(), inherited));
   }
   const answer = readAvailable(ready).toString("utf8");
   if (answer === "ready") return;

@@ -10,13 +10,13 @@ import { Union } from "../../union/union.ts";
 import { UnionFileSystem } from "./filesystem.ts";
 import { Journal } from "./journal.ts";
 import { Keeper } from "./keeper.ts";
-import { layersOf } from "./layers.ts";
+import { inheritLayers, layersOf } from "./layers.ts";
 import { log } from "./log.ts";
 import { OpenModes } from "./modes.ts";
 import { readState, writeTermsOf } from "./state.ts";
 
 /** The server's descriptors, beside 0 to 2: see startServer(). */
-const descriptors = { device: 3, state: 4, journal: 5, ready: 6, keep: 7, kept: 8 } as const;
+const descriptors = { device: 3, state: 4, journal: 5, ready: 6, keep: 7, kept: 8, layers: 9 } as const;
 
 /**
  * What differs from the defaults of fuse/features.ts.
@@ -95,7 +95,9 @@ function openLayers(
     invalidate(nodeid, -1);
     fileSystem.copiedUp(nodeid);
   };
-  const union = new Union({ ...layersOf(order.mount), ...(known && { known }), onCopyUp, log });
+  const layers = layersOf(order.mount);
+  const open = inheritLayers(layers, descriptors.layers);
+  const union = new Union({ ...layers, open, ...(known && { known }), onCopyUp, log });
   const isStrict = (order.mount.attributes & MOUNT_ATTR.STRICTATIME) !== 0;
   const modes = new OpenModes(union, connection, isStrict ? "drop" : "keep", known?.files);
   const forgetListing = (nodeid: number): void => invalidate(nodeid, 0);
