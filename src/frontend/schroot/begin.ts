@@ -10,7 +10,8 @@ import { groupText, sessionKeys } from "./keys.ts";
 import { refusal, tell } from "./messages.ts";
 import { withRequest } from "./modify.ts";
 import type { Request } from "./request.ts";
-import { isPlain, readSession, type Subject } from "./subjects.ts";
+import { isPlain } from "./described.ts";
+import { readSession, type Subject } from "./subjects.ts";
 import { runInside } from "./sessions.ts";
 
 /** Begins a session and says its id. */

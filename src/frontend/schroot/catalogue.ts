@@ -2,10 +2,10 @@ import { readdirSync } from "node:fs";
 import { readChroots } from "../../chroot/config.ts";
 import { schrootSessions } from "../../session/schrootfile.ts";
 import type { Caller } from "./caller.ts";
-import { hasSource } from "./keys.ts";
 import { tell } from "./messages.ts";
 import type { ChrootSet, Request } from "./request.ts";
-import { describeChroot, describeSource, plainSession, readSession, type Scope, type Subject } from "./subjects.ts";
+import { describeChroot, describeSource, hasSource, plainSession } from "./described.ts";
+import { readSession, type Scope, type Subject } from "./subjects.ts";
 
 /** One name under which a subject is known. */
 export interface Entry {

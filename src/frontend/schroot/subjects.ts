@@ -1,9 +1,8 @@
-import { findChroot } from "../../chroot/config.ts";
 import type { Chroot } from "../../chroot/types.ts";
-import { UserError } from "../../error.ts";
+import type { UserError } from "../../error.ts";
 import { readSchrootFile } from "../../session/schrootfile.ts";
 import { isSessionThere } from "../../session/there.ts";
-import { chrootKeys, hasSource, isCloned, type Keys, parseGroup, sourceKeys } from "./keys.ts";
+import { type Keys, parseGroup } from "./keys.ts";
 import type { Caller } from "./caller.ts";
 import { refusal } from "./messages.ts";
 
@@ -33,7 +32,7 @@ export type Scope = "chroots" | "sessions" | "all";
  * @throws {UserError} in schroot's words; config where a description is wrong
  */
 export async function findSubjects(names: readonly string[], scope: Scope, caller: Caller): Promise<Subject[]> {
-  const found = names.map((name) => findSubject(name, scope));
+  const found = await Promise.all(names.map((name) => findSubject(name, scope)));
   const missing = names.filter((_, index) => found[index] === undefined);
   if (missing.length === 0) return found.filter((subject) => subject !== undefined);
   (await import("./catalogue.ts")).warnIfEmpty(scope, caller);
@@ -45,11 +44,14 @@ export function notFound(names: readonly string[]): UserError {
 }
 
 /** @returns undefined where there is none */
-function findSubject(given: string, scope: Scope): Subject | undefined {
+async function findSubject(given: string, scope: Scope): Promise<Subject | undefined> {
   const { namespace, name } = splitName(given, scope === "sessions" ? "session" : "chroot");
-  const subject = namespace === "session" ? findSession(name, scope) : findDescribed(namespace, name);
+  const session = namespace === "session" && scope !== "chroots" ? readSession(name) : undefined;
+  if (session !== undefined) return session;
+  const { findDescribed, findPlain } = await import("./described.ts");
   // Where sessions are meant, nothing else is loaded but what is its own session.
-  return scope === "sessions" && subject?.namespace !== "session" && subject?.isPlain !== true ? undefined : subject;
+  if (namespace === "session" || scope === "sessions") return findPlain(name, namespace);
+  return findDescribed(namespace, name);
 }
 
 function splitName(given: string, otherwise: Namespace): { namespace: Namespace; name: string } {
@@ -60,24 +62,6 @@ function splitName(given: string, otherwise: Namespace): { namespace: Namespace;
     throw refusal(`${namespace}: No such namespace`);
   }
   return { namespace, name: given.slice(colon + 1) };
-}
-
-function findSession(name: string, scope: Scope): Subject | undefined {
-  const session = scope === "chroots" ? undefined : readSession(name);
-  if (session !== undefined) return session;
-  const chroot = lookUp(name);
-  return chroot?.type === "plain" && chroot.name === name ? plainSession(chroot) : undefined;
-}
-
-/** Whether a plain chroot has this name. */
-export function isPlain(name: string): boolean {
-  const chroot = lookUp(name);
-  return chroot?.type === "plain" && chroot.name === name;
-}
-
-/** A plain chroot is the only session that it has. */
-export function plainSession(chroot: Chroot): Subject {
-  return { ...describeChroot(chroot, chroot.name), namespace: "session" };
 }
 
 /** A session of ours or of a real schroot's; undefined where its file is there without it. */
@@ -110,50 +94,4 @@ const noSources = {
 function withoutUnion(keys: Keys): Keys {
   const canHaveOne = ["directory", "block-device", "loopback"].includes(keys["type"] ?? "");
   return canHaveOne && keys["union-type"] === undefined ? { ...keys, "union-type": "none" } : keys;
-}
-
-function findDescribed(namespace: "chroot" | "source", name: string): Subject | undefined {
-  const chroot = lookUp(name);
-  if (chroot !== undefined) {
-    if (namespace === "chroot") return describeChroot(chroot, name);
-    return hasSource(chroot) ? describeSource(chroot, name) : undefined;
-  }
-  // `ALIAS-source` is how sources were called before there were name spaces.
-  const base = name.endsWith("-source") ? lookUp(name.slice(0, -"-source".length)) : undefined;
-  if (namespace === "source" || base === undefined || !hasSource(base)) return undefined;
-  return base.aliases.includes(name.slice(0, -"-source".length)) ? describeSource(base, name) : undefined;
-}
-
-/** The chroot of this name or alias. */
-function lookUp(name: string): Chroot | undefined {
-  try {
-    return findChroot(name);
-  } catch (error) {
-    if (error instanceof UserError && error.code === "not-found") return undefined;
-    throw error;
-  }
-}
-
-export function describeChroot(chroot: Chroot, selectedName: string): Subject {
-  return {
-    namespace: "chroot",
-    name: chroot.name,
-    keys: chrootKeys(chroot),
-    isPlain: chroot.type === "plain",
-    isCloned: isCloned(chroot),
-    chroot,
-    selectedName,
-  };
-}
-
-export function describeSource(chroot: Chroot, selectedName: string): Subject {
-  return {
-    namespace: "source",
-    name: chroot.name,
-    keys: sourceKeys(chroot),
-    isPlain: false,
-    isCloned: false,
-    chroot,
-    selectedName,
-  };
 }

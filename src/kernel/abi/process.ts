@@ -35,6 +35,7 @@ export const POSIX_SPAWN_SETSID = 0x80;
 
 // bits/waitflags.h
 export const P_PID = 1;
+export const WNOHANG = 1;
 export const WEXITED = 4;
 export const WSTOPPED = 2;
 
