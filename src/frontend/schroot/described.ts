@@ -65,7 +65,7 @@ function sourceListKeys(chroot: Chroot): Keys {
 }
 
 /** Whether its sessions are copies: then what they change leaves the chroot as it is. */
-export function isCloned(chroot: Chroot): boolean {
+function isCloned(chroot: Chroot): boolean {
   return "union" in chroot ? chroot.union.type !== "none" : "source" in chroot;
 }
 
