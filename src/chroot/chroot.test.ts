@@ -23,6 +23,11 @@ function problemsOf(text: string): string[] {
   return reading.kind === "chroot" ? [] : reading.problems.map(problemText);
 }
 
+/** Of a chroot that can be used. */
+function warningsOf(text: string): string[] {
+  return chrootOf(text).warnings.map(problemText);
+}
+
 test("readStanza() fills in schroot's defaults", () => {
   expect(chrootOf("[a]\ndirectory=/srv/a\n")).toMatchObject({
     type: "plain",
@@ -103,7 +108,8 @@ test("readStanza() leaves .. in a path to the kernel, as links decide what it me
   expect(chrootOf("[a]\ndirectory=/tmp//x/../y/\n")).toMatchObject({ directory: "/tmp/x/../y" });
 });
 
-describe("readStanza() names file and line of", () => {
+describe("readStanza() uses the chroot, and warns of", () => {
+  const dropped = "the comment behind the value is dropped, which schroot takes for a part of it";
   const cases: readonly [lines: string, problem: string][] = [
     ["users2=x", 'unknown key "users2"'],
     ["file=/x", 'unknown key "file"'],
@@ -115,13 +121,31 @@ describe("readStanza() names file and line of", () => {
     ["session.id=1", 'unknown key "session.id"'],
     ["setup.data.dir=1", 'unknown key "setup.data.dir"'],
     ["fallthru.lowers=/x", 'unknown key "fallthru.lowers"'],
-    ["users=root # me", 'users: "root # me" has a comment behind it'],
+    ["users=root # me", `users: ${dropped}`],
+    ["personality=linux32 # or not", `personality: ${dropped}`],
+    ["groups=root, sbuild", "groups: white space in the list is dropped, which schroot takes for a part of the names"],
+    ["preserve-environment=True", 'preserve-environment: "True" isn\'t one of true, yes, 1 or false, no, 0'],
+  ];
+  for (const [lines, problem] of cases)
+    test(lines, () => expect(warningsOf(`${head}${lines}\n`)).toEqual([`x.conf:4: [a] ${problem}`]));
+  test("what it takes is what was meant", () => {
+    const text = `${head}users = root , srb1  # comment\r\npersonality=linux32 # x\npreserve-environment=maybe\n`;
+    const { users, personality, preserveEnvironment } = chrootOf(text);
+    expect({ users, personality, preserveEnvironment }).toEqual({
+      users: ["root", "srb1"],
+      personality: "linux32",
+      preserveEnvironment: false,
+    });
+  });
+});
+
+describe("readStanza() names file and line of", () => {
+  const cases: readonly [lines: string, problem: string][] = [
     ["aliases=b c", "aliases: \"b c\" can't be a chroot's name"],
     ["aliases=session:b", "aliases: \"session:b\" can't be a chroot's name"],
     ["aliases=host", 'aliases: the name "host" is reserved for this machine\'s own root'],
     ["union-type=", 'union-type: "" isn\'t one of none, aufs, overlayfs, overlay, unionfs, fallthru, auto'],
     ["union-overlay-directory=x", 'union-overlay-directory: "x" isn\'t an absolute path'],
-    ["preserve-environment=True", 'preserve-environment: "True" isn\'t one of true, yes, 1 or false, no, 0'],
     ["message-verbosity=x", 'message-verbosity: "x" isn\'t one of quiet, normal, verbose'],
     ["profile=", "profile: the profile's name is empty"],
     ["fallthru.lower=/a,b", 'fallthru.lower: "b" isn\'t an absolute path'],
@@ -139,16 +163,41 @@ describe("readStanza() names file and line of", () => {
   });
 });
 
+test("readStanza() reads every key of each type that makes its root", () => {
+  const cases: readonly [text: string, expected: object][] = [
+    ["type=file\nfile=/srv/a.tar.xz\nlocation=inner", { archive: "/srv/a.tar.xz", location: "/inner" }],
+    ["type=file # tar\nfile=/srv/a.tar", { location: "/", source: { clone: true } }],
+    [
+      "type=loopback\nfile=/srv/a.img\nmount-options=-o atime,sync -t ext4\nlocation=/sid\nunion-type=auto",
+      { mount: { type: "ext4", options: ["atime", "sync"], location: "/sid" }, union: { type: "auto" } },
+    ],
+    ["type=block-device\ndevice=/dev/sda5\nmount-options=noatime", { mount: { options: ["noatime"] } }],
+    [
+      "type=btrfs-snapshot\nbtrfs-source-subvolume=/srv/a\nbtrfs-snapshot-directory=/srv/b",
+      { subvolume: "/srv/a", snapshots: "/srv/b" },
+    ],
+    ["type=lvm-snapshot\ndevice=/dev/vg/a\nlvm-snapshot-options=-L  2g", { snapshotOptions: ["-L", "2g"] }],
+    ["type=zfs-snapshot\nzfs-dataset=tank/a\nzfs-snapshot-options=-o x=y", { dataset: "tank/a" }],
+    ["type=custom\ncustom-session-purgeable=true\nmy.key=1", { sessionPurgeable: true, custom: { "my.key": "1" } }],
+    ["type=\ndirectory=/srv/a", { type: "plain", directory: "/srv/a" }],
+  ];
+  for (const [text, expected] of cases) expect(chrootOf(`[a]\n${text}\n`)).toMatchObject(expected);
+});
+
 describe("readStanza() says of", () => {
   const cases: readonly [text: string, problems: string[]][] = [
     ["[a]\n", ['x.conf:1: [a] lacks the key "directory"']],
     ["[a]\ndirectory=\n", ['x.conf:2: [a] directory: "" isn\'t an absolute path']],
     ["[a]\ndirectory=/x\u0001y\n", ['x.conf:2: [a] directory: "/x\\u0001y" has a control character']],
     ["[a]\ndirectory=/caf\uFFFD\n", ['x.conf:2: [a] directory: "/caf\uFFFD" isn\'t UTF-8']],
-    ["[a]\ntype=\ndirectory=/x\n", ['x.conf:2: [a] unknown type ""']],
-    ["[a]\ntype=file\nfile=/x\nwhatever=1\n", ['x.conf:2: [a] type "file" is not supported by this version']],
-    ["[a]\ntype=directory # d\ndirectory=/x\n", ['x.conf:2: [a] unknown type "directory # d"']],
-    ["[a]\ntype=plain\ndirectory=/x\nunion-type=overlay\n", ['x.conf:4: [a] unknown key "union-type"']],
+    ["[a]\ntype=other\ndirectory=/x\nwhatever=1\n", ['x.conf:2: [a] unknown type "other"']],
+    ["[a]\ntype=file\n", ['x.conf:1: [a] lacks the key "file"']],
+    ["[a]\ntype=loopback\nfile=x\n", ['x.conf:3: [a] file: "x" isn\'t an absolute path']],
+    ["[a]\ntype=zfs-snapshot\nzfs-dataset=-x\n", ["x.conf:3: [a] zfs-dataset: \"-x\" isn't a dataset's name"]],
+    [
+      "[a]\ntype=block-device\ndevice=/dev/x\nmount-options=--make-shared\n",
+      ["x.conf:4: [a] mount-options: --make-shared isn't an option that can be given to a mount here"],
+    ],
     ["[a:b]\ndirectory=/x\n", ["x.conf:1: [a:b] \"a:b\" can't be a chroot's name"]],
     ["[é]\ndirectory=/x\n", ["x.conf:1: [é] \"é\" can't be a chroot's name"]],
     ["[a.dpkg-old]\ndirectory=/x\n", ["x.conf:1: [a.dpkg-old] \"a.dpkg-old\" can't be a chroot's name"]],

@@ -30,7 +30,7 @@ export function readStanza(stanza: Stanza): ChrootReading {
   const keys = new KeyReader(stanza);
   const wrongName = nameProblem(stanza.name);
   if (wrongName !== undefined) keys.problem(wrongName, { hint: isPermittedName(stanza.name) ? undefined : nameHint });
-  const typeName = keys.take("type", parseText, "plain");
+  const typeName = keys.take("type", parseTypeName, "plain");
   const type = findType(typeName);
   if (type === undefined) {
     // The keys that belong to it aren't known, so none can be called unknown.
@@ -42,7 +42,7 @@ export function readStanza(stanza: Stanza): ChrootReading {
   const custom = keys.takeCustom();
   const problems = keys.problems();
   if (problems.length > 0) return { kind: "spoilt", problems };
-  return { kind: "chroot", chroot: { ...chroot, custom } };
+  return { kind: "chroot", chroot: { ...chroot, custom, warnings: keys.warnings() } };
 }
 
 function takeCommon(stanza: Stanza, keys: KeyReader): Omit<ChrootBase, "type"> {
@@ -55,6 +55,7 @@ function takeCommon(stanza: Stanza, keys: KeyReader): Omit<ChrootBase, "type"> {
     line: stanza.line,
     aliases: keys.take("aliases", parseAliases, []).filter((alias) => alias !== stanza.name),
     description: keys.take("description", parseText, ""),
+    translations: keys.translations("description"),
     users: keys.take("users", parseNames, []),
     groups: keys.take("groups", parseNames, []),
     rootUsers: keys.take("root-users", parseNames, []),
@@ -71,6 +72,7 @@ function takeCommon(stanza: Stanza, keys: KeyReader): Omit<ChrootBase, "type"> {
     rootModifiableKeys: keys.take("root-modifiable-keys", parseNames, []),
     lowers: keys.take("fallthru.lower", parseAbsolutePaths, []),
     custom: {},
+    warnings: [],
   };
 }
 
@@ -91,6 +93,12 @@ function takeProfile(keys: KeyReader, setup: SetupFiles): string {
   if (setup.scriptConfig === undefined) return profile;
   return setup.scriptConfig.split("/").slice(0, -1).join("/");
 }
+
+/** An empty one means the default; a comment behind it is dropped. */
+const parseTypeName: ParseValue<string> = (text) => {
+  if (/(?:^|\s)#/.test(text)) throw new BadValue(`unknown type ${JSON.stringify(text)}`);
+  return text === "" ? "plain" : text;
+};
 
 const parseProfile: ParseValue<string> = (text) => {
   if (text === "") throw new BadValue("the profile's name is empty");

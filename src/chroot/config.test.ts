@@ -45,7 +45,7 @@ function failure(name: string): { code: string; message: string; hint: string | 
 }
 
 test("readChroots() finds none where nothing is configured", () => {
-  expect(readChroots(join(dir, "nowhere"))).toEqual({ chroots: [], problems: [] });
+  expect(readChroots(join(dir, "nowhere"))).toEqual({ chroots: [], problems: [], warnings: [] });
 });
 
 test("readChroots() reads schroot.conf and chroot.d, and sorts by name", () => {
@@ -64,13 +64,13 @@ test("readChroots() passes over names that schroot passes over", () => {
 });
 
 test("readChroots() takes a bad stanza or file for no reason to lose the others", () => {
-  write("chroot.d/a.conf", `${stanza("bad", "users2=x\n")}${stanza("good")}`);
+  write("chroot.d/a.conf", `${stanza("bad", "users2\n")}${stanza("good")}`);
   write("chroot.d/b.conf", `junk\n${stanza("fine")}`);
   expect(listed()).toEqual({
     names: ["fine", "good"],
     problems: [
       'chroot.d/b.conf:1: bad line "junk" before the first [NAME]',
-      'chroot.d/a.conf:4: [bad] unknown key "users2"',
+      'chroot.d/a.conf:4: [bad] bad line "users2"',
     ],
   });
 });
@@ -131,7 +131,7 @@ test("findChroot() refuses an alias of two chroots", () => {
 });
 
 test("findChroot() says what is wrong with the chroot that is asked for", () => {
-  write("chroot.d/x.conf", `${stanza("good")}${stanza("bad", "user=x\ngroups=a # b\n")}`);
+  write("chroot.d/x.conf", `${stanza("good")}${stanza("bad", "user=x\nunion-type=b\n")}`);
   expect(findChroot("good", dir).name).toBe("good");
   expect(failure("bad")).toEqual({
     code: "config",

@@ -12,24 +12,28 @@ export interface Configuration {
   /** By name. Those with a problem aren't among them. */
   readonly chroots: readonly Chroot[];
   readonly problems: readonly Problem[];
+  /** What was taken as it was meant, though it is written otherwise. */
+  readonly warnings: readonly Problem[];
 }
 
 /** Reads all chroots that are described below `directory`; one bad stanza or file spoils no other. */
 export function readChroots(directory: string = configDirectory): Configuration {
-  const { stanzas, problems: fileProblems } = readStanzas(directory);
-  const problems = [...fileProblems];
+  const { stanzas, problems, warnings } = readStanzas(directory);
   const chroots: Chroot[] = [];
   for (const [name, sameName] of Map.groupBy(stanzas, (stanza) => stanza.name)) {
     if (name !== "") problems.push(...repetitions(sameName));
     for (const stanza of sameName) {
       const reading = readStanza(stanza);
       if (reading.kind === "spoilt") problems.push(...reading.problems);
-      else if (sameName.length === 1) chroots.push(reading.chroot);
+      else if (sameName.length === 1) {
+        chroots.push(reading.chroot);
+        warnings.push(...reading.chroot.warnings);
+      }
     }
   }
   problems.push(...aliasProblems(stanzas));
   chroots.sort((a, b) => (a.name < b.name ? -1 : 1));
-  return { chroots, problems };
+  return { chroots, problems, warnings };
 }
 
 /**
@@ -58,17 +62,22 @@ export function findDescriptions(stanzas: readonly Stanza[], name: string): read
 }
 
 /** @param mentioning leaves out files that don't contain this text */
-export function readStanzas(directory: string, mentioning = ""): { stanzas: Stanza[]; problems: Problem[] } {
+export function readStanzas(
+  directory: string,
+  mentioning = "",
+): { stanzas: Stanza[]; problems: Problem[]; warnings: Problem[] } {
   const { files, problems: fileProblems } = readConfigFiles(directory);
   const problems = [...fileProblems];
+  const warnings: Problem[] = [];
   const stanzas: Stanza[] = [];
   for (const { file, content } of files) {
     if (!content.includes(mentioning)) continue;
     const parsed = parseConfig(content, file);
     stanzas.push(...parsed.stanzas);
     problems.push(...parsed.problems);
+    warnings.push(...parsed.warnings);
   }
-  return { stanzas, problems };
+  return { stanzas, problems, warnings };
 }
 
 /** Stanzas of one name: nobody can say which was meant, so none of them is used. */
@@ -99,7 +108,8 @@ function aliasProblems(stanzas: readonly Stanza[]): Problem[] {
 }
 
 function aliasesOf(stanza: Stanza): readonly string[] {
-  return parseList(stanza.keys.get("aliases")?.value ?? "");
+  const text = stanza.keys.get("aliases")?.value ?? "";
+  return parseList(text.replace(/(?:^|\s)#.*$/, ""));
 }
 
 /** What to throw where nothing is called `name`; parses everything to say which names are near. */

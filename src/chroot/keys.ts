@@ -11,11 +11,13 @@ export class KeyReader {
   readonly #stanza: Stanza;
   readonly #known = new Set<string>();
   readonly #problems: Problem[];
+  readonly #warnings: Problem[];
   readonly #missing: Problem[] = [];
 
   constructor(stanza: Stanza) {
     this.#stanza = stanza;
     this.#problems = [...stanza.problems];
+    this.#warnings = [...stanza.warnings];
   }
 
   has(key: string): boolean {
@@ -34,12 +36,34 @@ export class KeyReader {
     const entry = this.#stanza.keys.get(key);
     if (entry === undefined) return undefined;
     try {
-      return parse(entry.value);
+      const value = parse(entry.value);
+      if (Array.isArray(value) && /\s,|,\s/.test(entry.value))
+        this.warning(`${key}: white space in the list is dropped, which schroot takes for a part of the names`, {
+          key,
+        });
+      return value;
     } catch (error) {
       if (!(error instanceof BadValue)) throw error;
-      this.problem(`${key}: ${error.message}`, { key, hint: error.hint });
-      return undefined;
+      return this.#takeAsMeant(key, entry.value, parse, error);
     }
+  }
+
+  /** schroot.conf(5) promises comments behind a value; schroot has always taken them for a part of it. */
+  #takeAsMeant<T>(key: string, text: string, parse: ParseValue<T>, error: BadValue): T | undefined {
+    const comment = text.search(/(?:^|\s)#/);
+    try {
+      if (comment >= 0) {
+        const value = parse(text.slice(0, comment).trim());
+        this.warning(`${key}: the comment behind the value is dropped, which schroot takes for a part of it`, { key });
+        return value;
+      }
+    } catch (again) {
+      if (!(again instanceof BadValue)) throw again;
+    }
+    const message = `${key}: ${error.message}`;
+    if (error.isMild) this.warning(message, { key, hint: error.hint });
+    else this.problem(message, { key, hint: error.hint });
+    return undefined;
   }
 
   /** As take(), for a key that has to be there. */
@@ -54,11 +78,19 @@ export class KeyReader {
     for (const key of keys) this.#known.add(key);
   }
 
-  /** @param about where it stands: a key, else the stanza itself */
-  problem(message: string, about: { readonly key?: string; readonly hint?: string | undefined } = {}): void {
+  problem(message: string, about: About = {}): void {
+    this.#problems.push(this.#locate(message, about));
+  }
+
+  /** Something that doesn't keep the chroot from being used. */
+  warning(message: string, about: About = {}): void {
+    this.#warnings.push(this.#locate(message, about));
+  }
+
+  #locate(message: string, about: About): Problem {
     const { file, name, keys } = this.#stanza;
     const line = (about.key === undefined ? undefined : keys.get(about.key)?.line) ?? this.#stanza.line;
-    this.#problems.push({ file, line, message: `[${name}] ${message}`, hint: about.hint });
+    return { file, line, message: `[${name}] ${message}`, hint: about.hint };
   }
 
   /** Sorts the keys that nobody took into custom ones, which it returns, and unknown ones. */
@@ -70,7 +102,7 @@ export class KeyReader {
       if (!isCustom(key)) {
         const near = nearNames(key, this.#known).map((name) => JSON.stringify(name));
         const hint = near.length === 0 ? undefined : `did you mean ${near.join(" or ")}?`;
-        this.problem(`unknown key ${JSON.stringify(key)}`, { key, hint });
+        this.warning(`unknown key ${JSON.stringify(key)}`, { key, hint });
         continue;
       }
       const variable = key.toUpperCase().replace(/[.-]/g, "_");
@@ -82,10 +114,32 @@ export class KeyReader {
     return custom;
   }
 
-  /** Every problem, in the order of the lines; what is missing comes last, as a misspelt key is often the reason. */
+  /**
+   * What is wrong, in the order of the lines, warnings too; what is missing comes last, as a misspelt key is often the
+   * reason. Empty where nothing but warnings is there.
+   */
   problems(): readonly Problem[] {
-    return [...this.#problems.toSorted((a, b) => a.line - b.line), ...this.#missing];
+    if (this.#problems.length + this.#missing.length === 0) return [];
+    return [...[...this.#problems, ...this.#warnings].toSorted((a, b) => a.line - b.line), ...this.#missing];
   }
+
+  warnings(): readonly Problem[] {
+    return this.#warnings.toSorted((a, b) => a.line - b.line);
+  }
+
+  /** The values of `key[LOCALE]`, by locale. */
+  translations(key: string): Record<string, string> {
+    const found: Record<string, string> = {};
+    for (const [name, { value }] of this.#stanza.keys)
+      if (isTranslation(name)) found[name.slice(key.length + 1, -1)] = value;
+    return found;
+  }
+}
+
+/** Where a problem stands, a key, else the stanza itself; and the way out. */
+interface About {
+  readonly key?: string;
+  readonly hint?: string | undefined;
 }
 
 /** `description[fr]`: the description is the only key that has translations. */

@@ -35,13 +35,11 @@ describe("parseConfig() takes what was meant", () => {
 
 describe("parseConfig() names file and line of", () => {
   const cases: readonly [text: string, problem: string][] = [
-    ["; comment\n[a]\n", 'x.conf:1: bad line "; comment" before the first [NAME]'],
     ["type=plain\n[a]\n", 'x.conf:1: bad line "type=plain" before the first [NAME]'],
-    ["[a]\ntype=plain\n;users=root\n", 'x.conf:3: [a] bad line ";users=root"'],
     ["[a]\njunk\n", 'x.conf:2: [a] bad line "junk"'],
     ["[a]\n=x\n", 'x.conf:2: [a] bad line "=x"'],
-    ["[a]\ntype=plain\n\ntype=plain\n", 'x.conf:4: [a] the key "type" is there twice; first on line 2'],
-    ["[a]\ntype=plain\n type =plain\n", 'x.conf:3: [a] the key "type" is there twice; first on line 2'],
+    ["[a]\ntype=plain\n\ntype=file\n", 'x.conf:4: [a] the key "type" is there twice; first on line 2'],
+    ["[a]\ntype=plain\n type =file\n", 'x.conf:3: [a] the key "type" is there twice; first on line 2'],
     ["[]\ntype=plain\n", 'x.conf:1: bad line "[]"'],
     ["[a\ntype=plain\n", 'x.conf:1: bad line "[a"'],
     ["[a]]\n", 'x.conf:1: bad line "[a]]"'],
@@ -49,6 +47,28 @@ describe("parseConfig() names file and line of", () => {
     ["[a]junk\n", 'x.conf:1: bad line "[a]junk"'],
   ];
   for (const [text, problem] of cases) test(JSON.stringify(text), () => expect(problemsOf(text)).toEqual([problem]));
+});
+
+describe("parseConfig() warns, with file and line, of", () => {
+  const space = "[a] white space around a key or value is dropped, which schroot takes for a part of it";
+  const cases: readonly [text: string, ...warnings: string[]][] = [
+    ["[a]\ntype=plain\ndescription=a b # c\n# d\n"],
+    ["[a]\nusers = root\n", `x.conf:2: ${space}`],
+    ["[a]\nusers= root\n\tgroups=x\naliases=y \n", `x.conf:2: ${space}`, `x.conf:3: ${space}`, `x.conf:4: ${space}`],
+    ["[a]\r\ntype=plain\r\n", "x.conf:1: lines end with CR LF, which schroot can't read"],
+    [
+      "; x\n[a]\n;users=y\n",
+      ...[1, 3].map((at) => `x.conf:${at}: is taken for a comment, which schroot has with # only`),
+    ],
+    ["[a]\ntype=plain\ntype=plain\n", 'x.conf:3: [a] the key "type" is there twice; first on line 2'],
+  ];
+  for (const [text, ...expected] of cases) {
+    test(JSON.stringify(text), () => {
+      const { stanzas, problems, warnings } = parseConfig(text, "x.conf");
+      expect([...problems, ...stanzas.flatMap((stanza) => stanza.problems)]).toEqual([]);
+      expect([...warnings, ...stanzas.flatMap((stanza) => stanza.warnings)].map(problemText)).toEqual(expected);
+    });
+  }
 });
 
 test("parseConfig() keeps a problem beside the stanza that it spoils", () => {

@@ -15,6 +15,11 @@ export function problemText(problem: Problem): string {
   return `${where}: ${problem.message}`;
 }
 
+/** With the way out, on one line. */
+export function problemLine(problem: Problem): string {
+  return joinHints([problemText(problem), problem.hint]) ?? "";
+}
+
 /** The first problem as an error; its hint counts the others, so that nobody thinks one repair is enough. */
 export function problemError(problem: Problem, others = 0): UserError {
   const more = others === 0 ? undefined : `${others} more in this chroot; \`fallthru chroot list\` shows each`;

@@ -5,6 +5,8 @@ import { dirname, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readChroots } from "./config.ts";
 import type { Chroot } from "./types.ts";
+import { findType } from "./types/index.ts";
+import type { SourceOptions, UnionOptions } from "./types/options.ts";
 import { writeChroot } from "./write.ts";
 
 // The real schroot is asked about the same files: it must say what we say of everything that it takes without a word.
@@ -35,6 +37,29 @@ function withConfig(command: string): string {
   return execFileSync("unshare", args, { encoding: "utf8", env });
 }
 
+/** The keys of each type that isn't a directory's. */
+const mountable = ["mount-options=-o atime,sync", "location=/inner/root"];
+const ownKeys: Record<
+  string,
+  { readonly required: readonly string[]; readonly optional: readonly string[]; readonly isSource?: true }
+> = {
+  file: { required: ["file=/srv/root.tar.xz"], optional: ["location=/inner"], isSource: true },
+  loopback: { required: ["file=/srv/root.ext4"], optional: mountable },
+  "block-device": { required: ["device=/dev/sda5"], optional: mountable },
+  "btrfs-snapshot": {
+    required: ["btrfs-source-subvolume=/srv/root", "btrfs-snapshot-directory=/srv/snapshots"],
+    optional: [],
+    isSource: true,
+  },
+  "lvm-snapshot": {
+    required: ["device=/dev/vg/root", "lvm-snapshot-options=-L 2g"],
+    optional: mountable,
+    isSource: true,
+  },
+  "zfs-snapshot": { required: ["zfs-dataset=tank/root"], optional: ["zfs-snapshot-options=-o x=y"], isSource: true },
+  custom: { required: [], optional: ["custom-source-cloneable=true"] },
+};
+
 /** A file with one to three good stanzas. The same numbers give the same file each time. */
 function makeFile(file: number): string {
   let seed = file * 7919 + 17;
@@ -46,10 +71,13 @@ function makeFile(file: number): string {
   const list = (): string => pick(["", "root", "root,daemon", "root,,sbuild,", ",bin", "domain users,root"]);
   const stanza = (index: number): string => {
     const name = `${pick(["sid", "Book.worm", "9", "a_b-c"])}-${file}-${index}`;
-    const type = pick(["directory", "directory", "plain"]);
+    const type = pick(["directory", "directory", "plain", ...Object.keys(ownKeys)]);
+    const own = ownKeys[type];
+    const hasUnion = ["directory", "loopback", "block-device"].includes(type);
     const union = pick(["none", "overlay", "aufs", "overlayfs", "unionfs"]);
+    const directory = `directory=/srv/${pick(["x", "a b", "x/../y", "é", "a=b"])}/${name}`;
     const lines = [
-      `directory=/srv/${pick(["x", "a b", "x/../y", "é", "a=b"])}/${name}`,
+      ...(own === undefined ? [directory] : []),
       `description=${pick(["", "A root", "a=b; c # d", '"quoted"', "été"])}`,
       "description[fr]=Une racine",
       `users=${list()}`,
@@ -67,9 +95,11 @@ function makeFile(file: number): string {
       `debian.dist=${pick(["", "sid # or so"])}`,
       `setup.fstab=${pick(["", "x/fstab", "/abs/fstab"])}`,
     ].filter(() => random(4) > 0 || index === 0);
-    if (!lines.some((line) => line.startsWith("directory="))) lines.push(`directory=/srv/${name}`);
-    if (type === "directory") lines.push(`union-type=${union}`);
-    if (type === "directory" && union !== "none") lines.push("source-users=root,bin", "union-overlay-directory=/over");
+    if (own === undefined && !lines.includes(directory)) lines.push(`directory=/srv/${name}`);
+    lines.push(...(own?.required ?? []), ...(own?.optional.filter(() => random(2) === 0) ?? []));
+    if (hasUnion) lines.push(`union-type=${union}`);
+    if (hasUnion && union !== "none") lines.push("source-users=root,bin", "union-overlay-directory=/over");
+    if (own?.isSource === true && random(2) === 0) lines.push("source-root-users=root,bin", "source-clone=false");
     if (type !== "plain" || random(2) === 0) lines.push(`type=${type}`);
     for (let at = lines.length; at > 0; at--)
       if (random(6) === 0) lines.splice(at, 0, pick(["", "# users=nobody", "#"]));
@@ -83,7 +113,7 @@ function asConfig(chroot: Chroot): Record<string, string> {
   const names = (list: readonly string[]): string => list.join(",");
   return {
     type: chroot.type,
-    directory: chroot.directory,
+    ...findType(chroot.type)?.keys(chroot),
     description: chroot.description,
     users: names(chroot.users),
     groups: names(chroot.groups),
@@ -100,11 +130,17 @@ function asConfig(chroot: Chroot): Record<string, string> {
     "setup.fstab": chroot.setup.fstab ?? `${chroot.profile}/fstab`,
     ...(chroot.personality === "undefined" ? {} : { personality: chroot.personality }),
     ...chroot.custom,
-    ...(chroot.type === "directory" ? unionConfig(chroot) : {}),
+    ...("union" in chroot ? unionConfig(chroot) : {}),
+    ...("source" in chroot && !("union" in chroot) && chroot.type !== "custom"
+      ? { "source-clone": String(chroot.source.clone), "source-root-users": chroot.source.rootUsers.join(",") }
+      : {}),
   };
 }
 
-function unionConfig({ union, source }: Chroot & { readonly type: "directory" }): Record<string, string> {
+function unionConfig({
+  union,
+  source,
+}: Chroot & { union: UnionOptions; source: SourceOptions }): Record<string, string> {
   if (union.type === "none") return { "union-type": "none" };
   return {
     "union-type": union.type,
@@ -152,15 +188,13 @@ test("schroot --info agrees with readChroots() on directories and lists", () => 
   const field = (record: string, name: string): string | undefined =>
     new RegExp(`^  ${name} +(.*?) *$`, "m").exec(record)?.[1];
   const theirs = records
-    .slice(1)
+    .filter((record) => record.includes("  Directory  "))
     .map((record) => ["Name", "Directory", "Users", "Root Groups", "Aliases"].map((name) => field(record, name) ?? ""));
-  const ours = readChroots(dir).chroots.map(({ name, directory, users, rootGroups, aliases }) => [
-    name,
-    directory,
-    users.join(" "),
-    rootGroups.join(" "),
-    aliases.join(" "),
-  ]);
+  const ours = readChroots(dir).chroots.flatMap((chroot) => {
+    if (!("directory" in chroot)) return [];
+    const { name, directory, users, rootGroups, aliases } = chroot;
+    return [[name, directory, users.join(" "), rootGroups.join(" "), aliases.join(" ")]];
+  });
   const byName = ([a = ""]: string[], [b = ""]: string[]): number => (a < b ? -1 : 1);
   expect(theirs.toSorted(byName)).toEqual(ours.toSorted(byName));
 });

@@ -1,4 +1,5 @@
 import type { KeyReader } from "./keys.ts";
+import type { Problem } from "./problem.ts";
 import type { chrootTypes } from "./types/index.ts";
 
 /** What every chroot has, whatever its type: the keys of schroot.conf(5)'s "General options". */
@@ -10,6 +11,8 @@ export interface ChrootBase {
   readonly line: number;
   readonly aliases: readonly string[];
   readonly description: string;
+  /** The description in other languages, by locale: `description[fr]`. */
+  readonly translations: Readonly<Record<string, string>>;
   /** Who may use it, and who may be root in it without a password. */
   readonly users: readonly string[];
   readonly groups: readonly string[];
@@ -33,6 +36,8 @@ export interface ChrootBase {
   readonly lowers: readonly string[];
   /** An administrator's own keys, such as `debian.distribution`. */
   readonly custom: Readonly<Record<string, string>>;
+  /** What was understood, though it isn't written as it should be. */
+  readonly warnings: readonly Problem[];
 }
 
 /** Files that take the place of the profile's, relative to /etc/schroot; an empty name: none at all. */
@@ -47,10 +52,29 @@ export interface SetupFiles {
   readonly services: readonly string[];
 }
 
-/** Where a session finds the tree that it covers. */
-export interface RootSource {
-  readonly kind: "directory";
-  readonly path: string;
+/** Where a session finds the tree that it covers, or what it makes it of. */
+export type RootSource = { readonly kind: "directory"; readonly path: string } | MadeRoot;
+
+/** A tree that each session makes for itself, and takes away again. */
+export type MadeRoot =
+  | { readonly kind: "archive"; readonly file: string; readonly location: string } //       unpacked
+  | { readonly kind: "image"; readonly file: string; readonly mount: DeviceMount } //       on a loop device
+  | { readonly kind: "device"; readonly device: string; readonly mount: DeviceMount }
+  | { readonly kind: "btrfs"; readonly subvolume: string; readonly snapshots: string }
+  | { readonly kind: "lvm"; readonly device: string; readonly options: readonly string[]; readonly mount: DeviceMount }
+  | { readonly kind: "zfs"; readonly dataset: string; readonly options: readonly string[]; readonly mount: DeviceMount }
+  | { readonly kind: "empty" }; //                                                          filled by somebody else
+
+/** How a device is mounted: schroot.conf(5), "Mountable chroot options". */
+export interface DeviceMount {
+  /** As /proc/filesystems names it; undefined: whatever is found on it. */
+  readonly type: string | undefined;
+  /** As mount(8) takes them behind -o. */
+  readonly options: readonly string[];
+  /** All this as it was written. */
+  readonly written: string;
+  /** The directory on it that is the root: `/`, or below it. */
+  readonly location: string;
 }
 
 /**
@@ -66,6 +90,8 @@ export interface ChrootType {
   locate(chroot: Chroot): RootSource;
   /** The type's own keys, without those of unions and sources, as `schroot --config` prints them: absent ones empty. */
   keys(chroot: Chroot): Readonly<Record<string, string>>;
+  /** What people know the root by: a directory, file, device, subvolume or dataset. */
+  describe(chroot: Chroot): string;
 }
 
 /** A described root: plain data, told apart by `type`. The members follow from the list in types/index.ts. */

@@ -6,11 +6,14 @@ export type ParseValue<T> = (text: string) => T;
 /** A value that its key doesn't take; whoever knows file and line makes a problem of it. */
 export class BadValue extends Error {
   readonly hint: string | undefined;
+  /** The key's default serves as well: schroot too warns only. */
+  readonly isMild: boolean;
 
-  constructor(message: string, hint?: string) {
+  constructor(message: string, hint?: string, weight: "grave" | "mild" = "grave") {
     super(message);
     this.name = "BadValue";
     this.hint = hint;
+    this.isMild = weight === "mild";
   }
 }
 
@@ -25,7 +28,7 @@ export function unlessEmpty<T>(parse: ParseValue<T>): ParseValue<T | undefined> 
 export const parseBoolean: ParseValue<boolean> = (text) => {
   if (["true", "yes", "1"].includes(text)) return true;
   if (["false", "no", "0"].includes(text)) return false;
-  throw badWord(text, "true, yes, 1 or false, no, 0");
+  throw badWord(text, "true, yes, 1 or false, no, 0", "mild");
 };
 
 export function parseOneOf<const T extends string>(words: readonly T[]): ParseValue<T> {
@@ -38,13 +41,13 @@ export function parseOneOf<const T extends string>(words: readonly T[]): ParseVa
 
 /** A list with commas in between; white space around an item and empty items are dropped. */
 export const parseList: ParseValue<readonly string[]> = (text) =>
-  text
+  noComment(text)
     .split(",")
     .map((item) => item.trim())
     .filter((item) => item !== "");
 
 /** Names of users, groups or keys. A directory service's may have blanks inside, so only a comment is refused. */
-export const parseNames: ParseValue<readonly string[]> = (text) => parseList(noComment(text));
+export const parseNames: ParseValue<readonly string[]> = (text) => parseList(text);
 
 export const parseAliases: ParseValue<readonly string[]> = (text) => {
   const aliases = [...new Set(parseNames(text))];
@@ -80,19 +83,14 @@ export const parseExpression: ParseValue<string> = (text) => {
   return text;
 };
 
-function badWord(text: string, words: string): BadValue {
-  return new BadValue(`${JSON.stringify(text)} isn't one of ${words}`, commentHint(text));
+function badWord(text: string, words: string, weight: "grave" | "mild" = "grave"): BadValue {
+  return new BadValue(`${JSON.stringify(text)} isn't one of ${words}`, undefined, weight);
 }
 
+/** Whoever takes the key drops the comment then, with a warning. */
 function noComment(text: string): string {
-  const hint = commentHint(text);
-  if (hint !== undefined) throw new BadValue(`${JSON.stringify(text)} has a comment behind it`, hint);
+  if (/(?:^|\s)#/.test(text)) throw new BadValue(`${JSON.stringify(text)} has a comment behind it`);
   return text;
-}
-
-/** schroot.conf(5) promises comments behind a value; schroot has always taken them for a part of it. */
-function commentHint(text: string): string | undefined {
-  return /\s#/.test(text) ? "a # begins a comment only at the beginning of a line" : undefined;
 }
 
 /** Refuses what can't be the path that was meant: control characters, and bytes that weren't UTF-8. */

@@ -95,7 +95,7 @@ describe("writeChroot() refuses", () => {
   for (const text of ["", "srv", "/srv\nusers=me", "/srv\n[evil]", "/srv ", "/srv # x", "/srv\u0007"]) {
     test(`the directory ${JSON.stringify(text)}`, () => expect(failure(() => add("x", "a", text)).code).toBe("usage"));
   }
-  afterEach(() => expect(readChroots(dir)).toEqual({ chroots: [], problems: [] }));
+  afterEach(() => expect(readChroots(dir)).toEqual({ chroots: [], problems: [], warnings: [] }));
 });
 
 test("removeChroot() removes a description, good or bad", () => {

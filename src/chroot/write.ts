@@ -8,6 +8,7 @@ import { configDirectory } from "./files.ts";
 import { checkName } from "./names.ts";
 import { parseConfig } from "./parse.ts";
 import type { Chroot } from "./types.ts";
+import { describeRoot } from "./types/index.ts";
 
 /** A chroot of type `directory` that is to be described. */
 export interface NewChroot {
@@ -101,7 +102,7 @@ function readBack(text: string, file: string, meant: NewChroot): Chroot {
 
 function isMeant(chroot: Chroot, { directory, description }: NewChroot): boolean {
   const components = (path: string) => path.split("/").filter((component) => component !== "" && component !== ".");
-  const same = components(chroot.directory).join("/") === components(directory).join("/");
+  const same = components(describeRoot(chroot)).join("/") === components(directory).join("/");
   // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
   return same && chroot.description === description && !/[\u0000-\u001f\u007f]/.test(description);
 }

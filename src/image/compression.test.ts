@@ -64,10 +64,10 @@ test("decompress() passes on what isn't compressed, even nothing", async () => {
 });
 
 test("decompress() names what it can't read", async () => {
-  const lz4 = Buffer.concat([Buffer.from("04224d18", "hex"), content]);
-  expect(await errorOf(expand(lz4))).toMatchObject({
+  const lzip = Buffer.concat([Buffer.from("LZIP"), content]);
+  expect(await errorOf(expand(lzip))).toMatchObject({
     code: "unsupported",
-    message: "a.tar is compressed with lz4, which isn't supported",
+    message: "a.tar is compressed with lzip, which isn't supported",
   });
 });
 

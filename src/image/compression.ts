@@ -6,7 +6,7 @@ import { isErrno } from "../kernel/error.ts";
 type Bytes = AsyncIterable<Uint8Array>;
 
 /** How an archive is compressed, told by its first bytes. */
-export type Compression = "none" | "gzip" | "xz" | "zstd" | "bzip2" | "lz4" | "lzip" | "compress";
+export type Compression = "none" | "gzip" | "xz" | "zstd" | "bzip2" | "lz4" | "lzop" | "lzip" | "compress";
 
 /** @see RFC 1952, RFC 8878, the xz file format, file(1)'s magic "compress" */
 const magics: readonly (readonly [Compression, string])[] = [
@@ -15,6 +15,7 @@ const magics: readonly (readonly [Compression, string])[] = [
   ["zstd", "28b52ffd"],
   ["bzip2", "425a68"],
   ["lz4", "04224d18"],
+  ["lzop", "894c5a4f000d"],
   ["lzip", "4c5a4950"],
   ["compress", "1f9d"],
 ];
@@ -57,6 +58,11 @@ export async function* decompress(input: Bytes, archive: string): AsyncGenerator
       yield* filter(whole, { program: "bzip2", package: "bzip2", archive });
       return;
     case "lz4":
+      yield* filter(whole, { program: "lz4", package: "lz4", archive });
+      return;
+    case "lzop":
+      yield* filter(whole, { program: "lzop", package: "lzop", archive });
+      return;
     case "lzip":
     case "compress":
       await iterator.return?.();

@@ -24,11 +24,19 @@ export async function importRoot(name: string, archive: string, options: PlaceOp
 }
 
 async function unpackArchive(file: Fd, root: Fd, reporting: Reporting): Promise<void> {
+  await extractArchive(file, root, reporting);
+  reporting.onProgress?.({ phase: "finish", fraction: unpackedFraction });
+  finishRoot(root);
+}
+
+/**
+ * Unpacks an open tar archive, which may be compressed, into an empty directory; nothing of it is changed.
+ * @throws {UserError} data: the archive is damaged or an entry would land outside; no-space; unsupported
+ */
+export async function extractArchive(file: Fd, root: Fd, reporting: Reporting): Promise<void> {
   const bytes = decompress(readChunks(file, reporting), file.path);
   const onWarning = reporting.onWarning ?? (() => {});
   await extractTar(readTar(bytes, file.path), root, { archive: file.path, onWarning });
-  reporting.onProgress?.({ phase: "finish", fraction: unpackedFraction });
-  finishRoot(root);
 }
 
 /** How much of an import is done when all is unpacked. */

@@ -23,7 +23,7 @@ import {
   setMountAttributes,
 } from "../kernel/mount.ts";
 import { copyInto, openParent } from "../layer/inside.ts";
-import { fallthruMount } from "./fallthru/index.ts";
+import { type FallthruMount, fallthruMount } from "./fallthru/index.ts";
 import { makeFallthru } from "./fallthru/mount.ts";
 import { canBuildDetached, makeOverlay } from "./overlay/mount.ts";
 import { describeStep, type MountPlan, type PlanStep } from "./plan.ts";
@@ -99,6 +99,7 @@ function executeStep(step: PlanStep, root: Fd, unionOptions: (readonly string[])
       copyFile(step, root);
       return;
     }
+    if (step.kind === "bind" && step.ifThere === true && !isThere(step.from, root, step.at)) return;
     using mount = makeStep(step, unionOptions);
     using target = openTarget(root, step.at, mount);
     attachOn(mount, target);
@@ -113,6 +114,15 @@ function executeStep(step: PlanStep, root: Fd, unionOptions: (readonly string[])
     if (!(step.kind === "bind" && step.optional === true && error instanceof KernelError)) throw error;
     warnings.push(`${step.at} is left out: ${error.message}`);
   }
+}
+
+function isThere(from: string, root: Fd, at: string): boolean {
+  const found = unless(["ENOENT", "ENOTDIR", "ELOOP"], () => {
+    openAt(null, from, O.PATH).close();
+    openAt(root, at, O.PATH, { resolve: RESOLVE.IN_ROOT }).close();
+    return true;
+  });
+  return found === true;
 }
 
 /** Whether it is the file system that is no layer, and not a disk that is full or the like. */
@@ -137,9 +147,7 @@ function makeStep(step: PlanStep, unionOptions: (readonly string[])[]): Fd {
     case "union": {
       if (step.union.type === "fallthru") {
         unionOptions.push([]);
-        const { lowers, upper, work, volatile } = step.union;
-        const layers = { lowers, upper, work, volatile, attributes: step.attributes };
-        return makeFallthru(fallthruMount(layers), step.at);
+        return makeFallthru(fallthruOf(step), step.at);
       }
       const long: Fd[] = [];
       try {
@@ -174,6 +182,11 @@ function makeStep(step: PlanStep, unionOptions: (readonly string[])[]): Fd {
     case "copy":
       throw new Error(`not a mount: ${describeStep(step)}`);
   }
+}
+
+function fallthruOf({ union, attributes }: PlanStep & { kind: "union" }): FallthruMount {
+  const { lowers, upper, work, volatile, dialect, ours } = union;
+  return fallthruMount({ ...ours, lowers, upper, work, volatile, attributes, dialect: dialect ?? ours?.dialect });
 }
 
 /** Opens the mount point inside the tree, making what is missing: a directory, or a file for a file's mount. */

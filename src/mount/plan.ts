@@ -1,4 +1,5 @@
 import { MOUNT_ATTR } from "../kernel/abi/mount.ts";
+import type { FallthruMount } from "./fallthru/options.ts";
 
 /** Whose union: the kernel's overlayfs, or ours in user space, for where overlayfs can't go or misbehaves. */
 export type UnionType = "overlay" | "fallthru";
@@ -11,6 +12,12 @@ export interface Union {
   readonly work: string;
   /** No sync at unmount, and no remount after a crash of the machine: for what is thrown away anyway. */
   readonly volatile: boolean;
+  /** What the upper of ours is written in; without it whatever its file system can hold. */
+  readonly dialect?: "aufs";
+  /** Further mount options for overlayfs. */
+  readonly options?: readonly string[];
+  /** Further ways of ours. */
+  readonly ours?: Pick<FallthruMount, "metacopy" | "index" | "redirects" | "marks" | "dialect" | "lowerDialect">;
 }
 
 /** What one step puts at the path `at` of the new tree. Attributes are MOUNT_ATTR flags. */
@@ -31,6 +38,8 @@ export type PlanStep =
       readonly attributes: number;
       /** What can't be had is left out, with a warning: the host's own odd mounts. */
       readonly optional?: boolean;
+      /** Passed over where the tree has no such place, or the host nothing to show there: nothing is made for it. */
+      readonly ifThere?: boolean;
     }
   | {
       readonly kind: "filesystem";

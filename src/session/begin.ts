@@ -1,30 +1,32 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { UserError } from "../error.ts";
 import { unless } from "../kernel/error.ts";
+import type { Fd } from "../kernel/fd.ts";
 import { openDirectory } from "../kernel/file.ts";
 import { type Attached, attachPlan } from "../mount/attach.ts";
 import { makeControlGroups } from "./cgroup.ts";
 import { defaultFilter } from "./environment.ts";
 import { type Hold, takeHold } from "./hold.ts";
-import { checkSessionId, makeSessionId } from "./id.ts";
-import {
-  chooseUpper,
-  type Layers,
-  makeLayers,
-  makeUnion,
-  syncLayers,
-  type UnionStyle,
-  type UpperChoice,
-} from "./layers.ts";
+import { checkSessionId, makeSessionId, randomHex } from "./id.ts";
+import { chooseUpper, type Layers, makeLayers, makeUnion, syncLayers, type UpperChoice } from "./layers.ts";
 import { mountPointOf, sessionDir, sessionsDir } from "./paths.ts";
-import { makePlan, type SessionPlan, unionOf } from "./plan.ts";
+import {
+  dialectOf,
+  makePlan,
+  type MakeUnion,
+  type PlanPlaces,
+  type SessionPlan,
+  sourceRoot,
+  unionOf,
+  unionOptionsOf,
+} from "./plan.ts";
 import { type CommandDefaults, recordKind, type RecordKind, type SessionRecord, writeRecord } from "./record.ts";
 import { type Cleared, clearLeftovers, removeRemains, undo, undoSession } from "./remains.ts";
 import { writeRootFiles } from "./rootfiles.ts";
 import { writeSchrootFile } from "./schrootfile.ts";
 import { findSource, type Source } from "./source.ts";
 import { explainFull, explainFullLater, isMounted, prepareState } from "./state.ts";
-import type { SessionOptions } from "./types.ts";
+import type { SessionOptions, UnionChoice, Upper } from "./types.ts";
 
 /** A session that was just begun. */
 export interface Begun {
@@ -49,7 +51,7 @@ export async function beginSession(sourceName: string, options: SessionOptions =
   return begun;
 }
 
-/** Begins a session whose life is the caller's: it stays held, and is ended with endHeld(). */
+/** Begins a session whose life is the caller's: it stays held, and is ended with endAutomatic(). */
 export function beginAutomatic(sourceName: string, options: SessionOptions): Promise<{ hold: Hold; begun: Begun }> {
   return makeSession(sourceName, options, "automatic");
 }
@@ -61,9 +63,14 @@ async function makeSession(
 ): Promise<{ hold: Hold; begun: Begun }> {
   if (options.name !== undefined) checkSessionId(options.name);
   const source = findSource(sourceName);
+  if (source.kind === "host" && options.source === true)
+    throw new UserError("usage", "this machine's own root can't be a source chroot", {
+      hint: "change it without Fallthru",
+    });
   prepareState();
   const { stuck } = await clearLeftovers();
-  const choice = chooseUpper(options.upper, unionOf(source, options));
+  const union = unionOf(source, options);
+  const choice = chooseUpper(options.upper ?? describedUpper(source, union), union);
   const id = options.name ?? makeSessionId(source.kind === "host" ? "host" : source.chroot.name);
   const hold = explainFull(sessionsDir, () => takeHold(id));
   if (hold === undefined) throw taken(id);
@@ -81,6 +88,14 @@ async function makeSession(
     await undoSession(hold);
     throw error;
   }
+}
+
+/** Where union-overlay-directory says that changes are kept. */
+function describedUpper(source: Source, union: UnionChoice): Upper | undefined {
+  const path = union === "none" ? undefined : unionOptionsOf(source)?.overlayDirectory;
+  if (path === undefined) return undefined;
+  mkdirSync(path, { recursive: true, mode: 0o755 });
+  return { kind: "directory", path };
 }
 
 function warnOfStuck({ id, reason }: Cleared["stuck"][number]): string {
@@ -129,10 +144,16 @@ async function build(
   using dir = openDirectory(sessionDir(id));
   const { upper, type } = choice;
   const layers = makeLayers(id, dir, upper);
+  const root = await provideRoot(hold, dir, layers, source, options);
   const limits = options.limits ?? {};
   makeControlGroups(id, limits);
-  const style = { type, volatile: kind === "automatic" || upper.kind === "tmpfs" };
-  const { plan, attached } = explainFull(layers.base, () => mountTree(id, source, options, layers, style));
+  const style = { type, volatile: kind === "automatic" || upper.kind === "tmpfs", ...dialectOf(source) };
+  const adjust = await adjustmentOf(source, options, root);
+  const { plan, attached } = explainFull(layers.base, () => {
+    let count = 0;
+    const makeUnionOf: MakeUnion = (lowers) => makeUnion(layers, count++, lowers, style);
+    return mountTree(id, makePlan(source, options, { makeUnion: makeUnionOf, root, ...adjust }));
+  });
   const createdMs = Date.now();
   const record: Omit<SessionRecord, "version"> = {
     id,
@@ -148,22 +169,43 @@ async function build(
     files: plan.files,
     command: commandDefaults(source),
   };
-  if (kind === "named") syncLayers(layers);
+  if (kind === "named") await syncLayers(layers, source.kind === "chroot" && source.root.kind === "archive");
   if (options.schrootFile !== undefined) writeSchrootFile(id, options.schrootFile);
   writeRecord(dir, record, kind);
   return { record, mountPoint: mountPointOf(id), warnings: [...plan.warnings, ...attached.warnings] };
 }
 
-/** All that is written here goes to the layers. */
-function mountTree(
-  id: string,
+/** The path of the chroot's root, which is made where it isn't a directory that is there already. */
+async function provideRoot(
+  hold: Hold,
+  dir: Fd,
+  { base }: Layers,
   source: Source,
   options: SessionOptions,
-  layers: Layers,
-  style: UnionStyle,
-): { plan: SessionPlan; attached: Attached } {
-  let count = 0;
-  const plan = makePlan(source, options, (lowers) => makeUnion(layers, count++, lowers, style));
+): Promise<string> {
+  if (source.kind === "host") return "/";
+  const root = sourceRoot(source.root, options);
+  if (root.kind === "directory") return root.path;
+  const [{ makeRoot }, { accessOf }] = await Promise.all([import("./root/root.ts"), import("./root/note.ts")]);
+  const access = accessOf(root, unionOf(source, options), options.source === true);
+  const note = { root, access, name: `fallthru-${hold.id}-${randomHex()}`, base };
+  return makeRoot(note, { id: hold.id, dir, hold: hold.file });
+}
+
+/** What union-mount-options changes. */
+async function adjustmentOf(
+  source: Source,
+  options: SessionOptions,
+  root: string,
+): Promise<Pick<PlanPlaces, "adjust">> {
+  const text = options.union === undefined ? (unionOptionsOf(source)?.mountOptions ?? "") : "";
+  if (text === "") return {};
+  const { adjustUnion } = await import("./unionoptions.ts");
+  return { adjust: (union) => adjustUnion(union, text, root) };
+}
+
+/** All that is written here goes to the layers, or to a root that is to be changed. */
+function mountTree(id: string, plan: SessionPlan): { plan: SessionPlan; attached: Attached } {
   const mountPoint = mountPointOf(id);
   mkdirSync(mountPoint, { recursive: true, mode: 0o700 });
   const attached = attachPlan(plan.mounts, mountPoint, { prepare: (root) => writeRootFiles(root, plan.files) });

@@ -1,5 +1,7 @@
 import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { release } from "node:os";
+import { readChroots } from "../chroot/config.ts";
+import { problemText } from "../chroot/problem.ts";
 import { fileSystemOf, openDirectory } from "../kernel/file.ts";
 import { makeMount } from "../kernel/mount.ts";
 import { canBuildDetached, makeOverlay } from "../mount/overlay/mount.ts";
@@ -24,6 +26,7 @@ export function diagnose(): Finding[] {
     ...(isSuperuser ? [overlay(), state(), tmpfs()] : []),
     cgroups(),
     ...programs(),
+    ...descriptions(),
   ];
 }
 
@@ -115,6 +118,16 @@ function programs(): Finding[] {
     if (found !== undefined) return { name, state: "ok", detail: `${found}/${name}` };
     return { name, state: "warning", detail: `not installed; used by ${use}`, hint: `apt install ${packageName}` };
   });
+}
+
+/** What is wrong in /etc/schroot: each keeps a chroot from being used, or is taken otherwise by schroot. */
+function descriptions(): Finding[] {
+  const { chroots, problems, warnings } = readChroots();
+  const found = [...problems, ...warnings].map((problem): Finding => {
+    const hint = problem.hint === undefined ? {} : { hint: problem.hint };
+    return { name: "chroots", state: "warning", detail: problemText(problem), ...hint };
+  });
+  return found.length > 0 ? found : [{ name: "chroots", state: "ok", detail: `${chroots.length} described` }];
 }
 
 function attempt(name: string, hint: string, probe: () => string): Finding {

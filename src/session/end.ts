@@ -1,13 +1,16 @@
 import { UserError } from "../error.ts";
 import { unless } from "../kernel/error.ts";
+import type { Fd } from "../kernel/fd.ts";
 import { lock, openDirectory } from "../kernel/file.ts";
 import { type Hold, takeHold } from "./hold.ts";
 import { checkSessionId } from "./id.ts";
 import { mountPointOf, sessionDir } from "./paths.ts";
 import { type Look, lookInside } from "./processes.ts";
 import { readSummary, removeRecord } from "./record.ts";
-import { type Removal, type Removed, removeRemains, usualGraceMs } from "./remains.ts";
+import { endProcesses, type Removal, type Removed, removeRemains, undoSession, usualGraceMs } from "./remains.ts";
+import { readNote } from "./root/note.ts";
 import { explainFullLater, prepareState } from "./state.ts";
+import type { SessionOptions } from "./types.ts";
 
 export interface EndOptions {
   /** Also under a command that somebody else waits for, and without giving processes the time to end by themselves. */
@@ -41,10 +44,12 @@ export async function endSession(id: string, { force = false }: EndOptions = {})
   lock(dir, "exclusive");
   const look = lookInside(mountPointOf(id));
   if (!force) await refuseWaitedFor(hold, look);
+  const how = { look, graceMs: force ? 0 : usualGraceMs };
+  const saved = await saveSource(hold, dir, how);
   removeRecord(dir);
-  const removed = await endHeld(hold, { look, graceMs: force ? 0 : usualGraceMs });
+  const removed = await endHeld(hold, { ...how, look: saved.look });
   hold.release();
-  return { id, ...removed };
+  return { id, ...removed, killed: saved.killed + removed.killed };
 }
 
 async function refuseWaitedFor(hold: Hold, look: Look): Promise<void> {
@@ -72,8 +77,44 @@ function refuseNewer(id: string): void {
   }
 }
 
+/**
+ * Keeps what a session on a chroot itself has changed, where that isn't so already: an archive is packed anew. What runs
+ * in it is ended first. The session's directory is locked.
+ * @returns how many processes were killed, and what can still be inside
+ * @throws {UserError} the session, and what it changed, are as they were
+ */
+async function saveSource(
+  hold: Hold,
+  dir: Fd,
+  how: Required<Removal>,
+): Promise<{ readonly killed: number; readonly look: Look }> {
+  const note = readNote(dir);
+  if (note?.access !== "write") return { killed: 0, look: how.look };
+  const killed = await endProcesses(hold.id, how.look, how.graceMs);
+  const { saveRoot } = await import("./root/root.ts");
+  await saveRoot(note, { id: hold.id, dir, hold: hold.file });
+  return { killed, look: { inside: [], standing: how.look.standing, isEmpty: true } };
+}
+
+/** Ends an automatic session that the caller holds; what it has changed in the chroot itself (`source`) is kept. */
+export async function endAutomatic(hold: Hold, { source }: SessionOptions): Promise<Removed> {
+  if (source !== true) return endHeld(hold);
+  using dir = openDirectory(sessionDir(hold.id));
+  lock(dir, "exclusive");
+  const how = { look: lookInside(mountPointOf(hold.id)), graceMs: usualGraceMs };
+  try {
+    const { killed, look } = await saveSource(hold, dir, how);
+    const removed = await endHeld(hold, { ...how, look });
+    return { ...removed, killed: killed + removed.killed };
+  } catch (error) {
+    dir.close();
+    await undoSession(hold);
+    throw error;
+  }
+}
+
 /** Removes a session that the caller holds, and that has no record any more or only an automatic one's. */
-export function endHeld(hold: Hold, how: Removal = { graceMs: usualGraceMs }): Promise<Removed> {
+function endHeld(hold: Hold, how: Removal = { graceMs: usualGraceMs }): Promise<Removed> {
   return explainFullLater(sessionDir(hold.id), () => removeRemains(hold, how));
 }
 

@@ -20,6 +20,11 @@ export class Hold implements Disposable {
     this.#file = file;
   }
 
+  /** The locked file: a program that inherits it holds the session too, until both have ended. */
+  get file(): Fd {
+    return this.#file;
+  }
+
   /** Gives the session free: the file goes while the lock still stands, so that nobody takes it for a leftover. */
   release(): void {
     unless(["ENOENT"], () => unlinkAt(null, heldFileOf(this.id)));

@@ -14,6 +14,7 @@ import {
   setTimesAt,
   statAt,
   sync,
+  syncFileSystem,
 } from "../kernel/file.ts";
 import { attachMount, detachMount, makeMount } from "../kernel/mount.ts";
 import { getXattrAt, listXattrsAt, setXattr } from "../kernel/xattr.ts";
@@ -53,6 +54,8 @@ export interface UpperChoice {
  */
 export function chooseUpper(wanted: Upper | undefined, union: UnionChoice): UpperChoice {
   const usual = union === "fallthru" ? union : "overlay";
+  // Nothing that isn't just files and directories will be there.
+  if (union === "none") return { upper: wanted ?? { kind: "state" }, type: usual };
   if (wanted?.kind === "tmpfs") return { upper: wanted, type: usual };
   const path = wanted?.kind === "directory" ? wanted.path : stateDir;
   const type = typeOf(path);
@@ -120,10 +123,12 @@ export function removeLayers(id: string, dir: Fd): void {
 }
 
 /** Makes layers durable that are not on the record's file system, where syncing the record takes them along. */
-export function syncLayers({ base, upper }: Layers): void {
-  if (upper.kind !== "directory") return;
+export async function syncLayers({ base, upper }: Layers, isUnpacked: boolean): Promise<void> {
+  if (upper.kind !== "directory" && !isUnpacked) return;
   using directory = openDirectory(base);
-  sync(directory);
+  // Of what was unpacked nothing has been synced: after a power cut all of it must be there, or the session not.
+  if (isUnpacked) await syncFileSystem(directory);
+  else sync(directory);
 }
 
 function readLink(path: string): string {
@@ -138,7 +143,7 @@ function removeEmptyDirectory(path: string): void {
 }
 
 /** What all unions of a session have in common. */
-export type UnionStyle = Pick<Union, "type" | "volatile">;
+export type UnionStyle = Pick<Union, "type" | "volatile" | "dialect">;
 
 /**
  * Makes the upper and work directories for one union. The merged root has the upper directory's attributes, so they are
@@ -159,7 +164,8 @@ function copyAttributes(from: string, to: string): void {
   using target = openDirectory(to);
   const attr = statAt(source);
   changeOwnerAt(target, "", attr.uid, attr.gid);
-  for (const name of listXattrsAt(source, ".")) {
+  // Some file systems, such as a squashfs without any, know no extended attributes.
+  for (const name of unless(["EOPNOTSUPP"], () => listXattrsAt(source, ".")) ?? []) {
     // overlayfs's own marks belong to the layer that they are on.
     if (/^(trusted|user)\.overlay\./.test(name.toString("latin1"))) continue;
     try {

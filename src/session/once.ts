@@ -1,5 +1,5 @@
 import { beginAutomatic, type Begun } from "./begin.ts";
-import { endHeld } from "./end.ts";
+import { endAutomatic } from "./end.ts";
 import { undoSession } from "./remains.ts";
 import { startChild, waitForCommand } from "./run.ts";
 import type { CommandOptions, SessionOptions } from "./types.ts";
@@ -26,7 +26,7 @@ export async function runOnce(
     await undoSession(hold);
     throw error;
   }
-  await endHeld(hold);
+  await endAutomatic(hold, session);
   hold.release();
   return status;
 }

@@ -1,4 +1,7 @@
 import { MOUNT_ATTR } from "../kernel/abi/mount.ts";
+import { problemLine } from "../chroot/problem.ts";
+import type { MadeRoot, RootSource } from "../chroot/types.ts";
+import type { UnionOptions } from "../chroot/types/options.ts";
 import { UserError } from "../error.ts";
 import { O } from "../kernel/abi/file.ts";
 import { unless } from "../kernel/error.ts";
@@ -22,8 +25,24 @@ export interface SessionPlan {
   readonly warnings: readonly string[];
 }
 
+/** Where a session's own things are, as far as the plan has to know them. */
+export interface PlanPlaces {
+  readonly makeUnion: MakeUnion;
+  /** The tree of the chroot's root, where it is or where it was made. */
+  readonly root: string;
+  /** Changes the chroot's union as its union-mount-options say. */
+  readonly adjust?: (union: Union) => Adjusted;
+}
+
+/** A union as it is to be mounted, and MOUNT_ATTR flags. */
+export interface Adjusted {
+  readonly union: Union;
+  readonly attributes: number;
+}
+
 /** The mounts and files of a session on `source`. */
-export function makePlan(source: Source, options: SessionOptions, makeUnion: MakeUnion): SessionPlan {
+export function makePlan(source: Source, options: SessionOptions, places: PlanPlaces): SessionPlan {
+  const { makeUnion } = places;
   const extra = options.lowers ?? [];
   for (const lower of extra) requireDirectory(lower);
   const binds = (options.binds ?? []).map(bindStep);
@@ -33,28 +52,67 @@ export function makePlan(source: Source, options: SessionOptions, makeUnion: Mak
       return { mounts: { steps: [...steps, ...binds] }, files: { copies: [], databases: [] }, warnings };
     }
     case "chroot": {
-      const lowers = [...extra, ...source.chroot.lowers, source.root];
-      const first: PlanStep =
-        options.layering === "none"
-          ? { kind: "bind", at: "/", from: source.root, depth: "single", attributes: 0 }
-          : { kind: "union", at: "/", union: makeUnion(lowers), attributes: 0 };
-      const profile = source.profile;
-      const files = { copies: profile.copyFiles, databases: profile.nssDatabases };
-      return {
-        mounts: { steps: [first, ...profile.fstab.map(fstabStep), ...binds] },
-        files: options.withoutHostFiles === true ? { copies: [], databases: [] } : files,
-        warnings: [],
-      };
+      const { chroot, profile } = source;
+      const mounts = { steps: [rootStep(source, options, places), ...profile.fstab.map(fstabStep), ...binds] };
+      const warnings = chroot.warnings.map(problemLine);
+      if (options.source === true) return { mounts: withHostFiles(mounts, profile), files: noFiles, warnings };
+      return { mounts, files: { copies: profile.copyFiles, databases: profile.nssDatabases }, warnings };
     }
   }
 }
 
+const noFiles: RootFiles = { copies: [], databases: [] };
+
+/** The session's root: a union over the chroot's, or that itself. */
+function rootStep(source: ChrootSource, options: SessionOptions, { makeUnion, root, adjust }: PlanPlaces): PlanStep {
+  const { chroot } = source;
+  if (unionOf(source, options) === "none") {
+    // As schroot has it: what the administrator has mounted in a plain chroot is part of it.
+    const depth = chroot.type === "plain" ? "recursive" : "single";
+    return { kind: "bind", at: "/", from: root, depth, attributes: 0 };
+  }
+  const union = makeUnion([...(options.lowers ?? []), ...chroot.lowers, root]);
+  return { kind: "union", at: "/", attributes: 0, ...(adjust === undefined ? { union } : adjust(union)) };
+}
+
+/**
+ * In a session on the chroot itself the host's resolv.conf and the like are shown, not copied: apt works, and nothing of
+ * this machine stays behind.
+ */
+function withHostFiles({ steps }: MountPlan, profile: ChrootSource["profile"]): MountPlan {
+  const shown = profile.copyFiles.map(({ from, to }): PlanStep => {
+    return { kind: "bind", at: to, from, depth: "single", attributes: MOUNT_ATTR.RDONLY, ifThere: true };
+  });
+  return { steps: [...steps, ...shown] };
+}
+
 /** Whose unions are wanted: by the caller, else by the chroot's description. */
 export function unionOf(source: Source, options: SessionOptions): UnionChoice {
+  if (source.kind === "host") return options.union ?? "overlay";
+  if (options.source === true) return "none";
   if (options.union !== undefined) return options.union;
-  const described =
-    source.kind === "chroot" && source.chroot.type === "directory" ? source.chroot.union.type : "overlay";
-  return described === "fallthru" || described === "auto" ? described : "overlay";
+  const described = unionOptionsOf(source)?.type;
+  if (described === "fallthru" || described === "auto") return described;
+  // Their kernels are gone; ours reads and writes their layers.
+  if (isAufs(described)) return "fallthru";
+  const isOwn = ["archive", "btrfs", "lvm", "zfs", "empty"].includes(source.root.kind);
+  const hasLowers = (options.lowers ?? []).length + source.chroot.lowers.length > 0;
+  return isOwn && !hasLowers ? "none" : "overlay";
+}
+
+/** What the upper of a union of ours is to be written in. */
+export function dialectOf(source: Source): Pick<Union, "dialect"> {
+  return isAufs(unionOptionsOf(source)?.type) ? { dialect: "aufs" } : {};
+}
+
+function isAufs(type: string | undefined): boolean {
+  return type === "aufs" || type === "unionfs";
+}
+
+/** The keys of the chroot's union; undefined for types that know none, and where they say that there is none. */
+export function unionOptionsOf(source: Source): UnionOptions | undefined {
+  if (source.kind === "host" || !("union" in source.chroot)) return undefined;
+  return source.chroot.union.type === "none" ? undefined : source.chroot.union;
 }
 
 /** What `--dry-run` prints: the steps in order, nothing made. */
@@ -62,15 +120,45 @@ export function planSession(sourceName: string, options: SessionOptions): { desc
   let count = 0;
   const source = findSource(sourceName);
   const { type } = chooseUpper(options.upper, unionOf(source, options));
-  const plan = makePlan(source, options, (lowers) => {
+  const root = source.kind === "host" ? undefined : sourceRoot(source.root, options);
+  const makeUnion: MakeUnion = (lowers) => {
     const base = `<layers>/${count++}`;
-    return { type, lowers, upper: `${base}/upper`, work: `${base}/work`, volatile: false };
-  });
+    return { type, lowers, upper: `${base}/upper`, work: `${base}/work`, volatile: false, ...dialectOf(source) };
+  };
+  const plan = makePlan(source, options, { makeUnion, root: root?.kind === "directory" ? root.path : "<root>" });
+  const made = root === undefined || root.kind === "directory" ? [] : [describeMade(root)];
   const files = [
     ...plan.files.copies.map(({ from, to }) => `copy ${from} to ${to}`),
     ...plan.files.databases.map(({ name, mode }) => `${mode} the host's ${name} database`),
   ];
-  return [...plan.mounts.steps.map(describeStep), ...files].map((describe) => ({ describe }));
+  return [...made, ...plan.mounts.steps.map(describeStep), ...files].map((describe) => ({ describe }));
+}
+
+/** What a session is made of: on the chroot itself some kinds need no snapshot. */
+export function sourceRoot(root: RootSource, { source }: SessionOptions): RootSource {
+  if (source !== true) return root;
+  if (root.kind === "btrfs") return { kind: "directory", path: root.subvolume };
+  if (root.kind === "lvm") return { kind: "device", device: root.device, mount: root.mount };
+  return root;
+}
+
+function describeMade(root: MadeRoot): string {
+  switch (root.kind) {
+    case "archive":
+      return `unpack ${root.file} as <root>`;
+    case "image":
+      return `mount ${root.file} on a loop device as <root>`;
+    case "device":
+      return `mount ${root.device} as <root>`;
+    case "btrfs":
+      return `snapshot ${root.subvolume} in ${root.snapshots} as <root>`;
+    case "lvm":
+      return `snapshot the volume ${root.device}, mount it as <root>`;
+    case "zfs":
+      return `clone the dataset ${root.dataset}, mount it as <root>`;
+    case "empty":
+      return "make an empty directory <root>";
+  }
 }
 
 /** One line of a profile's fstab(5). */
@@ -107,7 +195,8 @@ function fstabStep(line: SourceFstabLine): PlanStep {
   return { kind: "filesystem", at, type: line.type, source: line.source, options, attributes };
 }
 
-type SourceFstabLine = Extract<Source, { kind: "chroot" }>["profile"]["fstab"][number];
+type ChrootSource = Extract<Source, { kind: "chroot" }>;
+type SourceFstabLine = ChrootSource["profile"]["fstab"][number];
 
 function bindStep(bind: Bind): PlanStep {
   const opened = unless(["ENOENT", "ENOTDIR"], () => openAt(null, bind.from, O.PATH));

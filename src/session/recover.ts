@@ -1,5 +1,6 @@
 import { mkdirSync } from "node:fs";
 import { unless } from "../kernel/error.ts";
+import type { Fd } from "../kernel/fd.ts";
 import { openDirectory } from "../kernel/file.ts";
 import { detachMount } from "../kernel/mount.ts";
 import { attachPlan } from "../mount/attach.ts";
@@ -9,6 +10,7 @@ import { sessionIds } from "./list.ts";
 import { mountPointOf, sessionDir } from "./paths.ts";
 import { readRecord, recordKind, removeRecord, type SessionRecord } from "./record.ts";
 import { clearLeftovers, removeMountPoint, removeRemains, undo } from "./remains.ts";
+import { readNote } from "./root/note.ts";
 import { writeRootFiles } from "./rootfiles.ts";
 import { isMounted, isSessionMounted, prepareState } from "./state.ts";
 
@@ -66,15 +68,20 @@ async function restore(hold: Hold, report: RecoverReport): Promise<void> {
     report.lost.push({ id, reason: "its changes were kept in memory (--upper tmpfs), so it is ended" });
     return;
   }
-  await mountAgain(record);
+  await mountAgain(record, hold, dir);
   report.recovered.push(id);
 }
 
-async function mountAgain(record: SessionRecord): Promise<void> {
+async function mountAgain(record: SessionRecord, hold: Hold, dir: Fd): Promise<void> {
   const mountPoint = mountPointOf(record.id);
   try {
     // A union of ours that nobody serves any more is still mounted.
     while (isMounted(mountPoint)) detachMount(mountPoint);
+    const note = readNote(dir);
+    if (note !== undefined) {
+      const { restoreRoot } = await import("./root/root.ts");
+      await restoreRoot(note, { id: record.id, dir, hold: hold.file });
+    }
     mkdirSync(mountPoint, { recursive: true, mode: 0o700 });
     makeControlGroups(record.id, record.limits);
     attachPlan(record.plan, mountPoint, { prepare: (root) => writeRootFiles(root, record.files) });

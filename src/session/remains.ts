@@ -13,6 +13,7 @@ import { removeLayers } from "./layers.ts";
 import { mountPointOf, sessionDir, sessionsDir } from "./paths.ts";
 import { askToEnd, describeProcess, killInside, type Look, lookInside } from "./processes.ts";
 import { recordKind } from "./record.ts";
+import { readNote } from "./root/note.ts";
 import { removeSchrootFile } from "./schrootfile.ts";
 import { isMounted } from "./state.ts";
 
@@ -50,22 +51,27 @@ export async function removeRemains(hold: Hold, how: Removal = {}): Promise<Remo
   removeSchrootFile(id);
   const look = how.look ?? lookInside(mountPoint);
   const killed = await endProcesses(id, look, how.graceMs ?? 0);
+  const note = dir === undefined ? undefined : readNote(dir);
   {
     // Kept open while the layers are deleted: the last one to let go of the mount has to sync all of its upper's
     // file system (2.9 s after 100 MB), and what is deleted before that needn't be written.
-    using mount = isMounted(mountPoint) ? openAt(null, mountPoint, O.PATH | O.DIRECTORY) : undefined;
+    // A device or snapshot below it must be let go of before.
+    using mount =
+      note === undefined && isMounted(mountPoint) ? openAt(null, mountPoint, O.PATH | O.DIRECTORY) : undefined;
     while (isMounted(mountPoint)) detachMount(mountPoint);
     clearHalfMounted(mountPoint);
     removeMountPoint(mountPoint);
-    if (dir !== undefined) await removeSessionDir(id, dir);
+    if (dir !== undefined && note !== undefined)
+      await (await import("./root/root.ts")).removeRoot(note, { id, dir, hold: hold.file });
+    if (dir !== undefined) removeSessionDir(id, dir);
     void mount;
   }
   removeControlGroups(id);
   return { killed, warnings: look.standing.map((pid) => warnOfStanding(id, pid)) };
 }
 
-/** @returns how many there were */
-async function endProcesses(id: string, look: Look, graceMs: number): Promise<number> {
+/** Ends what runs in a session. @returns how many there were */
+export async function endProcesses(id: string, look: Look, graceMs: number): Promise<number> {
   const mountPoint = mountPointOf(id);
   const ended = new Set<number>();
   if (graceMs > 0 && !look.isEmpty) await askToEnd(mountPoint, graceMs, ended);
@@ -76,6 +82,12 @@ async function endProcesses(id: string, look: Look, graceMs: number): Promise<nu
 function warnOfStanding(id: string, pid: number): string {
   const { command } = describeProcess(pid);
   return `process ${pid} (${command}) stands in a directory of the session ${id}, which is gone`;
+}
+
+/** An archive that was being packed when its session's `end` was killed. */
+async function clearHalfSaved(id: string): Promise<void> {
+  using dir = openDirectory(sessionDir(id));
+  if (readNote(dir)?.root.kind === "archive") (await import("./root/archive.ts")).dropPacked(dir);
 }
 
 /** On a kernel where trees aren't built detached. */
@@ -92,7 +104,7 @@ export function removeMountPoint(path: string): void {
 }
 
 /** The layers first: until they are gone the directory tells where they are. */
-async function removeSessionDir(id: string, dir: Fd): Promise<void> {
+function removeSessionDir(id: string, dir: Fd): void {
   removeLayers(id, dir);
   using sessions = openDirectory(sessionsDir);
   removeTree(sessions, id);
@@ -150,6 +162,7 @@ export async function clearLeftovers(): Promise<Cleared> {
 async function clearOne(hold: Hold): Promise<boolean> {
   if (recordKind(hold.id) === "named") {
     clearHalfMounted(mountPointOf(hold.id));
+    await clearHalfSaved(hold.id);
     return false;
   }
   // Without a directory it may be a begin that has just made its mark, and will find it gone and make another.

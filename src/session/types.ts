@@ -13,8 +13,11 @@ export interface Bind {
 
 export type Network = "host" | "none";
 
-/** Whose unions a session stands on; "auto": overlayfs where it can be, ours where it must. */
-export type UnionChoice = "overlay" | "fallthru" | "auto";
+/**
+ * Whose unions a session stands on; "auto": overlayfs where it can be, ours where it must; "none": it changes the
+ * chroot's root itself, where that isn't the session's own anyway (a snapshot, an unpacked archive).
+ */
+export type UnionChoice = "overlay" | "fallthru" | "auto" | "none";
 
 export interface Limits {
   readonly memoryBytes?: number;
@@ -28,8 +31,10 @@ export interface SessionOptions {
   /** The session's id; without it one is made from the chroot's name. */
   readonly name?: string;
   readonly upper?: Upper;
-  /** Without it what the chroot's `union-type` says, if that is `fallthru` or `auto`; else overlayfs. */
+  /** Without it what the chroot's `union-type` says, if that names ours; else overlayfs, or none where nothing is shared. */
   readonly union?: UnionChoice;
+  /** The chroot itself is to be changed, for good: no union, no snapshot, and none of the profile's files in it. */
+  readonly source?: boolean;
   /** Directories to lay over the root, the topmost first, below the upper. */
   readonly lowers?: readonly string[];
   readonly binds?: readonly Bind[];
@@ -38,10 +43,6 @@ export interface SessionOptions {
   readonly limits?: Limits;
   /** After this many seconds `gc` may end it. */
   readonly ttlSeconds?: number;
-  /** "none": what is changed is changed in the chroot's root itself. */
-  readonly layering?: "union" | "none";
-  /** Without the files and databases of the host's that the profile names. */
-  readonly withoutHostFiles?: boolean;
   /** Its description in schroot's format, for programs that read /var/lib/schroot/session. */
   readonly schrootFile?: string;
 }

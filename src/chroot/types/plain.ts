@@ -18,4 +18,5 @@ export const plain = {
   }),
   locate: (chroot: PlainChroot): RootSource => locateDirectory(chroot, chroot.directory),
   keys: ({ directory: path }: PlainChroot) => ({ directory: path }),
+  describe: (chroot: PlainChroot): string => chroot.directory,
 };

@@ -18,7 +18,7 @@ export const begin = command({
     chroot: {
       arity: "optional",
       completes: "chroot",
-      summary: "the chroot; without it this machine's own root (host)",
+      summary: "the chroot; without it this machine's own root (host); source:CHROOT changes the chroot itself",
     },
   },
   options: sessionOptionSpecs,
@@ -42,7 +42,9 @@ export const begin = command({
     if (source.kind === "session") {
       throw new UserError("usage", `@${source.id} is a session, not a chroot`, { hint: `fallthru run @${source.id}` });
     }
-    const { result, interrupted } = await uninterrupted(() => beginSession(source.name, sessionOptions(options)));
+    const { result, interrupted } = await uninterrupted(() =>
+      beginSession(source.name, { ...sessionOptions(options), ...source.session }),
+    );
     const { record, warnings } = result;
     warn(warnings, common);
     // Nobody would know of a session whose id couldn't be told.

@@ -5,18 +5,21 @@ import { hostName } from "../../session/source.ts";
 import type { CommandOptions } from "../../session/types.ts";
 import type { Common } from "../command.ts";
 import { warn } from "../warn.ts";
+import type { Source } from "./operands.ts";
 import type { SessionOptionValues } from "./session-options.ts";
 import { sessionOptions } from "./session-values.ts";
 
 /** Runs in a session that is begun for it and ended with it. @returns the command's exit status */
 export async function runNew(
-  name: string,
+  { name, session }: Extract<Source, { kind: "chroot" }>,
   given: SessionOptionValues,
   options: CommandOptions,
   common: Common,
 ): Promise<number> {
   try {
-    return await runOnce(name, sessionOptions(given), options, ({ warnings }) => warn(warnings, common));
+    return await runOnce(name, { ...sessionOptions(given), ...session }, options, ({ warnings }) =>
+      warn(warnings, common),
+    );
   } catch (error) {
     const isCommand = error instanceof UserError && error.code === "not-found" && !isChroot(name);
     if (!isCommand || options.command.length > 0) throw error;

@@ -40,7 +40,8 @@ export const run = command({
     source: {
       arity: "optional",
       completes: "source",
-      summary: "a chroot, or @ID for a session; without it this machine's own root (host)",
+      summary:
+        "a chroot, or @ID for a session; without it this machine's own root (host); source:CHROOT changes the chroot itself",
     },
     command: { arity: "command", summary: "what to run, with its arguments, verbatim; without it the user's shell" },
   },
@@ -85,10 +86,16 @@ export const run = command({
         import("../../session/plan.ts"),
         import("./session-values.ts"),
       ]);
-      return { data: { plan: planSession(source.name, sessionOptions(options)).map(({ describe }) => describe) } };
+      return {
+        data: {
+          plan: planSession(source.name, { ...sessionOptions(options), ...source.session }).map(
+            ({ describe }) => describe,
+          ),
+        },
+      };
     }
     const { runNew } = await import("./run-once.ts");
-    return exitNow(await runNew(source.name, options, commandOptions(words, options), common));
+    return exitNow(await runNew(source, options, commandOptions(words, options), common));
   },
   text: ({ plan }) => plan.map((line) => `${line}\n`).join(""),
 });

@@ -1,6 +1,6 @@
 import { UserError } from "../../error.ts";
 import { beginAutomatic, beginSession } from "../../session/begin.ts";
-import { endHeld, endSession } from "../../session/end.ts";
+import { endAutomatic, endSession } from "../../session/end.ts";
 import { mountPointOf } from "../../session/paths.ts";
 import { undoSession } from "../../session/remains.ts";
 import type { SessionOptions } from "../../session/types.ts";
@@ -50,7 +50,7 @@ export async function runAutomatically(
     await undoSession(hold);
     throw error;
   }
-  const { warnings } = await endHeld(hold);
+  const { warnings } = await endAutomatic(hold, options);
   for (const warning of warnings) tell(caller, "W", warning);
   hold.release();
   return status;
@@ -75,8 +75,7 @@ function plan(subject: Subject, request: Request, asker: Asker): { id: string; o
     options: {
       name: id,
       schrootFile: groupText(id, keys),
-      ...(subject.isCloned ? {} : { layering: "none" }),
-      ...(isSource ? { withoutHostFiles: true } : {}),
+      ...(isSource ? { source: true } : subject.isCloned ? {} : { union: "none" }),
     },
   };
 }

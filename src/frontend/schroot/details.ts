@@ -79,7 +79,7 @@ const typeLabels = {
   "btrfs-source-subvolume": "Btrfs Source Subvolume",
   "btrfs-snapshot-directory": "Btrfs Snapshot Directory",
   "btrfs-snapshot-name": "Btrfs Snapshot Name",
-  "zfs-dataset": "ZFS Dataset",
+  "zfs-dataset-name": "ZFS Source Dataset",
   "zfs-snapshot-options": "ZFS Snapshot Options",
   "lvm-snapshot-device": "LVM Snapshot Device",
   "lvm-snapshot-options": "LVM Snapshot Options",

@@ -30,6 +30,8 @@ export function sessionKeys(keys: Keys, beginning: Beginning): Keys {
     users: mayBeRoot ? "" : creator,
     "root-users": mayBeRoot ? creator : "",
     "mount-location": beginning.mountPoint,
+    // Ours has it for its root already.
+    ...(keys["location"] === undefined ? {} : { location: "" }),
     name: id,
     "original-name": beginning.originalName,
     "selected-name": beginning.selectedName,

@@ -30,17 +30,23 @@ export function makeOverlay(
   attributes: number,
   openPath: (path: string) => Fd,
 ): { mount: Fd; options: string[] } {
-  let options = [...wanted];
+  const given = (union.options ?? []).map(splitOption);
+  let options = wanted.filter(([key]) => !given.some(([name]) => name === key));
   for (;;) {
     try {
-      const mount = makeMount("overlay", [...options, ...layerOptions(union, openPath)], attributes);
-      return { mount, options: optionNames(options, union.volatile) };
+      const mount = makeMount("overlay", [...options, ...given, ...layerOptions(union, openPath)], attributes);
+      return { mount, options: [...optionNames(options, union.volatile), ...(union.options ?? [])] };
     } catch (error) {
       const fewer = withoutRefused(options, error);
       if (fewer === undefined) throw explain(error, union);
       options = fewer;
     }
   }
+}
+
+function splitOption(option: string): MountOption {
+  const equals = option.indexOf("=");
+  return equals < 0 ? [option] : [option.slice(0, equals), option.slice(equals + 1)];
 }
 
 function layerOptions(union: Union, openPath: (path: string) => Fd): MountOption[] {

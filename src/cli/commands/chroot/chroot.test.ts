@@ -101,9 +101,7 @@ describe("chroot add, list and remove", () => {
       stderr: "",
     });
     const { stdout } = await cli("chroot", "list");
-    expect(stdout).toMatch(
-      /^CHROOT +TYPE +DIRECTORY +DESCRIPTION\nmine +directory +\/.*\/mine +my own\ntiny +directory /,
-    );
+    expect(stdout).toMatch(/^CHROOT +TYPE +ROOT +DESCRIPTION\nmine +directory +\/.*\/mine +my own\ntiny +directory /);
     const removed = await cli("chroot", "remove", "mine");
     expect(removed).toMatchObject({ status: 0, stdout: "removed mine: /etc/schroot/chroot.d/mine.conf\n", stderr: "" });
     expect(existsSync(join(folder, "mine"))).toBe(true);
@@ -117,11 +115,14 @@ describe("chroot add, list and remove", () => {
   });
 
   test("list says what is wrong, and lists the others", async () => {
-    describeChroot("wrong", "/srv", ["colour=red"]);
+    describeChroot("wrong", "/srv", ["colour"]);
+    describeChroot("odd", "/srv", ["colour=red"]);
     const { status, stdout, stderr } = await cli("chroot", "list");
     expect(status).toBe(6);
-    expect(stdout).toMatch(/^CHROOT .*\ntiny [^\n]*\n$/);
-    expect(stderr).toMatch(/^fallthru: \/etc\/schroot\/chroot.d\/wrong.conf:4: .*colour/);
+    expect(stdout).toMatch(/^CHROOT .*\nodd .*\ntiny [^\n]*\n$/);
+    expect(stderr).toMatch(/^fallthru: warning: \/etc\/schroot\/chroot.d\/odd.conf:4: .*"colour"\n/);
+    expect(stderr).toMatch(/^fallthru: \/etc\/schroot\/chroot.d\/wrong.conf:4: .*colour/m);
+    expect((await cli("chroot", "remove", "odd")).status).toBe(0);
     expect((await cli("chroot", "remove", "wrong")).status).toBe(0);
   });
 

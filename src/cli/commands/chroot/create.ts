@@ -66,5 +66,5 @@ export const create = command({
     );
     return { data: await make };
   },
-  text: ({ name, directory }, { quiet }) => (quiet ? "" : `created ${name}, its root is ${directory}\n`),
+  text: ({ name, root }, { quiet }) => (quiet ? "" : `created ${name}, its root is ${root}\n`),
 });

@@ -38,5 +38,5 @@ export const importFile = command({
     );
     return { data: await make };
   },
-  text: ({ name, directory }, { quiet }) => (quiet ? "" : `imported ${name}, its root is ${directory}\n`),
+  text: ({ name, root }, { quiet }) => (quiet ? "" : `imported ${name}, its root is ${root}\n`),
 });

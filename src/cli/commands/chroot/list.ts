@@ -1,7 +1,8 @@
 import { readChroots } from "../../../chroot/config.ts";
-import { problemError } from "../../../chroot/problem.ts";
+import { problemError, problemLine } from "../../../chroot/problem.ts";
 import { command } from "../../command.ts";
 import { table } from "../../print.ts";
+import { warn } from "../../warn.ts";
 import { chrootJson, describeChroot } from "./describe.ts";
 
 export const list = command({
@@ -18,13 +19,14 @@ export const list = command({
     { name: "chroots", type: "object[]", summary: "those that are described well, by name" },
     ...chrootJson("chroots[]."),
   ],
-  run: () => {
-    const { chroots, problems } = readChroots();
+  run: (_, __, common) => {
+    const { chroots, problems, warnings } = readChroots();
+    warn(warnings.map(problemLine), common);
     return { data: { chroots: chroots.map(describeChroot) }, errors: problems.map((problem) => problemError(problem)) };
   },
   text: ({ chroots }) =>
     table(
-      ["CHROOT", "TYPE", "DIRECTORY", "DESCRIPTION"],
-      chroots.map(({ name, type, directory, description }) => [name, type, directory, description]),
+      ["CHROOT", "TYPE", "ROOT", "DESCRIPTION"],
+      chroots.map(({ name, type, root, description }) => [name, type, root, description]),
     ),
 });

@@ -1,5 +1,6 @@
 import { lstatSync } from "node:fs";
 import { findChroot } from "../../../chroot/config.ts";
+import { describeRoot } from "../../../chroot/types/index.ts";
 import { removeChroot } from "../../../chroot/write.ts";
 import { UserError } from "../../../error.ts";
 import { removeRoot, rootPathOf } from "../../../image/place.ts";
@@ -58,7 +59,7 @@ function rootOfOurs(name: string): string | undefined {
   const path = rootPathOf(name);
   if (lstatSync(path, { throwIfNoEntry: false }) === undefined) return undefined;
   try {
-    return findChroot(name).directory === path ? path : undefined;
+    return describeRoot(findChroot(name)) === path ? path : undefined;
   } catch (error) {
     if (error instanceof UserError && (error.code === "not-found" || error.code === "config")) return path;
     throw error;
