@@ -7,7 +7,7 @@ import type { Keys } from "../../src/frontend/schroot/keys.ts";
 import { makeTwins, runTwin, type Said } from "../support/schroot.ts";
 
 const askers: readonly Asker[] = [
-  { uid: 4001, name: "alice", groups: new Set(["alice", "sbuild"]) },
+  { uid: 4001, name: "alice", groups: new Set(["alice", "builders"]) },
   { uid: 4002, name: "bob", groups: new Set(["bob"]) },
   { uid: 4003, name: "carol", groups: new Set(["carol"]) },
 ];

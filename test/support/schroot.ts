@@ -34,8 +34,8 @@ type=directory
 description=An overlay
 directory=ROOT
 union-type=overlay
-groups=root,sbuild
-root-groups=root,sbuild
+groups=root,builders
+root-groups=root,builders
 source-users=carol
 profile=minimal
 aliases=ova
@@ -56,7 +56,7 @@ preserve-environment=true
 shell=/bin/ash
 message-verbosity=quiet
 environment-filter=^(A|LD_.*)$
-source-root-groups=sbuild
+source-root-groups=builders
 vendor.key=a value
 `;
 
@@ -86,7 +86,7 @@ export function makeTwins(): string {
     "shadow",
     accounts.map(({ name }) => `${name}:*:19000:0:99999:7:::`),
   );
-  hostFile("group", [...accounts.map(({ name, id }) => `${name}:x:${id}:`), "sbuild:x:4100:alice"]);
+  hostFile("group", [...accounts.map(({ name, id }) => `${name}:x:${id}:`), "builders:x:4100:alice"]);
   return base;
 }
 
