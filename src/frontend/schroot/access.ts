@@ -14,8 +14,8 @@ export type Access = "granted" | "authenticate" | "denied";
 
 /**
  * Who may do what with a chroot or session, from nothing but its own lists: its users may be themselves in it without
- * a password, its root-users also the superuser; whoever else they want to be, they have to prove it. The superuser may
- * do everything.
+ * a password, its root-users also the superuser; whoever else its users want to be, they have to prove it. The
+ * superuser may do everything.
  * @param wanted whom they want to be in it
  */
 export function accessTo(keys: Keys, asker: Asker, wanted: string): Access {
@@ -23,8 +23,10 @@ export function accessTo(keys: Keys, asker: Asker, wanted: string): Access {
   const isIn = (users: string, groups: string) =>
     listOf(keys, users).includes(asker.name) || listOf(keys, groups).some((group) => asker.groups.has(group));
   const mayBeRoot = isIn("root-users", "root-groups");
-  if (!mayBeRoot && !isIn("users", "groups")) return "denied";
-  return wanted === asker.name || (wanted === "root" && mayBeRoot) ? "granted" : "authenticate";
+  const isUser = isIn("users", "groups");
+  if ((mayBeRoot || isUser) && wanted === asker.name) return "granted";
+  if (mayBeRoot && wanted === "root") return "granted";
+  return isUser ? "authenticate" : "denied";
 }
 
 /** Whether a session of theirs lets them be the superuser too: it is narrowed to its creator. */
