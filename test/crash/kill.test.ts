@@ -5,32 +5,14 @@ import { temporaryDirectory } from "../support/directories.ts";
 import { fallthru } from "../support/fallthru.ts";
 import { leftovers, type Traces } from "../support/leftovers.ts";
 import { beginMarked, beginUnmounted, describeMarked, expectFate, expectWholeOrGone, settle } from "./session.ts";
-import { inject, type Point, pointsOf } from "./strace.ts";
+import { killEverywhere } from "./everywhere.ts";
+import { inject, pointsOf } from "./strace.ts";
 
 let before: Traces;
 
 beforeAll(async () => {
   before = await settle(describeMarked);
 });
-
-/** Kills `args` at each of its points; `prepare` makes what it works on, `check` looks at what is left. */
-async function killEverywhere(
-  args: readonly string[],
-  prepare: () => Promise<void>,
-  check: (point: Point) => Promise<"whole" | "gone">,
-): Promise<{ points: number; whole: number; gone: number }> {
-  await prepare();
-  const points = await pointsOf(args);
-  await fallthru(["end", "x"]);
-  const fates = { whole: 0, gone: 0 };
-  for (const point of points) {
-    await prepare();
-    const { isReached } = await inject(point, "signal=KILL", args);
-    if (isReached) fates[await expectFate(point, () => check(point))]++;
-    else await fallthru(["end", "x"]);
-  }
-  return { points: points.length, ...fates };
-}
 
 const nothing = async (): Promise<void> => {};
 
