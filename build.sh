@@ -40,6 +40,7 @@ executable() {
   if [ -e src/cli/man.ts ]; then
     mkdir "$temporary/share"
     "$bun" src/cli/man.ts "$temporary/share" >&2
+    cp -R share/. "$temporary/share"
     rm -rf build/share
     mv "$temporary/share" build/share
   fi

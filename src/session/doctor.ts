@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { release } from "node:os";
 import { readChroots } from "../chroot/config.ts";
 import { problemText } from "../chroot/problem.ts";
+import { dirname, resolve } from "node:path";
 import { fileSystemOf, openDirectory } from "../kernel/file.ts";
 import { makeMount } from "../kernel/mount.ts";
 import { canBuildDetached, makeOverlay } from "../mount/overlay/mount.ts";
@@ -24,6 +25,8 @@ export function diagnose(): Finding[] {
     superuser(isSuperuser),
     kernel(),
     ...(isSuperuser ? [overlay(), state(), tmpfs()] : []),
+    fuse(),
+    mountHelper(),
     cgroups(),
     ...programs(),
     ...descriptions(),
@@ -90,6 +93,24 @@ function tmpfs(): Finding {
     makeMount("tmpfs", [["source", "fallthru"]]).close();
     return "sessions can be kept in memory: --upper tmpfs";
   });
+}
+
+function fuse(): Finding {
+  if (existsSync("/dev/fuse")) return { name: "fuse", state: "ok", detail: "unions of our own can be mounted" };
+  const hint = "load the module: modprobe fuse";
+  return { name: "fuse", state: "warning", detail: "no /dev/fuse; used by mount and --union fallthru", hint };
+}
+
+/** What mount(8) calls, and where it lies to be linked: beside this program, or where a package has put it. */
+function mountHelper(): Finding {
+  const [name, helper] = ["mount -t fallthru", "/sbin/mount.fallthru"];
+  if (existsSync(helper)) return { name, state: "ok", detail: helper };
+  const own = dirname(process.execPath);
+  const script = [`${own}/share`, `${own}/../share`, "/usr/share"]
+    .map((share) => resolve(share, "fallthru/mount.fallthru"))
+    .find((path) => existsSync(path));
+  const hint = script === undefined ? "see docs/mount.md" : `ln -s ${script} ${helper}`;
+  return { name, state: "warning", detail: `no ${helper}; for mount(8) and fstab(5)`, hint };
 }
 
 function cgroups(): Finding {

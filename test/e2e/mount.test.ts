@@ -1,7 +1,7 @@
 // `fallthru mount` as a user has it: the built program, mount(8), umount(8).
 import { expect, test } from "bun:test";
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { temporaryDirectory } from "../support/directories.ts";
 import { executable, fallthru, run } from "../support/fallthru.ts";
 import { leftoversAfter, traces } from "../support/leftovers.ts";
@@ -83,10 +83,20 @@ test("mount -t fallthru works where mount.fallthru is in /sbin", async () => {
     "sbin",
     "/usr/sbin",
   ]);
-  writeFileSync("/usr/sbin/mount.fallthru", `#!/bin/sh\nexec '${executable}' mount.fallthru "$@"\n`, { mode: 0o755 });
+  const missing = (await fallthru(["doctor"])).stdout;
+  const script = join(dirname(executable), "share/fallthru/mount.fallthru");
+  expect(missing).toContain(`ln -s ${script} /sbin/mount.fallthru`);
+  symlinkSync(script, "/usr/sbin/mount.fallthru");
+  expect((await fallthru(["doctor"])).stdout).not.toContain("ln -s");
   const args = ["-t", "fallthru", "-o", `${options},noatime,nosuid`, "name", target];
   expect(await run(["mount", ...args])).toMatchObject({ status: 0, stderr: "" });
   expect(await inside(target, "findmnt -no SOURCE,OPTIONS .")).toMatch(/^name +rw,nosuid,noatime,/);
+  await unmount(target);
+  // As a line of fstab(5).
+  const fstab = join(directory, "fstab");
+  writeFileSync(fstab, `name ${target} fallthru ${options},noauto 0 0\n`);
+  expect(await run(["mount", "--fstab", fstab, target])).toMatchObject({ status: 0, stderr: "" });
+  expect(await inside(target, "cat dir/file")).toBe("top\n");
   await unmount(target);
   await unmount("/usr/sbin");
   expect(readFileSync(join(directory, "top/dir/file"), "utf8")).toBe("top\n");

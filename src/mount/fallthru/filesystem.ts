@@ -26,6 +26,7 @@ import type { Union, UnionEntry } from "../../union/union.ts";
 import { Directories } from "./directories.ts";
 import type { Journal } from "./journal.ts";
 import type { Keeper } from "./keeper.ts";
+import { Reclaim } from "./reclaim.ts";
 import type { Replay } from "./replay.ts";
 import type { OpenModes } from "./modes.ts";
 
@@ -63,6 +64,7 @@ export class UnionFileSystem implements FileSystem {
   readonly #directories: Directories;
   readonly #journal: Journal;
   readonly #keeper: Keeper;
+  readonly #reclaim: Reclaim;
   readonly #forgetListing: (nodeid: number) => void;
   /** Opened by the server before, for somebody who perhaps never heard of it. */
   #unsure: { readonly fh: number; readonly nodeid: number } | undefined;
@@ -73,6 +75,7 @@ export class UnionFileSystem implements FileSystem {
     this.#directories = new Directories(union);
     this.#journal = journal;
     this.#keeper = keeper;
+    this.#reclaim = new Reclaim(() => journal.shrink());
     this.#forgetListing = forgetListing;
     const fh = known?.lastOpened;
     const nodeid = fh === undefined ? undefined : known?.files.get(fh)?.nodeid;
@@ -88,7 +91,9 @@ export class UnionFileSystem implements FileSystem {
 
   forget(nodeid: number, count: number): void {
     this.#directories.forget(nodeid);
-    if (this.#union.forget(nodeid, count)) this.#journal.forget(nodeid);
+    if (!this.#union.forget(nodeid, count)) return;
+    this.#journal.forget(nodeid);
+    this.#reclaim.forgot(this.#union.inodeCount);
   }
 
   getattr(nodeid: number): AttrReply {

@@ -98,6 +98,11 @@ export class Journal {
     this.#end();
   }
 
+  /** Gives the room back that what doesn't count any more has taken. */
+  shrink(): void {
+    if (this.#at > FIRST_SIZE / 2) this.#compact(0);
+  }
+
   replay(): Replay {
     return replay(this.#bank, this.#at);
   }

@@ -85,7 +85,7 @@ function startServer(device: Fd, mount: FallthruMount, target: string, layers: r
   using nothing = openAt(null, "/dev/null", O.RDWR);
   const [reading, writing] = makePipe();
   using ready = reading;
-  const server = isCompiled ? [process.execPath, "serve"] : [process.execPath, serverFile()];
+  const server = isCompiled ? [process.execPath, "serve"] : [process.execPath, "--expose-gc", serverFile()];
   const argv = ["sh", "-c", holder, "fallthru-holder", ...server];
   {
     using written = writing;
@@ -105,7 +105,8 @@ function serverFile(): string {
 }
 
 function environment(): string[] {
-  return [`PATH=${process.env["PATH"] ?? "/usr/bin:/bin"}`];
+  // Bun reads its options from there, in an executable too: see Reclaim.
+  return [`PATH=${process.env["PATH"] ?? "/usr/bin:/bin"}`, "BUN_OPTIONS=--expose-gc"];
 }
 
 function isErrorCode(code: string | undefined): code is ErrorCode {
