@@ -1,6 +1,7 @@
 import type { Caller } from "./caller.ts";
 import { tell, tellError } from "./messages.ts";
 import { readRequest, type Request } from "./request.ts";
+import { actOnSessions } from "./sessions.ts";
 
 /**
  * The whole of schroot(1) for one caller.
@@ -17,7 +18,7 @@ export async function schroot(argv: readonly string[], caller: Caller): Promise<
   }
 }
 
-/** Each kind of action is loaded only where it is asked for: a run in a session pays for nothing else. */
+/** What a run in a session doesn't need is only loaded where it is asked for. */
 async function act(request: Request, caller: Caller): Promise<number> {
   switch (request.action) {
     case "help":
@@ -32,6 +33,6 @@ async function act(request: Request, caller: Caller): Promise<number> {
     case "location":
       return (await import("./show.ts")).show(request, caller);
     default:
-      return (await import("./sessions.ts")).actOnSessions(request, caller);
+      return actOnSessions(request, caller);
   }
 }

@@ -1,5 +1,7 @@
 import { UserError } from "../../error.ts";
 import { groupNameOf } from "../../session/accounts.ts";
+import { startInSession } from "../../session/run.ts";
+import { runIn } from "./command.ts";
 import type { Caller } from "./caller.ts";
 import { accessTo, type Asker, strictest } from "./access.ts";
 import { notFound, type Scope, findSubjects, type Subject } from "./subjects.ts";
@@ -85,15 +87,13 @@ function askerOf(caller: Caller): Asker {
 }
 
 async function runPlainly(subject: Subject, request: Request, caller: Caller): Promise<number> {
-  const [{ withDirectory }, { runIn }] = await Promise.all([import("../../session/plain.ts"), import("./command.ts")]);
+  const { withDirectory } = await import("../../session/plain.ts");
   const directory = subject.keys["directory"] ?? "/";
   return withDirectory(directory, (root) => runIn({ root, subject, network: "host" }, request, caller));
 }
 
 /** `end` may come as soon as the command has its root, and then finds it there. */
 export async function runInside(subject: Subject, request: Request, caller: Caller): Promise<number> {
-  const { startInSession } = await import("../../session/run.ts");
-  const { runIn } = await import("./command.ts");
   try {
     const { ended } = await startInSession(subject.name, async (root, { network, hostname }) => {
       const started = Promise.withResolvers<void>();
