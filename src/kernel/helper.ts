@@ -1,4 +1,4 @@
-import { POSIX_SPAWN_SETSID, POSIX_SPAWN_SETSIGDEF, POSIX_SPAWN_SETSIGMASK } from "./abi/process.ts";
+import { F_DUPFD_CLOEXEC, POSIX_SPAWN_SETSID, POSIX_SPAWN_SETSIGDEF, POSIX_SPAWN_SETSIGMASK } from "./abi/process.ts";
 import { check, errnoName, KernelError } from "./error.ts";
 import { Fd } from "./fd.ts";
 import { cString, native, type Path } from "./libc.ts";
@@ -15,8 +15,6 @@ const actionsDup_ = native("posix_spawn_file_actions_adddup2", "int", ["void *",
 const actionsCloseFrom_ = native("posix_spawn_file_actions_addclosefrom_np", "int", ["void *", "int"]);
 const actionsChdir_ = native("posix_spawn_file_actions_addchdir_np", "int", ["void *", "void *"]);
 const fcntl_ = native("fcntl", "int", ["int", "int", "int"]);
-
-const F_DUPFD_CLOEXEC = 1030;
 
 /**
  * Starts a process that goes on without us: in a session and process group of its own, working directory `/`, every

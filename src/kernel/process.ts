@@ -2,8 +2,6 @@ import {
   CLOSE_RANGE_CLOEXEC,
   CLONE,
   F_SETFD,
-  POSIX_SPAWN_SETSIGDEF,
-  POSIX_SPAWN_SETSIGMASK,
   RLIMIT_NOFILE,
   SIGKILL,
   SIGSTOP,
@@ -16,6 +14,7 @@ import { Fd } from "./fd.ts";
 import { isDirectory, openAt, statAt, writeAll } from "./file.ts";
 import { addressOf, cString, lastErrno, native, type Path, quick, withoutErrno } from "./libc.ts";
 import { exitNow } from "./self.ts";
+import { type Attachment, prepareSpawn } from "./stdio.ts";
 
 const syscall3 = quick("syscall", "long", ["long", "long", "long", "long"]);
 const setgroups_ = quick("syscall", "long", ["long", "long", "void *"]);
@@ -33,10 +32,7 @@ const sigprocmask_ = withoutErrno("pthread_sigmask", "int", ["int", "void *", "v
 const prlimit_ = quick("prlimit", "int", ["int", "int", "void *", "void *"]);
 const sethostname_ = native("sethostname", "int", ["void *", "size_t"]);
 const posixSpawn_ = withoutErrno("posix_spawn", "int", ["void *", "void *", "void *", "void *", "void *", "void *"]);
-const attrInit_ = withoutErrno("posix_spawnattr_init", "int", ["void *"]);
-const attrFlags_ = withoutErrno("posix_spawnattr_setflags", "int", ["void *", "short"]);
-const attrDefault_ = withoutErrno("posix_spawnattr_setsigdefault", "int", ["void *", "void *"]);
-const attrMask_ = withoutErrno("posix_spawnattr_setsigmask", "int", ["void *", "void *"]);
+const umask_ = withoutErrno("umask", "int", ["int"]);
 const personality_ = quick("personality", "int", ["unsigned long"]);
 const socket_ = native("socket", "int", ["int", "int", "int"]);
 const fcntl_ = native("fcntl", "int", ["int", "int", "int"]);
@@ -72,6 +68,8 @@ export interface Program {
   readonly env: Readonly<Record<string, Path>>;
   /** Stays open in a child under its own number. */
   readonly inherits?: Fd;
+  /** Of a child that isn't to have our own descriptors. */
+  readonly attachment?: Attachment;
 }
 
 /**
@@ -112,6 +110,7 @@ export function spawn(where: Surroundings, program: Program): number {
   using pidSpace = where.pidSpace === undefined ? undefined : openAt(null, "/proc/thread-self/ns/pid", O.RDONLY);
   const groups = process.getgroups?.() ?? [];
   check("unshare", "", unshare_(CLONE.FS));
+  const umask = program.attachment === undefined ? undefined : umask_(program.attachment.umask);
   closeOnExec();
   if (program.inherits !== undefined) check("fcntl", "", fcntl_(program.inherits.number, F_SETFD, 0));
   restoreFileLimit();
@@ -125,6 +124,7 @@ export function spawn(where: Surroundings, program: Program): number {
     return start(file, program, (call) => callInPidSpace(change, call));
   } finally {
     comeBack(own, cwd, spaces, groups);
+    if (umask !== undefined) umask_(umask);
   }
 }
 
@@ -146,19 +146,15 @@ function callInPidSpace(change: { to: "new" | Fd; back: Fd; uid: number }, call:
 }
 
 function start(file: Path, program: Program, around: (call: () => number) => number): number {
-  const attributes = new Uint8Array(512); // posix_spawnattr_t is 336 bytes in glibc
-  const every = new Uint8Array(128).fill(0xff);
-  attrInit_(attributes);
-  attrFlags_(attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-  attrDefault_(attributes, every);
-  attrMask_(attributes, new Uint8Array(128));
+  using setup = prepareSpawn(program.attachment);
+  const { actions, attributes } = setup;
   const pid = new Int32Array(1);
   const pidBytes = new Uint8Array(pid.buffer);
   const run = (path: Path, argv: readonly Path[]) =>
     withPointers(argv, (words) =>
       withPointers(environmentLines(program.env), (lines) => {
         const name = cString(path);
-        return around(() => posixSpawn_(pidBytes, name, null, attributes, words, lines));
+        return around(() => posixSpawn_(pidBytes, name, actions, attributes, words, lines));
       }),
     );
   let errno = run(file, program.argv);

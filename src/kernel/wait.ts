@@ -1,8 +1,10 @@
-import { CLD, P_PID, WEXITED, WNOHANG, WSTOPPED } from "./abi/process.ts";
+import { CLD, P_PID, SYS_pidfd_open, WEXITED, WNOHANG, WSTOPPED } from "./abi/process.ts";
 import { check } from "./error.ts";
+import { Fd } from "./fd.ts";
 import { quick } from "./libc.ts";
 
 const waitid_ = quick("waitid", "int", ["int", "int", "void *", "int"]);
+const pidfdOpen_ = quick("syscall", "long", ["long", "int", "unsigned int"]);
 
 export type Outcome =
   | { readonly kind: "exited"; readonly status: number }
@@ -24,7 +26,7 @@ export async function waitForChild(pid: number): Promise<Outcome> {
     for (;;) {
       // Before looking, so that none is missed that comes while we do.
       const came = new Promise<void>((done) => (look = done));
-      const outcome = outcomeOf(pid);
+      const outcome = askChild(pid);
       if (outcome !== undefined) return outcome;
       await came;
     }
@@ -34,8 +36,13 @@ export async function waitForChild(pid: number): Promise<Outcome> {
   }
 }
 
-/** @returns undefined where it goes on */
-function outcomeOf(pid: number): Outcome | undefined {
+/** A descriptor that becomes ready to read when the process ends. @see pidfd_open(2) */
+export function openProcess(pid: number): Fd {
+  return new Fd(check("open process", String(pid), pidfdOpen_(SYS_pidfd_open, pid, 0)), `process ${pid}`);
+}
+
+/** What a child has just done, without waiting; undefined: it goes on. One that ended is buried by this. @see waitid(2) */
+export function askChild(pid: number): Outcome | undefined {
   const info = Buffer.alloc(128); // siginfo_t: signo, errno, code, and from 12 on pid, uid, status
   check("wait for process", String(pid), waitid_(P_PID, pid, info, WEXITED | WSTOPPED | WNOHANG));
   if (info.readInt32LE(12) === 0 && info.readInt32LE(0) === 0) return undefined;

@@ -31,6 +31,8 @@ export const verbs: readonly Verb[] = [
   { name: "version", load: async () => (await import("./version.ts")).version },
   { name: "mount.fallthru", isHidden: true, load: async () => (await import("./mount-helper.ts")).mountHelper },
   { name: "serve", isHidden: true, load: async () => (await import("./serve.ts")).serve },
+  { name: "daemon", isHidden: true, load: async () => (await import("./daemon.ts")).daemon },
+  { name: "daemon-worker", isHidden: true, load: async () => (await import("./daemon-worker.ts")).daemonWorker },
   { name: "init", isHidden: true, load: async () => (await import("./init.ts")).init },
   { name: "__complete", isHidden: true, load: async () => (await import("./complete.ts")).complete },
 ];

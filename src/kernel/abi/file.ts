@@ -7,6 +7,7 @@ export const O = {
   RDWR: 2,
   CREAT: 0o100,
   EXCL: 0o200,
+  NOCTTY: 0o400,
   TRUNC: 0o1000,
   NONBLOCK: 0o4000,
   DIRECTORY: isArm ? 0o40000 : 0o200000,

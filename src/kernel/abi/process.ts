@@ -29,6 +29,7 @@ export function threadCallNumbers(): ThreadCalls {
 }
 
 // bits/spawn.h
+export const POSIX_SPAWN_SETPGROUP = 0x02;
 export const POSIX_SPAWN_SETSIGDEF = 0x04;
 export const POSIX_SPAWN_SETSIGMASK = 0x08;
 export const POSIX_SPAWN_SETSID = 0x80;
@@ -43,23 +44,27 @@ export const CLD = { EXITED: 1, KILLED: 2, DUMPED: 3, TRAPPED: 4, STOPPED: 5 } a
 
 export const CLOSE_RANGE_CLOEXEC = 4;
 export const SYS_close_range = 436;
+export const SYS_pidfd_open = 434;
 export const RLIMIT_NOFILE = 7;
 
 // include/uapi/linux/fcntl.h, prctl.h, asm-generic/{signal,signal-defs,ioctls}.h
 export const F_SETFD = 2;
+export const F_DUPFD_CLOEXEC = 1030;
 export const PR_SET_PDEATHSIG = 1;
 export const SIG_IGN = 1n;
 export const SIGHUP = 1;
 export const SIGINT = 2;
 export const SIGQUIT = 3;
 export const SIGKILL = 9;
-export const SIGSTOP = 19;
 export const SIGUSR1 = 10;
 export const SIGUSR2 = 12;
 export const SIGTERM = 15;
 export const SIGCHLD = 17;
+export const SIGCONT = 18;
+export const SIGSTOP = 19;
 export const SIGTSTP = 20;
 export const SIGTTIN = 21;
 export const SIGTTOU = 22;
+export const SIGWINCH = 28;
 export const TIOCGPGRP = 0x540f;
 export const TIOCSPGRP = 0x5410;

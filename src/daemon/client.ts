@@ -1,0 +1,228 @@
+import { O } from "../kernel/abi/file.ts";
+import {
+  SIGCONT,
+  SIGHUP,
+  SIGINT,
+  SIGQUIT,
+  SIGSTOP,
+  SIGTERM,
+  SIGUSR1,
+  SIGUSR2,
+  SIGWINCH,
+} from "../kernel/abi/process.ts";
+import { isErrno, unless } from "../kernel/error.ts";
+import { Fd } from "../kernel/fd.ts";
+import { openAt, readLinkAt, writeAll } from "../kernel/file.ts";
+import { ownEnvironment, verbatimArguments } from "../kernel/own.ts";
+import { waitUntilReady } from "../kernel/poll.ts";
+import { connectTo, receiveNow, sendAll, sendAllWith } from "../kernel/socket.ts";
+import { ownUmask } from "../kernel/self.ts";
+import { isTerminal } from "../kernel/terminal.ts";
+import {
+  type ClientMessage,
+  decodeService,
+  encodeClient,
+  Inbox,
+  type Request,
+  requestLimit,
+  socketPath,
+  type ServiceMessage,
+} from "./protocol.ts";
+import type { Relay } from "./relay.ts";
+
+/** How late a signal may be heard of that came at the worst moment. */
+const longestWaitMs = 500;
+
+/** Those that mean the command, where they reach us. */
+const forwarded = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2 } as const;
+
+/**
+ * Has the service do what schroot(1) does, for this process: with its arguments, environment, working directory and
+ * descriptors 0 to 2. Who it is the service sees by itself.
+ * @param argv without the program's name
+ * @returns the exit status
+ */
+export async function askService(argv: readonly string[], path: string = socketPath): Promise<number> {
+  const socket = connect(path);
+  if (typeof socket === "string") return fail(socket);
+  using client = new Client(socket);
+  return await client.ask(argv);
+}
+
+/** @returns what is wrong, where nobody listens */
+function connect(path: string): Fd | string {
+  try {
+    return connectTo(path);
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ECONNREFUSED", "ENOTDIR"))
+      return `The service isn't running: nobody listens on ${path}\nI: start it: systemctl start fallthrud.socket, or as root: fallthru daemon`;
+    if (isErrno(error, "EACCES", "EPERM", "EAGAIN")) return error instanceof Error ? error.message : String(error);
+    throw error;
+  }
+}
+
+function fail(message: string): number {
+  show(2, Buffer.from(`E: ${message}\n`));
+  return 1;
+}
+
+/** Words to a descriptor that may be closed: then they are for nobody. */
+function show(stream: 1 | 2, text: Uint8Array): void {
+  unless(["EPIPE", "EBADF", "EIO"], () => {
+    writeAll(new Fd(stream, "output"), text);
+  });
+}
+
+class Client implements Disposable {
+  readonly #socket: Fd;
+  readonly #inbox = new Inbox(requestLimit);
+  readonly #buffer = Buffer.allocUnsafe(65_536);
+  #relay: Relay | undefined;
+
+  constructor(socket: Fd) {
+    this.#socket = socket;
+    for (const signal of signalNames) process.on(signal, this.#forward);
+    process.on("SIGTSTP", this.#stop);
+  }
+
+  async ask(argv: readonly string[]): Promise<number> {
+    const given = [0, 1, 2].map((number) => new Fd(number, `descriptor ${number}`));
+    const open = given.filter(isOpen);
+    const isInteractive = open.length > 1 && given.slice(0, 2).every(isTerminal);
+    let files = open;
+    if (isTerminalAny(open)) process.on("SIGWINCH", this.#resize);
+    if (isInteractive && hasControllingTerminal()) {
+      const { Relay: TerminalRelay } = await import("./relay.ts");
+      this.#relay = new TerminalRelay();
+      process.on("SIGCONT", this.#goOn);
+      const { line } = this.#relay;
+      files = open.map((file) => (isTerminal(file) ? line : file));
+    }
+    const request = makeRequest(argv, open, this.#relay !== undefined);
+    const isSent = sendAllWith(this.#socket, encodeClient({ kind: "request", request }), files);
+    this.#relay?.line.close();
+    if (!isSent) return fail("The service sent us away: it has too many of our connections already");
+    return this.#listen();
+  }
+
+  async #listen(): Promise<number> {
+    for (;;) {
+      const ready = await this.#untilReady();
+      this.#relay?.pass();
+      if (!ready.includes(this.#socket)) continue;
+      const data = receiveNow(this.#socket, this.#buffer);
+      if (data === undefined) continue;
+      if (data.length === 0) return fail("The service ended the connection");
+      this.#inbox.add(data);
+      for (let next = this.#inbox.next(); next !== undefined; next = this.#inbox.next()) {
+        const status = this.#obey(decodeService(next));
+        if (status !== undefined) return status;
+      }
+    }
+  }
+
+  /**
+   * Waits in this thread: another's would cost a start 3 ms. A signal ends the waiting, and its handler runs in the pause;
+   * one that came just before the waiting began is heard of at its end.
+   */
+  async #untilReady(): Promise<Fd[]> {
+    const watched = [{ file: this.#socket }, ...(this.#relay?.watched() ?? [])];
+    const ready = waitUntilReady(watched, this.#relay?.timeoutMs() ?? longestWaitMs);
+    if (ready.length === 0) await new Promise((done) => setImmediate(done));
+    return ready;
+  }
+
+  /** @returns the exit status, where that is what it was */
+  #obey(message: ServiceMessage): number | undefined {
+    if (message.kind !== "started" && message.kind !== "stopped") this.#relay?.leave();
+    switch (message.kind) {
+      case "say":
+        show(message.stream, message.text);
+        return undefined;
+      case "show":
+        this.#send({ kind: "shown" });
+        return undefined;
+      case "started":
+        this.#relay?.enter();
+        return undefined;
+      case "stopped":
+        this.#stopSelf();
+        return undefined;
+      case "exit":
+        return message.status;
+    }
+  }
+
+  /** The shell that started us sees us stopped; `fg` and `bg` wake both. */
+  #stopSelf(): void {
+    this.#relay?.pause();
+    process.kill(process.pid, "SIGSTOP");
+    this.#relay?.resume();
+    this.#send({ kind: "signal", signal: SIGCONT });
+  }
+
+  #send(message: ClientMessage): void {
+    sendAll(this.#socket, encodeClient(message));
+  }
+
+  readonly #forward = (name: NodeJS.Signals): void => {
+    const signal = Object.entries(forwarded).find(([each]) => each === name)?.[1];
+    if (signal !== undefined) this.#send({ kind: "signal", signal });
+  };
+
+  readonly #stop = (): void => {
+    this.#send({ kind: "signal", signal: SIGSTOP });
+    this.#stopSelf();
+  };
+
+  /** Whoever stopped us from outside left the terminal as the shell has it. */
+  readonly #goOn = (): void => this.#relay?.resume();
+
+  readonly #resize = (): void => {
+    if (this.#relay === undefined) this.#send({ kind: "signal", signal: SIGWINCH });
+    else this.#relay.resize();
+  };
+
+  [Symbol.dispose](): void {
+    this.#relay?.[Symbol.dispose]();
+    for (const signal of signalNames) process.off(signal, this.#forward);
+    process.off("SIGTSTP", this.#stop);
+    process.off("SIGWINCH", this.#resize);
+    process.off("SIGCONT", this.#goOn);
+    this.#socket.close();
+  }
+}
+
+const signalNames = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2"] as const;
+
+function isOpen(file: Fd): boolean {
+  return unless(["ENOENT"], () => readLinkAt(null, file.procPath)) !== undefined;
+}
+
+function isTerminalAny(files: readonly Fd[]): boolean {
+  return files.some(isTerminal);
+}
+
+function hasControllingTerminal(): boolean {
+  const terminal = unless(["ENXIO", "ENOENT", "EIO", "EACCES"], () =>
+    openAt(null, "/dev/tty", O.RDONLY | O.NONBLOCK | O.NOCTTY),
+  );
+  terminal?.close();
+  return terminal !== undefined;
+}
+
+function makeRequest(argv: readonly string[], open: readonly Fd[], hasTerminal: boolean): Request {
+  const environment = Object.entries(ownEnvironment())
+    .filter(([name]) => name !== "" && !name.includes("="))
+    .map(([name, value]) => [Buffer.from(name), Buffer.from(value)] as const);
+  const directory = unless(["ENOENT"], () => readLinkAt(null, "/proc/self/cwd"));
+  const isThere = directory !== undefined && !directory.toString("latin1").endsWith(" (deleted)");
+  return {
+    argv: verbatimArguments(argv).map((word) => Buffer.from(word)),
+    environment,
+    directory: isThere ? directory : undefined,
+    umask: ownUmask(),
+    descriptors: open.map(({ number }) => number),
+    hasTerminal,
+  };
+}

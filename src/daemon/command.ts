@@ -1,0 +1,93 @@
+import {
+  SIGCONT,
+  SIGHUP,
+  SIGINT,
+  SIGKILL,
+  SIGQUIT,
+  SIGSTOP,
+  SIGTERM,
+  SIGUSR1,
+  SIGUSR2,
+  SIGWINCH,
+} from "../kernel/abi/process.ts";
+import { isErrno } from "../kernel/error.ts";
+import { readAvailable, writeAll } from "../kernel/file.ts";
+import { untilReady } from "../kernel/poll.ts";
+import { makePipe } from "../kernel/self.ts";
+import { askChild, openProcess } from "../kernel/wait.ts";
+import type { CommandEnd } from "../frontend/schroot/caller.ts";
+import type { Connection } from "./connection.ts";
+
+/** What a client may have done to its command. */
+const allowed = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT, SIGSTOP];
+/** Of these, those that end a program which doesn't say otherwise. */
+const ending = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2];
+
+/** A command whose client went away has this long to end by itself. */
+const patienceMs = 5000;
+
+export function isEnding(signal: number): boolean {
+  return ending.includes(signal);
+}
+
+/**
+ * Waits for a command that is the leader of its process group, and does what its client says meanwhile. Without a client it is
+ * hung up on, and killed where it doesn't mind that.
+ * @param tellStops whether the client is told of its being stopped
+ */
+export async function attend(pid: number, connection: Connection, tellStops: boolean): Promise<CommandEnd> {
+  using process_ = openProcess(pid);
+  using stops = tellStops ? watchStops() : undefined;
+  let killAt: number | undefined;
+  for (;;) {
+    const outcome = askChild(pid);
+    if (outcome?.kind === "exited") return { status: outcome.status };
+    if (outcome?.kind === "killed") return { signal: outcome.signal };
+    if (outcome?.kind === "stopped" && tellStops) connection.send({ kind: "stopped" });
+    if (connection.isGone && killAt === undefined) {
+      killAt = Date.now() + patienceMs;
+      for (const signal of [SIGHUP, SIGCONT]) signalGroup(pid, signal);
+    }
+    if (killAt !== undefined && Date.now() >= killAt) signalGroup(pid, SIGKILL);
+    const watched = [process_, ...(connection.isGone ? [] : [connection.socket]), ...(stops?.files ?? [])];
+    await untilReady(
+      watched.map((file) => ({ file })),
+      killAt === undefined ? -1 : Math.max(100, killAt - Date.now()),
+    );
+    stops?.drain();
+    for (const message of connection.receive()) {
+      if (message.kind === "signal" && allowed.includes(message.signal)) signalGroup(pid, message.signal);
+    }
+  }
+}
+
+/** Until the child has been buried nobody else can have its number. */
+function signalGroup(pid: number, signal: number): void {
+  try {
+    process.kill(-pid, signal);
+  } catch (error) {
+    if (!isErrno(error, "ESRCH")) throw error;
+  }
+}
+
+/** A child's stopping makes no descriptor ready by itself: it is told by SIGCHLD. */
+function watchStops(): Disposable & { readonly files: readonly [ReturnType<typeof makePipe>[0]]; drain(): void } {
+  const [reading, writing] = makePipe();
+  let pending = 0;
+  const wake = (): void => {
+    if (pending++ === 0) writeAll(writing, Uint8Array.of(1));
+  };
+  process.on("SIGCHLD", wake);
+  return {
+    files: [reading],
+    drain: () => {
+      if (pending > 0) readAvailable(reading);
+      pending = 0;
+    },
+    [Symbol.dispose]: () => {
+      process.off("SIGCHLD", wake);
+      reading.close();
+      writing.close();
+    },
+  };
+}

@@ -1,0 +1,134 @@
+import { groupNameOf } from "../session/accounts.ts";
+import type { User } from "../session/user.ts";
+import type { Caller, CommandEnd } from "../frontend/schroot/caller.ts";
+import { O } from "../kernel/abi/file.ts";
+import { SIGHUP } from "../kernel/abi/process.ts";
+import type { Fd } from "../kernel/fd.ts";
+import { openAt } from "../kernel/file.ts";
+import type { Path } from "../kernel/libc.ts";
+import { untilReady } from "../kernel/poll.ts";
+import { type Program, spawn, type Surroundings } from "../kernel/process.ts";
+import type { Peer } from "../kernel/socket.ts";
+import type { Attachment } from "../kernel/stdio.ts";
+import { takeTerminal } from "../kernel/terminal.ts";
+import { attend, isEnding } from "./command.ts";
+import type { Asked, Connection } from "./connection.ts";
+import type { ClientMessage } from "./protocol.ts";
+
+/**
+ * Who is at the other end of a connection, for the front end. Ids and groups are the kernel's words; what the client
+ * says of itself only reaches its own command.
+ */
+export class PeerCaller implements Caller, Disposable {
+  readonly uid: number;
+  readonly gid: number;
+  readonly groups: readonly number[];
+  readonly name: string;
+  readonly home: string;
+  readonly shell: string;
+  readonly environment: Readonly<Record<string, Path>>;
+  readonly directory: Path | undefined;
+  readonly #connection: Connection;
+  readonly #attachment: Attachment;
+  readonly #opened: readonly Fd[];
+  #terminal: "none" | "wanted" | "taken";
+  #wasTold = false;
+  /** A signal that came while there was no command: the next one isn't started then. */
+  #early: number | undefined;
+
+  constructor(connection: Connection, peer: Peer, account: User, { request, files }: Asked) {
+    this.uid = peer.uid;
+    this.gid = peer.gid;
+    this.groups = peer.groups;
+    this.name = account.name;
+    this.home = account.home;
+    this.shell = account.shell;
+    this.environment = readEnvironment(request.environment);
+    this.directory = request.directory;
+    this.#connection = connection;
+    this.#terminal = request.hasTerminal ? "wanted" : "none";
+    const nothing = openAt(null, "/dev/null", O.RDWR);
+    const descriptor = (number: number): Fd => files[request.descriptors.indexOf(number)] ?? nothing;
+    this.#opened = [nothing, ...files];
+    this.#attachment = {
+      descriptors: [descriptor(0), descriptor(1), descriptor(2)],
+      leads: request.hasTerminal ? "foreground" : "session",
+      umask: request.umask,
+    };
+  }
+
+  /** Whether this process has the client's terminal, and so can't have another's. */
+  get hasTerminal(): boolean {
+    return this.#terminal === "taken";
+  }
+
+  get groupName(): string {
+    return groupNameOf(this.gid);
+  }
+
+  /** Not into the client's own descriptors: to write there with our rights is more than it could do itself. */
+  say(stream: 1 | 2, text: string): void {
+    this.#connection.send({ kind: "say", stream, text: Buffer.from(text) });
+    this.#wasTold = true;
+  }
+
+  async run(where: Surroundings, program: Program, onStarted?: () => void): Promise<CommandEnd> {
+    await this.#untilShown();
+    if (this.#connection.isGone) return { signal: SIGHUP };
+    if (this.#early !== undefined) return { signal: this.#early };
+    if (this.#terminal === "wanted") {
+      takeTerminal(this.#attachment.descriptors[0]);
+      this.#terminal = "taken";
+    }
+    const pid = spawn(where, { ...program, attachment: this.#attachment });
+    onStarted?.();
+    if (this.hasTerminal) this.#connection.send({ kind: "started" });
+    return attend(pid, this.#connection, this.hasTerminal);
+  }
+
+  async authenticate(user: string): Promise<void> {
+    const { authenticate } = await import("./authenticate.ts");
+    await authenticate(user, this, this.#attachment.descriptors[0]);
+  }
+
+  interrupted(): Promise<number | undefined> {
+    for (const message of this.#connection.receive()) this.#note(message);
+    const signal = this.#connection.isGone ? SIGHUP : this.#early;
+    return Promise.resolve(signal === undefined ? undefined : 128 + signal);
+  }
+
+  /** What was said before a command stands before its output. */
+  async #untilShown(): Promise<void> {
+    for (const message of this.#connection.receive()) this.#note(message);
+    if (!this.#wasTold) return;
+    this.#wasTold = false;
+    this.#connection.send({ kind: "show" });
+    for (let isShown = false; !isShown && !this.#connection.isGone;) {
+      await untilReady([{ file: this.#connection.socket }], -1);
+      for (const message of this.#connection.receive()) {
+        this.#note(message);
+        isShown ||= message.kind === "shown";
+      }
+    }
+  }
+
+  #note(message: ClientMessage): void {
+    if (message.kind === "signal" && isEnding(message.signal)) this.#early ??= message.signal;
+  }
+
+  [Symbol.dispose](): void {
+    for (const fd of this.#opened) fd.close();
+  }
+}
+
+/** The last of several with the same name counts, as to getenv(3) in most programs the first: nobody sends two. */
+function readEnvironment(pairs: readonly (readonly [Uint8Array, Uint8Array])[]): Record<string, Path> {
+  const entries = pairs.map(([name, value]) => [Buffer.from(name).toString("utf8"), textOrBytes(value)] as const);
+  return Object.fromEntries(entries.filter(([name]) => name !== "__proto__"));
+}
+
+/** Text where it is that, as the front end's own environment has it. */
+function textOrBytes(bytes: Uint8Array): Path {
+  const text = Buffer.from(bytes).toString("utf8");
+  return text.includes("\uFFFD") ? bytes : text;
+}

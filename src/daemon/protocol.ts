@@ -1,0 +1,249 @@
+/**
+ * What a client and the service say to each other, as bytes and as types: pure. Each message is a length (u32), a kind
+ * (u8) and the rest, numbers in little endian. The first one is the client's request, with its descriptors 0 to 2.
+ */
+
+/** Where the service listens. Everybody may ask; what they get is the configuration's to say. */
+export const socketPath = "/run/fallthrud/socket";
+
+/** Both ends must speak the same one: they come from one package. */
+export const protocolVersion = 1;
+
+/** Linux takes 6 MiB of arguments and variables at most, with the usual limit of stacks a third of that. */
+export const requestLimit = 4 << 20;
+/** All other messages of a client are numbers. */
+export const messageLimit = 64;
+const wordLimit = 65_536;
+
+/** What a client asks for. */
+export interface Request {
+  /** Without the name of the program. */
+  readonly argv: readonly Uint8Array[];
+  readonly environment: readonly (readonly [name: Uint8Array, value: Uint8Array])[];
+  /** Undefined where it was deleted under the client. */
+  readonly directory: Uint8Array | undefined;
+  readonly umask: number;
+  /** Which of the descriptors 0, 1 and 2 the client has: they come with the message, in this order. */
+  readonly descriptors: readonly number[];
+  /** Whether its descriptor 0 is a terminal that was made for the commands, and is to be theirs. */
+  readonly hasTerminal: boolean;
+}
+
+export type ClientMessage =
+  | { readonly kind: "request"; readonly request: Request }
+  | { readonly kind: "signal"; readonly signal: number }
+  | { readonly kind: "shown" }; //  the answer to `show`
+
+export type ServiceMessage =
+  | { readonly kind: "say"; readonly stream: 1 | 2; readonly text: Uint8Array }
+  | { readonly kind: "show" } //    answer when all that was said has been shown
+  | { readonly kind: "started" } // a command has the terminal now
+  | { readonly kind: "stopped" } // and was stopped
+  | { readonly kind: "exit"; readonly status: number };
+
+/** What isn't a message of this protocol. */
+export class ProtocolError extends Error {
+  override readonly name = "ProtocolError";
+}
+
+/** The request is of another version: neither older nor newer ones are understood. */
+export class VersionError extends ProtocolError {}
+
+const clientKinds = { request: 1, signal: 2, shown: 3 } as const;
+const serviceKinds = { say: 1, show: 2, started: 3, stopped: 4, exit: 5 } as const;
+
+export function encodeClient(message: ClientMessage): Buffer {
+  const kind = clientKinds[message.kind];
+  switch (message.kind) {
+    case "request":
+      return frame(kind, encodeRequest(message.request));
+    case "signal":
+      return frame(kind, [Buffer.from([message.signal])]);
+    case "shown":
+      return frame(kind, []);
+  }
+}
+
+export function encodeService(message: ServiceMessage): Buffer {
+  const kind = serviceKinds[message.kind];
+  switch (message.kind) {
+    case "say":
+      return frame(kind, [Buffer.from([message.stream]), message.text]);
+    case "exit":
+      return frame(kind, [Buffer.from([message.status])]);
+    default:
+      return frame(kind, []);
+  }
+}
+
+function frame(kind: number, parts: readonly Uint8Array[]): Buffer {
+  const length = parts.reduce((sum, part) => sum + part.length, 1);
+  return Buffer.concat([number32(length), Buffer.from([kind]), ...parts]);
+}
+
+function encodeRequest(request: Request): Buffer[] {
+  const head = Buffer.alloc(6);
+  head.writeUInt16LE(protocolVersion, 0);
+  head.writeUInt16LE(request.umask, 2);
+  head[4] = request.descriptors.reduce((mask, number) => mask | (1 << number), 0);
+  head[5] = (request.hasTerminal ? 1 : 0) | (request.directory === undefined ? 0 : 2);
+  const parts = [head, ...counted([request.directory ?? new Uint8Array()])];
+  parts.push(number32(request.argv.length), ...counted(request.argv));
+  parts.push(number32(request.environment.length), ...counted(request.environment.flat()));
+  return parts;
+}
+
+function counted(words: readonly Uint8Array[]): Buffer[] {
+  return words.flatMap((word) => [number32(word.length), Buffer.from(word)]);
+}
+
+function number32(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(value);
+  return bytes;
+}
+
+/** Collects what arrives until it is a message. */
+export class Inbox {
+  readonly #limit: number;
+  #chunks: Buffer[] = [];
+  #length = 0;
+
+  /** @param limit a longer message is refused as soon as its length is known */
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  add(data: Buffer): void {
+    this.#chunks.push(Buffer.from(data));
+    this.#length += data.length;
+  }
+
+  /** @returns the next whole message, without its length. @throws {ProtocolError} too long, or empty */
+  next(): Buffer | undefined {
+    if (this.#length < 4) return undefined;
+    if ((this.#chunks[0]?.length ?? 0) < 4) this.#join();
+    const length = this.#chunks[0]?.readUInt32LE(0) ?? 0;
+    if (length === 0 || length > this.#limit) throw new ProtocolError(`a message of ${length} bytes`);
+    if (this.#length < 4 + length) return undefined;
+    const all = this.#join();
+    this.#chunks = [all.subarray(4 + length)];
+    this.#length -= 4 + length;
+    return all.subarray(4, 4 + length);
+  }
+
+  #join(): Buffer {
+    const all = this.#chunks.length === 1 ? (this.#chunks[0] ?? Buffer.alloc(0)) : Buffer.concat(this.#chunks);
+    this.#chunks = [all];
+    return all;
+  }
+}
+
+/** @throws {ProtocolError} */
+export function decodeClient(message: Buffer): ClientMessage {
+  const body = new Body(message, 1);
+  switch (message[0]) {
+    case clientKinds.request:
+      return { kind: "request", request: decodeRequest(body) };
+    case clientKinds.signal:
+      return body.end({ kind: "signal", signal: body.number8() });
+    case clientKinds.shown:
+      return body.end({ kind: "shown" });
+    default:
+      throw new ProtocolError(`a message of the unknown kind ${String(message[0])}`);
+  }
+}
+
+/** @throws {ProtocolError} */
+export function decodeService(message: Buffer): ServiceMessage {
+  const body = new Body(message, 1);
+  switch (message[0]) {
+    case serviceKinds.say: {
+      const stream = body.number8();
+      if (stream !== 1 && stream !== 2) throw new ProtocolError(`words for descriptor ${stream}`);
+      return { kind: "say", stream, text: body.rest() };
+    }
+    case serviceKinds.show:
+      return body.end({ kind: "show" });
+    case serviceKinds.started:
+      return body.end({ kind: "started" });
+    case serviceKinds.stopped:
+      return body.end({ kind: "stopped" });
+    case serviceKinds.exit:
+      return body.end({ kind: "exit", status: body.number8() });
+    default:
+      throw new ProtocolError(`a message of the unknown kind ${String(message[0])}`);
+  }
+}
+
+function decodeRequest(body: Body): Request {
+  const version = body.number16();
+  if (version !== protocolVersion) throw new VersionError(`version ${version} of the protocol`);
+  const umask = body.number16();
+  const mask = body.number8();
+  const flags = body.number8();
+  if (umask > 0o777 || mask > 7 || flags > 3) throw new ProtocolError("a request with unknown flags");
+  const directory = body.word();
+  const argv = Array.from({ length: body.count() }, () => body.word());
+  const environment = Array.from({ length: body.count() }, () => [body.word(), body.word()] as const);
+  if (environment.some(([name]) => name.length === 0 || name.includes(0x3d)))
+    throw new ProtocolError("a variable without a name");
+  const hasTerminal = (flags & 1) !== 0;
+  const descriptors = [0, 1, 2].filter((number) => (mask & (1 << number)) !== 0);
+  if (hasTerminal && !descriptors.includes(0)) throw new ProtocolError("a terminal that isn't there");
+  return body.end({
+    argv,
+    environment,
+    directory: (flags & 2) === 0 ? undefined : directory,
+    umask,
+    descriptors,
+    hasTerminal,
+  });
+}
+
+/** Reads a message from its start; whoever sent it may have meant harm. */
+class Body {
+  readonly #data: Buffer;
+  #at: number;
+
+  constructor(data: Buffer, at: number) {
+    this.#data = data;
+    this.#at = at;
+  }
+
+  number8(): number {
+    return this.#take(1).readUInt8(0);
+  }
+
+  number16(): number {
+    return this.#take(2).readUInt16LE(0);
+  }
+
+  count(): number {
+    const count = this.#take(4).readUInt32LE(0);
+    if (count > wordLimit) throw new ProtocolError(`${count} words`);
+    return count;
+  }
+
+  /** Without a NUL: what comes behind one would be hidden from whoever checks the word. */
+  word(): Buffer {
+    const word = this.#take(this.#take(4).readUInt32LE(0));
+    if (word.includes(0)) throw new ProtocolError("a word with a NUL");
+    return word;
+  }
+
+  rest(): Buffer {
+    return this.#take(this.#data.length - this.#at);
+  }
+
+  end<T>(value: T): T {
+    if (this.#at !== this.#data.length) throw new ProtocolError("a message with more than belongs to it");
+    return value;
+  }
+
+  #take(length: number): Buffer {
+    if (length > this.#data.length - this.#at) throw new ProtocolError("a message that ends too early");
+    this.#at += length;
+    return this.#data.subarray(this.#at - length, this.#at);
+  }
+}

@@ -1,0 +1,95 @@
+import { UserError } from "../error.ts";
+import { findHostUser } from "../session/accounts.ts";
+import type { Caller } from "../frontend/schroot/caller.ts";
+import { SIGHUP, SIGINT, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU } from "../kernel/abi/process.ts";
+import { Fd } from "../kernel/fd.ts";
+import { receiveDescriptor } from "../kernel/pass.ts";
+import { waitUntilReady } from "../kernel/poll.ts";
+import { ignoreSignals } from "../kernel/self.ts";
+import { type Peer, peerOf, sendAll } from "../kernel/socket.ts";
+import { type Asked, Connection, receiveRequest } from "./connection.ts";
+import { log } from "./log.ts";
+import { PeerCaller } from "./peer.ts";
+import { protocolVersion, ProtocolError, VersionError } from "./protocol.ts";
+
+/** What runs schroot(1) for one caller. */
+export type FrontEnd = (argv: readonly string[], caller: Caller) => Promise<number>;
+
+/** What a worker gets as its descriptor 3: connections come through it, and a byte goes back for each that is done with. */
+const workerSocket = 3;
+
+/**
+ * Serves one client after another, all of the same user: while it starts a command this process has the user's
+ * real id, and so is open to the user's signals. It ends with the service that started it, or after a client whose terminal it took.
+ */
+export async function work(frontEnd: FrontEnd): Promise<void> {
+  using control = new Fd(workerSocket, "the service");
+  // A terminal that was hung up tells the leader of its session, which is this process.
+  const terminals = [SIGHUP, SIGINT, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU];
+  for (;;) {
+    ignoreSignals(terminals);
+    waitUntilReady([{ file: control }], -1);
+    const received = receiveDescriptor(control);
+    if (received === undefined) return;
+    using socket = new Fd(received.descriptor, "connection");
+    if ((await serve(socket, frontEnd)) === "used up") return;
+    socket.close();
+    if (!sendAll(control, Uint8Array.of(1))) return;
+  }
+}
+
+/** Serves one client. Nothing that it says or does goes beyond its connection. */
+async function serve(socket: Fd, frontEnd: FrontEnd): Promise<"ready" | "used up"> {
+  const peer = peerOf(socket);
+  const connection = new Connection(socket);
+  let asked: Asked | undefined;
+  try {
+    asked = receiveRequest(socket);
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error;
+    log(`uid ${peer.uid} (process ${peer.pid}) was cut off: ${error.message}`);
+    if (error instanceof VersionError) refuseVersion(connection);
+    return "ready";
+  }
+  if (asked === undefined) return "ready";
+  return answer(connection, peer, asked, frontEnd);
+}
+
+async function answer(
+  connection: Connection,
+  peer: Peer,
+  asked: Asked,
+  frontEnd: FrontEnd,
+): Promise<"ready" | "used up"> {
+  const argv = asked.request.argv.map((word) => Buffer.from(word).toString("utf8"));
+  const words = ["schroot", ...argv].map(quoted).join(" ");
+  try {
+    const account = findHostUser(peer.uid);
+    if (account?.uid !== peer.uid) throw new UserError("not-found", `User ‘${peer.uid}’ not found`);
+    using caller = new PeerCaller(connection, peer, account, asked);
+    const who = `${account.name} (uid ${peer.uid}, process ${peer.pid})`;
+    log(`${who}: ${words}`);
+    const status = await frontEnd(argv, caller);
+    log(`${who}: status ${status}: ${words}`);
+    connection.send({ kind: "exit", status });
+    return caller.hasTerminal ? "used up" : "ready";
+  } catch (error) {
+    for (const file of asked.files) file.close();
+    const message = error instanceof Error ? error.message : String(error);
+    log(`uid ${peer.uid} (process ${peer.pid}): ${message}: ${words}`);
+    const text = error instanceof UserError ? message : `the service met a bug of its own: ${message}`;
+    connection.send({ kind: "say", stream: 2, text: Buffer.from(`E: ${text}\n`) });
+    connection.send({ kind: "exit", status: 1 });
+    return error instanceof UserError ? "ready" : "used up";
+  }
+}
+
+function refuseVersion(connection: Connection): void {
+  const text = `E: The service speaks version ${protocolVersion} of its protocol only\nI: restart it: systemctl restart fallthrud\n`;
+  connection.send({ kind: "say", stream: 2, text: Buffer.from(text) });
+  connection.send({ kind: "exit", status: 1 });
+}
+
+function quoted(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+}

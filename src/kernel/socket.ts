@@ -1,0 +1,194 @@
+import { O } from "./abi/file.ts";
+import { AF_UNIX, MSG, SCM_RIGHTS, SO, SOCK, SOL_SOCKET } from "./abi/socket.ts";
+import { check, errnoName, isErrno } from "./error.ts";
+import { Fd } from "./fd.ts";
+import { addressOf, lastErrno, quick } from "./libc.ts";
+
+/** Sockets of unix(7), with a path. Never node:net: descriptors travel with the data. */
+
+const socket_ = quick("socket", "int", ["int", "int", "int"]);
+const bind_ = quick("bind", "int", ["int", "void *", "unsigned int"]);
+const listen_ = quick("listen", "int", ["int", "int"]);
+const connect_ = quick("connect", "int", ["int", "void *", "unsigned int"]);
+const accept4_ = quick("accept4", "int", ["int", "void *", "void *", "int"]);
+const getsockopt_ = quick("getsockopt", "int", ["int", "int", "int", "void *", "void *"]);
+const sendmsg_ = quick("sendmsg", "long", ["int", "void *", "int"]);
+const recvmsg_ = quick("recvmsg", "long", ["int", "void *", "int"]);
+const send_ = quick("send", "long", ["int", "void *", "size_t", "int"]);
+const recv_ = quick("recv", "long", ["int", "void *", "size_t", "int"]);
+
+/** Listens at `path`, where nothing may be yet. Who may connect is the file's mode: by the umask. @see unix(7) */
+export function listenAt(path: string, backlog: number): Fd {
+  const socket = makeSocket(SOCK.STREAM, path);
+  const address = addressFor(path);
+  check("bind", path, bind_(socket.number, address, address.length));
+  check("listen", path, listen_(socket.number, backlog));
+  return socket;
+}
+
+/** @throws {KernelError} ENOENT, ECONNREFUSED: nobody listens there; EACCES */
+export function connectTo(path: string): Fd {
+  const socket = makeSocket(SOCK.STREAM, path);
+  const address = addressFor(path);
+  try {
+    check("connect to", path, connect_(socket.number, address, address.length));
+  } catch (error) {
+    socket.close();
+    throw error;
+  }
+  return socket;
+}
+
+/** Sends a datagram to whoever reads at `path`. @returns false where that can't be done at once */
+export function sendDatagram(path: string, data: Uint8Array): boolean {
+  using socket = makeSocket(SOCK.DGRAM, path);
+  const address = addressFor(path);
+  if (connect_(socket.number, address, address.length) !== 0) return false;
+  return send_(socket.number, data, data.length, MSG.DONTWAIT | MSG.NOSIGNAL) === data.length;
+}
+
+function makeSocket(type: number, path: string): Fd {
+  return new Fd(check("socket", path, socket_(AF_UNIX, type | O.CLOEXEC, 0)), path);
+}
+
+/** struct sockaddr_un */
+function addressFor(path: string): Buffer {
+  const name = Buffer.from(path);
+  if (name.length > 107) throw new RangeError(`a socket's path has at most 107 bytes: ${path}`);
+  const address = Buffer.alloc(2 + name.length + 1);
+  address.writeUInt16LE(AF_UNIX, 0);
+  name.copy(address, 2);
+  return address;
+}
+
+/** @returns the next who connected; undefined where there is none, or they have gone again already */
+export function acceptFrom(listening: Fd): Fd | undefined {
+  const number = accept4_(listening.number, null, null, O.CLOEXEC);
+  if (number !== -1) return new Fd(number, "connection");
+  const errno = errnoName(lastErrno());
+  if (["EAGAIN", "EINTR", "ECONNABORTED"].includes(errno)) return undefined;
+  check("accept", listening.path, number);
+  return undefined;
+}
+
+/** Who made a connection, at the moment when they made it. */
+export interface Peer {
+  readonly pid: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** The supplementary groups. */
+  readonly groups: readonly number[];
+}
+
+/** What the kernel says of the other end. @see unix(7), SO_PEERCRED; socket(7), SO_PEERGROUPS */
+export function peerOf(connection: Fd): Peer {
+  const credentials = Buffer.alloc(12);
+  check("getsockopt", connection.path, socketOption(connection, SO.PEERCRED, credentials).result);
+  const most = 65536; // NGROUPS_MAX
+  const groups = Buffer.alloc(most * 4);
+  const { result, length } = socketOption(connection, SO.PEERGROUPS, groups);
+  check("getsockopt", connection.path, result);
+  return {
+    pid: credentials.readInt32LE(0),
+    uid: credentials.readUInt32LE(4),
+    gid: credentials.readUInt32LE(8),
+    groups: Array.from({ length: length / 4 }, (_, index) => groups.readUInt32LE(index * 4)),
+  };
+}
+
+function socketOption(socket: Fd, option: number, value: Buffer): { result: number; length: number } {
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(value.length);
+  const result = getsockopt_(socket.number, SOL_SOCKET, option, value, length);
+  return { result, length: length.readUInt32LE(0) };
+}
+
+/** Sends all of it, and waits for room. @returns false where nobody reads any more */
+export function sendAll(socket: Fd, data: Uint8Array): boolean {
+  for (let rest = data; rest.length > 0;) {
+    const sent = send_(socket.number, rest, rest.length, MSG.NOSIGNAL);
+    if (sent > 0) rest = rest.subarray(sent);
+    else if (!mayGoOn("send", socket)) return false;
+  }
+  return true;
+}
+
+/** The same, with open files that arrive with its first byte. */
+export function sendAllWith(socket: Fd, data: Uint8Array, files: readonly Fd[]): boolean {
+  const control = Buffer.alloc(16 + files.length * 4);
+  control.writeBigUInt64LE(BigInt(control.length), 0);
+  control.writeInt32LE(SOL_SOCKET, 8);
+  control.writeInt32LE(SCM_RIGHTS, 12);
+  for (const [index, file] of files.entries()) control.writeInt32LE(file.number, 16 + index * 4);
+  for (;;) {
+    const message = header(data, files.length === 0 ? undefined : control);
+    const sent = sendmsg_(socket.number, message.bytes, MSG.NOSIGNAL);
+    if (sent > 0) return sendAll(socket, data.subarray(sent));
+    if (!mayGoOn("send", socket)) return false;
+  }
+}
+
+/** After a call that returned no bytes. @throws what nobody expects of a connection */
+function mayGoOn(syscall: string, socket: Fd): boolean {
+  try {
+    check(syscall, socket.path, -1);
+  } catch (error) {
+    if (isErrno(error, "EINTR")) return true;
+    if (!isErrno(error, "EPIPE", "ECONNRESET")) throw error;
+  }
+  return false;
+}
+
+/**
+ * What has arrived, without waiting for more.
+ * @returns undefined where nothing has; empty at the connection's end. Files that come with it are closed by the kernel.
+ */
+export function receiveNow(socket: Fd, buffer: Buffer): Buffer | undefined {
+  const length = recv_(socket.number, buffer, buffer.length, MSG.DONTWAIT);
+  if (length >= 0) return buffer.subarray(0, length);
+  return isEnd(socket) ? buffer.subarray(0, 0) : undefined;
+}
+
+/** The same, with the open files that came along: the caller's now. More than `most` make the message an error. */
+export function receiveNowWith(socket: Fd, buffer: Buffer, most: number): { data: Buffer; files: Fd[] } | undefined {
+  const control = Buffer.alloc(16 + most * 4 + 4);
+  const message = header(buffer, control);
+  const length = recvmsg_(socket.number, message.bytes, MSG.DONTWAIT | MSG.CMSG_CLOEXEC);
+  if (length < 0) return isEnd(socket) ? { data: buffer.subarray(0, 0), files: [] } : undefined;
+  const files = filesIn(control.subarray(0, Number(message.bytes.readBigUInt64LE(40))));
+  const flags = message.bytes.readInt32LE(48);
+  if ((flags & MSG.CTRUNC) === 0 && files.length <= most) return { data: buffer.subarray(0, length), files };
+  for (const file of files) file.close();
+  throw new RangeError(`more than ${most} descriptors in a message`);
+}
+
+function filesIn(control: Buffer): Fd[] {
+  if (control.length < 16 || control.readInt32LE(8) !== SOL_SOCKET || control.readInt32LE(12) !== SCM_RIGHTS) return [];
+  const count = Math.floor((Number(control.readBigUInt64LE(0)) - 16) / 4);
+  return Array.from({ length: count }, (_, index) => new Fd(control.readInt32LE(16 + index * 4), "passed"));
+}
+
+function isEnd(socket: Fd): boolean {
+  try {
+    check("receive", socket.path, -1);
+  } catch (error) {
+    if (isErrno(error, "EAGAIN", "EINTR")) return false;
+    if (!isErrno(error, "ECONNRESET")) throw error;
+  }
+  return true;
+}
+
+/** struct msghdr with one iovec; what it points to lives as long as the object. */
+function header(data: Uint8Array, control: Buffer | undefined): { bytes: Buffer; readonly keeps: readonly unknown[] } {
+  const bytes = Buffer.alloc(56);
+  const vector = Buffer.alloc(16);
+  vector.writeBigUInt64LE(addressOf(data), 0);
+  vector.writeBigUInt64LE(BigInt(data.length), 8);
+  bytes.writeBigUInt64LE(addressOf(vector), 16);
+  bytes.writeBigUInt64LE(1n, 24);
+  if (control !== undefined) {
+    bytes.writeBigUInt64LE(addressOf(control), 32);
+    bytes.writeBigUInt64LE(BigInt(control.length), 40);
+  }
+  return { bytes, keeps: [vector, data, control] };
+}

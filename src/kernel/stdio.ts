@@ -1,0 +1,70 @@
+import {
+  F_DUPFD_CLOEXEC,
+  POSIX_SPAWN_SETPGROUP,
+  POSIX_SPAWN_SETSID,
+  POSIX_SPAWN_SETSIGDEF,
+  POSIX_SPAWN_SETSIGMASK,
+} from "./abi/process.ts";
+import { check } from "./error.ts";
+import { Fd } from "./fd.ts";
+import { quick, withoutErrno } from "./libc.ts";
+
+const attrInit_ = withoutErrno("posix_spawnattr_init", "int", ["void *"]);
+const attrFlags_ = withoutErrno("posix_spawnattr_setflags", "int", ["void *", "short"]);
+const attrDefault_ = withoutErrno("posix_spawnattr_setsigdefault", "int", ["void *", "void *"]);
+const attrMask_ = withoutErrno("posix_spawnattr_setsigmask", "int", ["void *", "void *"]);
+const actionsInit_ = withoutErrno("posix_spawn_file_actions_init", "int", ["void *"]);
+const actionsDestroy_ = withoutErrno("posix_spawn_file_actions_destroy", "int", ["void *"]);
+const actionsDup_ = withoutErrno("posix_spawn_file_actions_adddup2", "int", ["void *", "int", "int"]);
+const actionsForeground_ = withoutErrno("posix_spawn_file_actions_addtcsetpgrp_np", "int", ["void *", "int"]);
+const fcntl_ = quick("fcntl", "int", ["int", "int", "int"]);
+
+/** What a child has that is somebody else's: without it, it has what we have. */
+export interface Attachment {
+  /** Its descriptors 0, 1 and 2. */
+  readonly descriptors: readonly [Fd, Fd, Fd];
+  /** Leads a session of its own, without a terminal; or a process group in the foreground of our own terminal. */
+  readonly leads: "session" | "foreground";
+  readonly umask: number;
+}
+
+/** posix_spawn(3)'s two structures; every signal is at its default, and none is blocked. */
+export interface SpawnSetup extends Disposable {
+  readonly attributes: Uint8Array;
+  readonly actions: Uint8Array | null;
+}
+
+export function prepareSpawn(attachment: Attachment | undefined): SpawnSetup {
+  const attributes = new Uint8Array(512); // posix_spawnattr_t is 336 bytes in glibc, posix_spawn_file_actions_t 80
+  attrInit_(attributes);
+  attrFlags_(attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | leadingFlag(attachment));
+  attrDefault_(attributes, new Uint8Array(128).fill(0xff));
+  attrMask_(attributes, new Uint8Array(128));
+  if (attachment === undefined) return { attributes, actions: null, [Symbol.dispose]: () => {} };
+  const actions = new Uint8Array(256);
+  // Above all that they are to become, so that none is overwritten before it is copied.
+  const copies = attachment.descriptors.map((fd) => new Fd(check("duplicate", fd.path, copyAboveStdio(fd)), fd.path));
+  const release = (): void => {
+    actionsDestroy_(actions);
+    for (const copy of copies) copy.close();
+  };
+  actionsInit_(actions);
+  for (const [number, copy] of copies.entries()) actionsDup_(actions, copy.number, number);
+  if (attachment.leads === "foreground") actionsForeground_(actions, 0);
+  return { attributes, actions, [Symbol.dispose]: release };
+}
+
+function copyAboveStdio(fd: Fd): number {
+  return fcntl_(fd.number, F_DUPFD_CLOEXEC, 3);
+}
+
+function leadingFlag(attachment: Attachment | undefined): number {
+  switch (attachment?.leads) {
+    case undefined:
+      return 0;
+    case "session":
+      return POSIX_SPAWN_SETSID;
+    case "foreground":
+      return POSIX_SPAWN_SETPGROUP;
+  }
+}

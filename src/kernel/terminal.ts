@@ -1,0 +1,62 @@
+import { O } from "./abi/file.ts";
+import { TCGETS, TCSETSW, TIOCGPTN, TIOCGWINSZ, TIOCSCTTY, TIOCSPTLCK, TIOCSWINSZ } from "./abi/terminal.ts";
+import { unless } from "./error.ts";
+import type { Fd } from "./fd.ts";
+import { ioctl, openAt } from "./file.ts";
+
+/** Whether it is a terminal. @see isatty(3) */
+export function isTerminal(file: Fd): boolean {
+  return unless(["ENOTTY", "EINVAL", "EIO", "EBADF", "ENODEV", "EACCES"], () => readSettings(file)) !== undefined;
+}
+
+/** A new terminal of the caller's: `screen` is what a window has (reading doesn't wait), `line` the program's end. */
+export function makeTerminal(): { readonly screen: Fd; readonly line: Fd } {
+  const screen = openAt(null, "/dev/ptmx", O.RDWR | O.NOCTTY | O.NONBLOCK);
+  ioctl(screen, TIOCSPTLCK, Buffer.alloc(4));
+  const number = Buffer.alloc(4);
+  ioctl(screen, TIOCGPTN, number);
+  return { screen, line: openAt(null, `/dev/pts/${number.readUInt32LE(0)}`, O.RDWR | O.NOCTTY) };
+}
+
+/** What stty(1) shows: struct termios. */
+export type Settings = Buffer;
+
+export function readSettings(terminal: Fd): Settings {
+  const settings = Buffer.alloc(60);
+  ioctl(terminal, TCGETS, settings);
+  return settings;
+}
+
+/** Once all that was written is out. */
+export function writeSettings(terminal: Fd, settings: Settings): void {
+  ioctl(terminal, TCSETSW, settings);
+}
+
+/** The same settings, but every key is passed on as it is, and every byte shown as it is. @see cfmakeraw(3) */
+export function rawSettings(settings: Settings): Settings {
+  const raw = Buffer.from(settings);
+  // c_iflag: IGNBRK BRKINT PARMRK ISTRIP INLCR IGNCR ICRNL IXON; c_oflag: OPOST; c_cflag: CSIZE PARENB, CS8;
+  // c_lflag: ECHO ECHONL ICANON ISIG IEXTEN; then c_cc[VTIME], c_cc[VMIN] (asm-generic/termbits.h)
+  raw.writeUInt32LE((raw.readUInt32LE(0) & ~0o2753) >>> 0, 0);
+  raw.writeUInt32LE((raw.readUInt32LE(4) & ~1) >>> 0, 4);
+  raw.writeUInt32LE(((raw.readUInt32LE(8) & ~0o460) | 0o60) >>> 0, 8);
+  raw.writeUInt32LE((raw.readUInt32LE(12) & ~0o100113) >>> 0, 12);
+  raw[17 + 5] = 0;
+  raw[17 + 6] = 1;
+  return raw;
+}
+
+/** Gives one terminal the window size of another; the programs on it are told. */
+export function copySize(from: Fd, to: Fd): void {
+  const size = Buffer.alloc(8);
+  ioctl(from, TIOCGWINSZ, size);
+  ioctl(to, TIOCSWINSZ, size);
+}
+
+/**
+ * Makes a terminal this process's own: it must lead a session that has none, and the terminal be nobody's.
+ * @throws {KernelError} EPERM
+ */
+export function takeTerminal(terminal: Fd): void {
+  ioctl(terminal, TIOCSCTTY, null);
+}

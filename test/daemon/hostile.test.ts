@@ -1,0 +1,103 @@
+import { expect, test } from "bun:test";
+import { connect } from "node:net";
+import { encodeClient } from "../../src/daemon/protocol.ts";
+import { O } from "../../src/kernel/abi/file.ts";
+import { openAt } from "../../src/kernel/file.ts";
+import { connectTo, receiveNow, sendAllWith } from "../../src/kernel/socket.ts";
+import { waitUntilReady } from "../../src/kernel/poll.ts";
+import { as, nobody, Service } from "../support/service.ts";
+
+const request = { argv: [], environment: [], directory: undefined, umask: 0, descriptors: [], hasTerminal: false };
+
+/** Sends bytes on a connection of its own, and waits until that is ended; returns what came back. */
+function send(path: string, data: Uint8Array): Promise<string> {
+  return new Promise((done) => {
+    let answer = "";
+    const socket = connect(path, () => socket.write(data));
+    socket.on("data", (text: Buffer) => (answer += text.toString("latin1")));
+    socket.on("error", () => {});
+    socket.on("close", () => {
+      done(answer);
+    });
+  });
+}
+
+async function stillServes(service: Service): Promise<void> {
+  expect(await service.ask(as(nobody), ["say", "well"])).toMatchObject({ status: 0, stdout: "well\n" });
+}
+
+test("malformed and huge messages cost only their connection", async () => {
+  await using service = await new Service().start();
+  let state = 7;
+  const random = (limit: number): number => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return Math.floor((state / 2 ** 32) * limit);
+  };
+  const good = encodeClient({ kind: "request", request: { ...request, argv: [Buffer.from("say"), Buffer.from("x")] } });
+  for (let round = 0; round < 150; round++) {
+    const bad = Buffer.from(good);
+    for (let times = 1 + random(5); times > 0; times--) bad[4 + random(bad.length - 4)] = random(256);
+    // What is left may also be a good one; either way the connection comes to its end.
+    await send(service.path, bad);
+  }
+  const huge = Buffer.alloc(1 << 20, 1);
+  huge.writeUInt32LE(0x7fffffff, 0);
+  expect(await send(service.path, huge)).toBe("");
+  await stillServes(service);
+});
+
+test("a request of another version is told so", async () => {
+  await using service = await new Service().start();
+  const other = encodeClient({ kind: "request", request });
+  other.writeUInt16LE(2, 5);
+  expect(await send(service.path, other)).toContain("E: The service speaks version 1 of its protocol only");
+});
+
+test("a connection that begins with anything but a request is ended", async () => {
+  await using service = await new Service().start();
+  expect(await send(service.path, encodeClient({ kind: "signal", signal: 9 }))).toBe("");
+  await stillServes(service);
+});
+
+test("more, fewer or other descriptors than a request names end its connection, and none stays open", async () => {
+  await using service = await new Service().start();
+  const message = encodeClient({ kind: "request", request: { ...request, descriptors: [0, 1] } });
+  for (const count of [0, 1, 3, 4, 200]) {
+    using file = openAt(null, "/dev/null", O.RDONLY);
+    using socket = connectTo(service.path);
+    sendAllWith(
+      socket,
+      message,
+      Array.from({ length: count }, () => file),
+    );
+    while (waitUntilReady([{ file: socket }], -1).length === 0);
+    expect(receiveNow(socket, Buffer.alloc(100))?.length).toBe(0);
+  }
+  const list = `ls -l /proc/$PPID/fd | grep -c /dev/null`;
+  const { stdout } = await service.ask([], ["run", "sh", "-c", list]);
+  // Its own 0 and 1, that of the one who asks (0), and what stands for descriptors that aren't there.
+  expect(Number(stdout)).toBeLessThanOrEqual(5);
+});
+
+test("a signal that isn't a client's to send is not sent, and ends nobody", async () => {
+  await using service = await new Service().start();
+  const words = ["run", "sh", "-c", "echo $$; read word; echo on"].map((word) => Buffer.from(word));
+  const asked = encodeClient({ kind: "request", request: { ...request, argv: words } });
+  const kills = [9, 11, 64, 0].map((signal) => encodeClient({ kind: "signal", signal }));
+  const exit = await send(service.path, Buffer.concat([asked, ...kills]));
+  expect(exit.charCodeAt(4)).toBe(5); // exit, with status 0
+  expect(exit.charCodeAt(5)).toBe(0);
+  await stillServes(service);
+});
+
+test("a terminal that is somebody's already isn't taken from them", async () => {
+  await using service = await new Service().start();
+  const words = ["run", "true"].map((word) => Buffer.from(word));
+  const message = { ...request, argv: words, descriptors: [0], hasTerminal: true };
+  using file = openAt(null, "/dev/null", O.RDONLY);
+  using socket = connectTo(service.path);
+  sendAllWith(socket, encodeClient({ kind: "request", request: message }), [file]);
+  while (waitUntilReady([{ file: socket }], -1).length === 0);
+  expect(receiveNow(socket, Buffer.alloc(1000))?.toString("latin1")).toContain("ENOTTY");
+  await stillServes(service);
+});

@@ -1,0 +1,151 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { describeChroot, temporaryDirectory } from "../support/directories.ts";
+import { executable, run, type RunOptions } from "../support/fallthru.ts";
+import { tinyRoot } from "../support/roots.ts";
+import { type Account, as, childrenOf, games, nobody } from "../support/service.ts";
+
+// The installed program and the real front end, at the real socket: as users have it.
+
+const directory = temporaryDirectory("bin");
+const schroot = join(directory, "schroot");
+let service: ChildProcess;
+
+function startService(): void {
+  service = spawn(executable, ["daemon", "--foreground"], { stdio: ["ignore", "inherit", "inherit"] });
+}
+
+beforeAll(async () => {
+  execFileSync("chmod", ["755", directory]);
+  symlinkSync(executable, schroot);
+  // A directory of this test's own in its place: the machine may have a service.
+  mkdirSync("/run/fallthrud", { recursive: true });
+  execFileSync("mount", ["-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run/fallthrud"]);
+  const keys = ["union-type=overlay", "profile=minimal", `users=nobody`, `root-users=games`];
+  describeChroot("tiny", tinyRoot(), keys);
+  startService();
+  while ((await ask(nobody, ["-l"])).status !== 0) await sleep(20);
+});
+
+afterAll(async () => {
+  const left = [service.pid ?? 0, ...childrenOf(service.pid ?? 0)];
+  service.kill("SIGKILL");
+  while (left.some((pid) => existsSync(`/proc/${pid}/root/proc`))) await sleep(10);
+  execFileSync("umount", ["/run/fallthrud"]);
+});
+
+function ask(who: Account, words: readonly string[], options: RunOptions = {}) {
+  return run([...as(who), schroot, ...words], { directory: "/", ...options });
+}
+
+function sessions(): string[] {
+  return readdirSync("/var/lib/fallthru/sessions").filter((name) => !name.startsWith("."));
+}
+
+const notAuthorised = "E: Access not authorised\nI: You do not have permission to access the schroot service.\n";
+
+test("members of a chroot begin, use and end sessions of it without being root", async () => {
+  expect(await ask(nobody, ["-b", "-c", "tiny", "-n", "mine"])).toMatchObject({ status: 0, stdout: "mine\n" });
+  const inside = await ask(nobody, ["-r", "-c", "mine", "--", "sh", "-c", "id -u; touch /tmp/file; exit 3"]);
+  expect(inside).toMatchObject({ status: 3, stdout: "65534\n", stderr: "" });
+  expect(await ask(nobody, ["-r", "-c", "mine", "--", "ls", "/tmp"])).toMatchObject({ stdout: "file\n" });
+  expect(await ask(nobody, ["-e", "-c", "mine"])).toMatchObject({ status: 0 });
+  expect(sessions()).toEqual([]);
+});
+
+test("an automatic session ends with its command, or with its client", async () => {
+  expect(await ask(nobody, ["-c", "tiny", "--", "echo", "well"])).toMatchObject({ status: 0, stdout: "well\n" });
+  expect(sessions()).toEqual([]);
+  const client = spawn(
+    "setpriv",
+    [...as(nobody).slice(1), schroot, "-c", "tiny", "--", "sh", "-c", "echo up; sleep 1000"],
+    {
+      cwd: "/",
+    },
+  );
+  await new Promise((done) => client.stdout.once("data", done));
+  client.kill("SIGKILL");
+  while (sessions().length > 0) await sleep(20);
+});
+
+test("another user's session isn't theirs to run in, to end, to be root in, or to read", async () => {
+  expect(await ask(nobody, ["-b", "-c", "tiny", "-n", "mine"])).toMatchObject({ status: 0 });
+  for (const words of [
+    ["-r", "-c", "mine", "--", "true"],
+    ["-r", "-c", "mine", "-u", "root", "--", "true"],
+    ["-e", "-c", "mine"],
+    ["--recover-session", "-c", "mine"],
+  ]) {
+    const refused = await ask(games, words);
+    expect(refused.status).toBe(1);
+    expect(refused.stderr).toStartWith(notAuthorised);
+  }
+  expect(await run([...as(games), "ls", "/run/fallthru/mount/mine"])).toMatchObject({ status: 2, stdout: "" });
+  expect(await ask(nobody, ["-e", "-c", "mine"])).toMatchObject({ status: 0 });
+});
+
+test("root-users may be root in it, users may not without proof of who they are", async () => {
+  expect(await ask(games, ["-c", "tiny", "-u", "root", "--", "id", "-u"])).toMatchObject({ status: 0, stdout: "0\n" });
+  const refused = await ask(nobody, ["-c", "tiny", "-u", "root", "--", "id", "-u"]);
+  expect(refused).toMatchObject({ status: 1, stdout: "" });
+  expect(refused.stderr).toBe("E: No controlling terminal\nE: Authentication failed: Authentication failure\n");
+  expect(sessions()).toEqual([]);
+});
+
+test("the configuration counts as it stands when it is asked for", async () => {
+  const root = tinyRoot();
+  describeChroot("other", root, ["users=games"]);
+  expect(await ask(nobody, ["-c", "other", "--", "true"])).toMatchObject({ status: 1 });
+  describeChroot("other", root, ["users=nobody"]);
+  expect(await ask(nobody, ["-c", "other", "--", "true"])).toMatchObject({ status: 0 });
+});
+
+test("names with slashes, dots and newlines name nothing", async () => {
+  for (const name of ["../mine", "a/b", "..", ".", "a\nb", "a\n[tiny]", "", "-"]) {
+    const asked = await ask(nobody, ["-b", "-c", "tiny", `--session-name=${name}`]);
+    expect({ name, status: asked.status, stdout: asked.stdout }).toEqual({ name, status: 1, stdout: "" });
+    for (const option of ["-r", "-e"]) {
+      expect(
+        (await ask(nobody, [option, "-c", `session:${name}`, ...(option === "-r" ? ["--", "true"] : [])])).status,
+      ).toBe(1);
+    }
+  }
+  expect(sessions()).toEqual([]);
+});
+
+test("neither the environment, nor argv[0], nor files where the client is give a client options of the service's", async () => {
+  const here = temporaryDirectory("here");
+  execFileSync("chmod", ["755", here]);
+  writeFileSync(join(here, ".env"), "FROM_DOT_ENV=1\nBUN_OPTIONS=--print=1\n");
+  writeFileSync(join(here, "bunfig.toml"), 'preload = ["./preload.ts"]\n');
+  writeFileSync(join(here, "preload.ts"), 'console.log("preloaded");\n');
+  const env = {
+    NODE_OPTIONS: "--require ./preload.ts",
+    LD_LIBRARY_PATH: here,
+    BUN_INSPECT: "",
+    PATH: `${here}:/bin:/usr/bin`,
+  };
+  const words = ["-c", "tiny", "-d", "/", "--", "env"];
+  const { stdout, status } = await ask(nobody, words, { directory: here, env });
+  expect(status).toBe(0);
+  expect(stdout).not.toMatch(/FROM_DOT_ENV|preload|NODE_OPTIONS|LD_LIBRARY|BUN_/);
+  expect(stdout).toContain("PATH=/usr/local/bin:/usr/bin:/bin\n");
+  const named = await run([...as(nobody), "bash", "-c", `exec -a --user=root ${schroot} -V`], { directory: "/" });
+  expect(named.stdout).not.toContain("root");
+});
+
+test("a service that is killed leaves sessions as they are, and the next one goes on with them", async () => {
+  expect(await ask(nobody, ["-b", "-c", "tiny", "-n", "stays"])).toMatchObject({ status: 0 });
+  const before = childrenOf(service.pid ?? 0);
+  service.kill("SIGKILL");
+  while (before.some((pid) => existsSync(`/proc/${pid}/root/proc`))) await sleep(10);
+  const refused = await ask(nobody, ["-r", "-c", "stays", "--", "true"]);
+  expect(refused).toMatchObject({ status: 1 });
+  expect(refused.stderr).toContain("The service isn't running");
+  startService();
+  while ((await ask(nobody, ["-r", "-c", "stays", "--", "true"])).status !== 0) await sleep(20);
+  expect(await ask(nobody, ["-e", "-c", "stays"])).toMatchObject({ status: 0 });
+});

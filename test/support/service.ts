@@ -1,0 +1,99 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { chmodSync, existsSync, readdirSync, readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { temporaryDirectory } from "./directories.ts";
+import { run, type RunOptions, type RunResult } from "./fallthru.ts";
+
+const program = resolve(import.meta.dirname, "../fixtures/service.ts");
+
+/** Accounts that every Debian has. */
+export const nobody = { name: "nobody", uid: 65534, gid: 65534 } as const;
+export const games = { name: "games", uid: 5, gid: 60 } as const;
+
+export type Account = typeof nobody | typeof games;
+
+/** As this user, with these supplementary groups: words to put before a command. */
+export function as(user: Account, groups: readonly number[] = []): string[] {
+  const more = groups.length === 0 ? "--clear-groups" : `--groups=${groups.join(",")}`;
+  return ["setpriv", `--reuid=${user.uid}`, `--regid=${user.gid}`, more, "--"];
+}
+
+/** A service of the test's own, with the front end of test/fixtures/service.ts. */
+export class Service implements AsyncDisposable {
+  readonly path: string;
+  #child: ChildProcess | undefined;
+  readonly #env: Readonly<Record<string, string>>;
+
+  /** @param env of the service itself */
+  constructor(env: Readonly<Record<string, string>> = {}) {
+    const directory = temporaryDirectory("service");
+    chmodSync(directory, 0o755);
+    this.path = join(directory, "socket");
+    this.#env = env;
+  }
+
+  get processId(): number {
+    return this.#child?.pid ?? 0;
+  }
+
+  /** Also in the place of one that was killed. */
+  async start(): Promise<this> {
+    this.#child = spawn(process.execPath, [program, "server", this.path], {
+      stdio: ["ignore", "inherit", "inherit"],
+      env: { ...process.env, ...this.#env },
+    });
+    while ((await this.ask([], ["status", "0"])).status !== 0) await sleep(20);
+    return this;
+  }
+
+  /** The command line of a client of it. */
+  client(words: readonly string[]): string[] {
+    return [process.execPath, program, "client", this.path, ...words];
+  }
+
+  /** Asks as somebody (see as()), and waits for the end. */
+  ask(who: readonly string[], words: readonly string[], options: RunOptions = {}): Promise<RunResult> {
+    return run([...who, ...this.client(words)], options);
+  }
+
+  /** The processes that it has started for clients. */
+  workers(): number[] {
+    return childrenOf(this.processId);
+  }
+
+  async kill(): Promise<void> {
+    const child = this.#child;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const workers = this.workers();
+    await new Promise((done) => {
+      child.on("exit", done);
+      child.kill("SIGKILL");
+    });
+    // Those that have nothing to do notice at once.
+    this.#left = workers;
+  }
+
+  #left: number[] = [];
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill();
+    while (this.#left.some((pid) => existsSync(`/proc/${pid}/root/proc`))) await sleep(10);
+  }
+}
+
+/** The processes that a process has started and that still are. */
+export function childrenOf(pid: number): number[] {
+  return readdirSync("/proc")
+    .map(Number)
+    .filter((id) => id > 0 && parentOf(id) === pid);
+}
+
+function parentOf(pid: number): number | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+  } catch {
+    return undefined; // It has just ended.
+  }
+}
