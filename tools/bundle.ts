@@ -6,7 +6,7 @@ import { basename, join } from "node:path";
 
 const hot = [
   { entry: "src/cli/commands/run.ts", name: "hot.js" },
-  { entry: "src/cli/schroot.ts", name: "hot-schroot.js" },
+  { entry: "src/cli/schroot-here.ts", name: "hot-schroot.js" },
 ];
 
 const [directory = ""] = process.argv.slice(2);

@@ -73,6 +73,20 @@ export function attachPlan(plan: MountPlan, mountPoint: string, options: AttachO
   return { unionOptions, warnings };
 }
 
+/**
+ * Mounts further steps in a tree that is in its place already, each at once: what stands stays where a later one fails.
+ * None of them follows what the host mounts and unmounts below it.
+ * @throws {KernelError} with the step that failed
+ */
+export function attachSteps(root: Fd, steps: readonly PlanStep[]): void {
+  for (const step of steps) {
+    using mount = makeStep(step, []);
+    makePrivate(mount, "recursive");
+    using target = openTarget(root, step.at, mount);
+    attachOn(mount, target);
+  }
+}
+
 /** No session's name begins with a dot. */
 function placeBeside(mountPoint: string): string {
   return `${dirname(mountPoint)}/.${basename(mountPoint)}`;

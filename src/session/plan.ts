@@ -162,7 +162,7 @@ function describeMade(root: MadeRoot): string {
 }
 
 /** One line of a profile's fstab(5). */
-function fstabStep(line: SourceFstabLine): PlanStep {
+export function fstabStep(line: SourceFstabLine): PlanStep {
   const { attributes, rest } = splitOptions(line.options);
   const at = line.target;
   const isBind = rest.includes("bind") || rest.includes("rbind");

@@ -74,7 +74,9 @@ export function makeTwins(): string {
     cpSync(root, join(base, twin), { recursive: true, verbatimSymlinks: true });
   mkdirSync(join(base, "root"));
   mkdirSync(join(base, "bin"));
+  mkdirSync(join(base, "lib"));
   symlinkSync(executable, join(base, "bin/schroot"));
+  for (const name of ["schroot-mount", "schroot-listmounts"]) symlinkSync(executable, join(base, "lib", name));
   writeFileSync(join(base, "schroot.conf"), config.replaceAll("ROOT", join(base, "root")));
   const hostFile = (name: string, lines: readonly string[]) =>
     writeFileSync(join(base, name), `${readFileSync(`/etc/${name}`, "utf8")}${lines.join("\n")}\n`, { mode: 0o640 });
@@ -104,6 +106,8 @@ const surroundings = `
   mkdir -p /var/lib/schroot/session /var/lib/schroot/union/overlay /var/lib/schroot/union/underlay
   mkdir -p /run/schroot; mount -t tmpfs none /run/schroot; mkdir /run/schroot/mount
   mount -t tmpfs none /tmp
+  libexec=$(echo /usr/lib/*/schroot); if [ $TWIN = fallthru ]; then mount --bind $BASE/lib $libexec; fi
+  mkdir /tmp/libexec; mount --bind $libexec /tmp/libexec
   cd /
 `;
 
