@@ -26,7 +26,7 @@ import { writeRootFiles } from "./rootfiles.ts";
 import { writeSchrootFile } from "./schrootfile.ts";
 import { findSource, type Source } from "./source.ts";
 import { explainFull, explainFullLater, isMounted, prepareState } from "./state.ts";
-import type { SessionOptions, UnionChoice, Upper } from "./types.ts";
+import { madeName, type SessionOptions, type UnionChoice, type Upper } from "./types.ts";
 
 /** A session that was just begun. */
 export interface Begun {
@@ -144,7 +144,7 @@ async function build(
   using dir = openDirectory(sessionDir(id));
   const { upper, type } = choice;
   const layers = makeLayers(id, dir, upper);
-  const root = await provideRoot(hold, dir, layers, source, options);
+  const { root, made } = await provideRoot(hold, dir, layers, source, options);
   const limits = options.limits ?? {};
   makeControlGroups(id, limits);
   const style = { type, volatile: kind === "automatic" || upper.kind === "tmpfs", ...dialectOf(source) };
@@ -170,26 +170,26 @@ async function build(
     command: commandDefaults(source),
   };
   if (kind === "named") await syncLayers(layers, source.kind === "chroot" && source.root.kind === "archive");
-  if (options.schrootFile !== undefined) writeSchrootFile(id, options.schrootFile);
+  if (options.schrootFile !== undefined) writeSchrootFile(id, options.schrootFile.replaceAll(madeName, made));
   writeRecord(dir, record, kind);
   return { record, mountPoint: mountPointOf(id), warnings: [...plan.warnings, ...attached.warnings] };
 }
 
-/** The path of the chroot's root, which is made where it isn't a directory that is there already. */
+/** The path of the chroot's root, which is made where it isn't a directory that is there already; and what that is called. */
 async function provideRoot(
   hold: Hold,
   dir: Fd,
   { base }: Layers,
   source: Source,
   options: SessionOptions,
-): Promise<string> {
-  if (source.kind === "host") return "/";
+): Promise<{ root: string; made: string }> {
+  if (source.kind === "host") return { root: "/", made: "" };
   const root = sourceRoot(source.root, options);
-  if (root.kind === "directory") return root.path;
+  if (root.kind === "directory") return { root: root.path, made: "" };
   const [{ makeRoot }, { accessOf }] = await Promise.all([import("./root/root.ts"), import("./root/note.ts")]);
   const access = accessOf(root, unionOf(source, options), options.source === true);
   const note = { root, access, name: `fallthru-${hold.id}-${randomHex()}`, base };
-  return makeRoot(note, { id: hold.id, dir, hold: hold.file });
+  return { root: await makeRoot(note, { id: hold.id, dir, hold: hold.file }), made: note.name };
 }
 
 /** What union-mount-options changes. */

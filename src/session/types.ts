@@ -26,6 +26,9 @@ export interface Limits {
   readonly pids?: number;
 }
 
+/** In a session's description stands for the name of its snapshot, which is known when that is made. */
+export const madeName = "{made}";
+
 /** What `begin` and an automatic `run` may be asked for. */
 export interface SessionOptions {
   /** The session's id; without it one is made from the chroot's name. */
@@ -43,7 +46,7 @@ export interface SessionOptions {
   readonly limits?: Limits;
   /** After this many seconds `gc` may end it. */
   readonly ttlSeconds?: number;
-  /** Its description in schroot's format, for programs that read /var/lib/schroot/session. */
+  /** Its description in schroot's format, for programs that read /var/lib/schroot/session; see madeName. */
   readonly schrootFile?: string;
 }
 

@@ -1,7 +1,7 @@
 import type { KeyReader } from "../keys.ts";
 import type { ChrootBase, DeviceMount, RootSource } from "../types.ts";
 import { BadValue, type ParseValue } from "../values.ts";
-import { type SourceOptions, splitWords, takeMount, takeSource } from "./options.ts";
+import { mountKeys, type SourceOptions, splitWords, takeMount, takeSource } from "./options.ts";
 
 /** A root in a ZFS dataset, of which each session has a clone. */
 export interface ZfsSnapshotChroot extends ChrootBase {
@@ -30,6 +30,7 @@ export const zfsSnapshot = {
     // Under another name than it is read by.
     "zfs-dataset-name": chroot.dataset,
     "zfs-snapshot-options": chroot.snapshotOptions.join(" "),
+    ...mountKeys(chroot.mount),
   }),
   describe: (chroot: ZfsSnapshotChroot): string => chroot.dataset,
 };

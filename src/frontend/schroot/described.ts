@@ -82,7 +82,7 @@ export function sourceKeys(chroot: Chroot): Keys {
     keys[`source-${list}`] ?? "",
   ]);
   return {
-    ...Object.fromEntries(Object.entries(keys).filter(([key]) => !/^(?:source|union|btrfs|lvm|zfs)-/.test(key))),
+    ...Object.fromEntries(Object.entries(keys).filter(([key]) => !/^(?:source|union|btrfs|lvm)-/.test(key))),
     ...Object.fromEntries(lists),
     description: `${chroot.description} (source chroot)`,
     ...sourceTypeKeys(keys),
@@ -94,6 +94,8 @@ function sourceTypeKeys(keys: Keys): Keys {
   switch (keys["type"]) {
     case "btrfs-snapshot":
       return { type: "directory", directory: keys["btrfs-source-subvolume"] ?? "" };
+    case "file":
+      return { "file-repack": "true" };
     case "lvm-snapshot":
       return { type: "block-device" };
     default:

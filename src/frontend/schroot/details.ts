@@ -93,7 +93,8 @@ function typeLines(keys: Keys, namespace: Subject["namespace"]): Line[] {
 }
 
 function mountLines(keys: Keys): Line[] {
-  const options = some("Mount Options", keys["mount-options"]);
+  const device = some("Mount Device", keys["mount-device"]);
+  const options = [...device, ...some("Mount Options", keys["mount-options"])];
   return keys["type"] === "file" ? options : [...options, ...some("Location", keys["location"])];
 }
 

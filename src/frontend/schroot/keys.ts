@@ -1,3 +1,5 @@
+import { dirname } from "node:path";
+import { madeName } from "../../session/types.ts";
 /**
  * A chroot or session as schroot writes it down: the keys of `--config` and of the session's file. `--info`, access and
  * commands are made of these, so that a session of a real schroot is as good as one of ours.
@@ -16,13 +18,41 @@ export interface Beginning {
   readonly mayBeRoot: boolean;
 }
 
+/** What only says how snapshots are made. */
+function isOfSnapshots(key: string): boolean {
+  return /^btrfs-s|^lvm-snapshot-options$/.test(key);
+}
+
+/** What a session's root is made of: where its own snapshot is, and what is mounted. */
+function madeKeys(keys: Keys): Keys {
+  switch (keys["type"]) {
+    case "file":
+      return { "file-repack": keys["file-repack"] ?? "false" };
+    case "loopback":
+      return { "mount-device": keys["file"] ?? "" };
+    case "block-device":
+      return { "mount-device": keys["device"] ?? "" };
+    case "btrfs-snapshot":
+      return { "btrfs-snapshot-name": `${keys["btrfs-snapshot-directory"] ?? ""}/${madeName}` };
+    case "lvm-snapshot":
+      return { "lvm-snapshot-device": snapshotDevice(keys), "mount-device": snapshotDevice(keys) };
+    default:
+      return {};
+  }
+}
+
+function snapshotDevice(keys: Keys): string {
+  return `${dirname(keys["device"] ?? "")}/${madeName}`;
+}
+
 /** The keys of a session that is begun on a chroot or source with these keys. */
 export function sessionKeys(keys: Keys, beginning: Beginning): Keys {
   const { id, creator, mayBeRoot } = beginning;
   const below = (directory: string | undefined) => `${directory ?? ""}/${id}`;
   const isUnion = (keys["union-type"] ?? "none") !== "none";
   return {
-    ...Object.fromEntries(Object.entries(keys).filter(([key]) => !key.startsWith("source-"))),
+    ...Object.fromEntries(Object.entries(keys).filter(([key]) => !key.startsWith("source-") && !isOfSnapshots(key))),
+    ...madeKeys(keys),
     aliases: "",
     description: `${keys["description"] ?? ""} (session chroot)`,
     groups: "",
