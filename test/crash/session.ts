@@ -15,7 +15,7 @@ import type { Point } from "./strace.ts";
 const mark = "/etc/hostname";
 
 /** Makes the chroot `tiny`, with a profile that has one of each: each file more is six system calls to be killed at. */
-export function describeMarked(): void {
+export function describeMarked(keys: readonly string[] = []): void {
   const root = tinyRoot();
   writeFileSync(join(root, mark), "mark\n");
   const profile = "/etc/schroot/crash";
@@ -23,7 +23,7 @@ export function describeMarked(): void {
   copyFileSync("/etc/schroot/default/fstab", join(profile, "fstab"));
   writeFileSync(join(profile, "copyfiles"), "/etc/resolv.conf\n");
   writeFileSync(join(profile, "nssdatabases"), "passwd\nservices\n");
-  describeChroot("tiny", root, ["profile=crash"]);
+  describeChroot("tiny", root, ["profile=crash", ...keys]);
 }
 
 /** What is there when nothing is: after a first command, which makes /run/fallthru. */

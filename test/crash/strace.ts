@@ -31,7 +31,7 @@ const beginning = '"/run/fallthru"';
 /** Runs `fallthru args` once to its end and returns the points at which it changes something, in order. */
 export async function pointsOf(args: readonly string[], options: RunOptions = {}): Promise<Point[]> {
   const file = join(temporaryDirectory("trace"), "trace");
-  const result = await run(["strace", "-o", file, "-e", "signal=none", "-e", filter, executable, ...args], options);
+  const result = await run(["strace", "-o", file, "-e", "signal=none", "-e", filter, ...commandOf(args)], options);
   if (result.status !== 0) throw new Error(`${args.join(" ")} ended with ${String(result.status)}:\n${result.stderr}`);
   const counts = new Map<string, number>();
   const points: Point[] = [];
@@ -45,6 +45,11 @@ export async function pointsOf(args: readonly string[], options: RunOptions = {}
     if (isBegun && isChange(syscall, call)) points.push({ syscall, nth, call });
   }
   return points;
+}
+
+/** Arguments for Fallthru; or a whole command, whose first word is a path. */
+function commandOf(args: readonly string[]): readonly string[] {
+  return args[0]?.startsWith("/") === true ? args : [executable, ...args];
 }
 
 /** What only looks, or asks a terminal's state, is none. */
@@ -88,7 +93,7 @@ export async function inject(
   const traced = [point.syscall, ...further.map((each) => each.slice("inject=".length, each.indexOf(":")))];
   const flags = ["-o", file, "-e", "signal=none", "-e", `trace=${traced.join(",")}`];
   const injections = [injection, ...further].flatMap((each) => ["-e", each]);
-  const result = await run(["strace", ...flags, ...injections, executable, ...args]);
+  const result = await run(["strace", ...flags, ...injections, ...commandOf(args)]);
   const trace = existsSync(file) ? readFileSync(file, "utf8") : "";
   const calls = trace.split("\n").filter((line) => line.startsWith(`${point.syscall}(`));
   return { ...result, isReached: calls.length >= point.nth };

@@ -19,6 +19,7 @@ export function traces(): Traces {
     ...names("/var/lib/fallthru/sessions", "record").filter((line) => !line.endsWith("/.held")),
     ...names("/var/lib/fallthru/sessions/.held", "hold"),
     ...names("/run/fallthru").flatMap((folder) => names(folder, "directory")),
+    ...names("/var/lib/schroot/session", "session file"),
     ...loopDevices(),
   ]);
 }
