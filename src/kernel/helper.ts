@@ -17,8 +17,8 @@ const actionsChdir_ = native("posix_spawn_file_actions_addchdir_np", "int", ["vo
 const fcntl_ = native("fcntl", "int", ["int", "int", "int"]);
 
 /**
- * Starts a process that goes on without us: in a session and process group of its own, working directory `/`, every
- * signal at its default, and with exactly these descriptors: `descriptors[0]` as its stdin, and so on.
+ * Starts a process with the working directory `/`, every signal at its default, and exactly these descriptors:
+ * `descriptors[0]` as its stdin, and so on. In a session (setsid(2)) of its own it goes on without us.
  * @returns its process id; it is our child, so to be waited for, or left to whoever adopts it
  * @throws {KernelError} ENOENT, EACCES of `file`
  * @see posix_spawn(3)
@@ -28,6 +28,7 @@ export function startHelper(
   argv: readonly Path[],
   env: readonly Path[],
   descriptors: readonly Fd[],
+  session: "its own" | "ours" = "its own",
 ): number {
   // Above all that they are to become, so that none is overwritten before it is copied.
   const copies = descriptors.map((fd) => new Fd(duplicate(fd, descriptors.length), fd.path));
@@ -35,7 +36,8 @@ export function startHelper(
   const actions = Buffer.alloc(256);
   const pid = Buffer.alloc(4);
   attrInit_(attributes);
-  attrFlags_(attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSID);
+  const newSession = session === "its own" ? POSIX_SPAWN_SETSID : 0;
+  attrFlags_(attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | newSession);
   attrDefault_(attributes, Buffer.alloc(128, 0xff));
   attrMask_(attributes, Buffer.alloc(128));
   actionsInit_(actions);

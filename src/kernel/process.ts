@@ -316,7 +316,7 @@ function resetSignals(): void {
 }
 
 /** Bun raises the soft limit of open files to the hard one; our parent's tells what it was. */
-function restoreFileLimit(): void {
+export function restoreFileLimit(): void {
   const limit = new BigUint64Array(2);
   const own = new BigUint64Array(2);
   if (prlimit_(process.ppid, RLIMIT_NOFILE, null, new Uint8Array(limit.buffer)) !== 0) return;

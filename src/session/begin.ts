@@ -1,4 +1,5 @@
 import { existsSync, mkdirSync } from "node:fs";
+import { dirname } from "node:path";
 import { UserError } from "../error.ts";
 import { unless } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
@@ -23,8 +24,10 @@ import {
 import { type CommandDefaults, recordKind, type RecordKind, type SessionRecord, writeRecord } from "./record.ts";
 import { type Cleared, clearLeftovers, removeRemains, undo, undoSession } from "./remains.ts";
 import { writeRootFiles } from "./rootfiles.ts";
+import { needsSetup } from "./scripts.ts";
 import { writeSchrootFile } from "./schrootfile.ts";
-import { findSource, type Source } from "./source.ts";
+import type { SessionSetup } from "./sessionsetup.ts";
+import { findSource, type Source, withScripts } from "./source.ts";
 import { explainFull, explainFullLater, isMounted, prepareState } from "./state.ts";
 import { madeName, type SessionOptions, type UnionChoice, type Upper } from "./types.ts";
 
@@ -62,12 +65,13 @@ async function makeSession(
   kind: RecordKind,
 ): Promise<{ hold: Hold; begun: Begun }> {
   if (options.name !== undefined) checkSessionId(options.name);
-  const source = findSource(sourceName);
-  if (source.kind === "host" && options.source === true)
+  const found = findSource(sourceName);
+  if (found.kind === "host" && options.source === true)
     throw new UserError("usage", "this machine's own root can't be a source chroot", {
       hint: "change it without Fallthru",
     });
   prepareState();
+  const source = await withScripts(found);
   const { stuck } = await clearLeftovers();
   const union = unionOf(source, options);
   const choice = chooseUpper(options.upper ?? describedUpper(source, union), union);
@@ -82,10 +86,12 @@ async function makeSession(
     throw error;
   }
   try {
-    const begun = await explainFullLater(sessionDir(id), () => build(hold, source, choice, options, kind));
+    const begun = await explainFullLater(sessionDir(id), () =>
+      build(hold, source, choice, { ...options, setup: { selectedName: sourceName, ...options.setup } }, kind),
+    );
     return { hold, begun: { ...begun, warnings: [...stuck.map(warnOfStuck), ...begun.warnings] } };
   } catch (error) {
-    await undoSession(hold);
+    await undoSession(hold, options.setup);
     throw error;
   }
 }
@@ -149,11 +155,15 @@ async function build(
   makeControlGroups(id, limits);
   const style = { type, volatile: kind === "automatic" || upper.kind === "tmpfs", ...dialectOf(source) };
   const adjust = await adjustmentOf(source, options, root);
-  const { plan, attached } = explainFull(layers.base, () => {
+  const plan = explainFull(layers.base, () => {
     let count = 0;
     const makeUnionOf: MakeUnion = (lowers) => makeUnion(layers, count++, lowers, style);
-    return mountTree(id, makePlan(source, options, { makeUnion: makeUnionOf, root, ...adjust }));
+    return makePlan(source, options, { makeUnion: makeUnionOf, root, ...adjust });
   });
+  const setup = await beginSetup({ id, dir, source, plan, made }, options);
+  await setup?.start("setup-start", "unmounted");
+  const attached = explainFull(layers.base, () => mountTree(id, plan));
+  await setup?.start("setup-start", "mounted");
   const createdMs = Date.now();
   const record: Omit<SessionRecord, "version"> = {
     id,
@@ -204,12 +214,31 @@ async function adjustmentOf(
   return { adjust: (union) => adjustUnion(union, text, root) };
 }
 
+/** Nothing is loaded for it where an administrator has no scripts. */
+async function beginSetup(
+  { id, dir, source, plan, made }: { id: string; dir: Fd; source: Source; plan: SessionPlan; made: string },
+  { setup = {}, source: isSource = false }: SessionOptions,
+): Promise<SessionSetup | undefined> {
+  if (source.kind === "host" || source.scripts === undefined) return undefined;
+  if (!needsSetup(source.scripts, source.chroot, setup)) return undefined;
+  const { SessionSetup } = await import("./sessionsetup.ts");
+  const [first] = plan.mounts.steps;
+  const union =
+    first?.kind === "union"
+      ? { overlay: dirname(first.union.upper), underlay: first.union.lowers.at(-1) ?? "" }
+      : undefined;
+  return SessionSetup.begin(
+    dir,
+    { id, chroot: source.chroot, union, isSource, snapshot: made === "" ? undefined : made },
+    setup,
+  );
+}
+
 /** All that is written here goes to the layers, or to a root that is to be changed. */
-function mountTree(id: string, plan: SessionPlan): { plan: SessionPlan; attached: Attached } {
+function mountTree(id: string, { mounts, files }: SessionPlan): Attached {
   const mountPoint = mountPointOf(id);
   mkdirSync(mountPoint, { recursive: true, mode: 0o700 });
-  const attached = attachPlan(plan.mounts, mountPoint, { prepare: (root) => writeRootFiles(root, plan.files) });
-  return { plan, attached };
+  return attachPlan(mounts, mountPoint, { prepare: (root) => writeRootFiles(root, files) });
 }
 
 function commandDefaults(source: Source): CommandDefaults {

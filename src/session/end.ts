@@ -7,18 +7,32 @@ import { checkSessionId } from "./id.ts";
 import { mountPointOf, sessionDir } from "./paths.ts";
 import { type Look, lookInside } from "./processes.ts";
 import { readSummary, removeRecord } from "./record.ts";
-import { endProcesses, type Removal, type Removed, removeRemains, undoSession, usualGraceMs } from "./remains.ts";
+import {
+  endProcesses,
+  findSetup,
+  type Removal,
+  type Removed,
+  removeRemains,
+  undoSession,
+  usualGraceMs,
+} from "./remains.ts";
 import { readNote } from "./root/note.ts";
+import type { SetupFailed } from "./setupfailed.ts";
 import { explainFullLater, prepareState } from "./state.ts";
-import type { SessionOptions } from "./types.ts";
+import type { SessionOptions, SetupContext } from "./types.ts";
 
 export interface EndOptions {
   /** Also under a command that somebody else waits for, and without giving processes the time to end by themselves. */
   readonly force?: boolean;
+  readonly setup?: SetupContext | undefined;
 }
 
-export interface EndReport extends Removed {
+export interface EndReport {
   readonly id: string;
+  /** How many processes were still running in it. */
+  readonly killed: number;
+  /** What somebody should know, a line each. */
+  readonly warnings: readonly string[];
 }
 
 /**
@@ -27,7 +41,7 @@ export interface EndReport extends Removed {
  * @throws {UserError} not-found where there is none, also when another process ended it meanwhile; busy where somebody
  * else waits for a command in it
  */
-export async function endSession(id: string, { force = false }: EndOptions = {}): Promise<EndReport> {
+export async function endSession(id: string, { force = false, setup }: EndOptions = {}): Promise<EndReport> {
   checkSessionId(id);
   prepareState();
   if (!exists(id)) throw gone(id);
@@ -40,6 +54,7 @@ export async function endSession(id: string, { force = false }: EndOptions = {})
     throw gone(id);
   }
   refuseNewer(id);
+  const isStopped = await stopSetup(hold, dir, { force, setup });
   // Keeps those out who would enter: who has entered before is seen now.
   lock(dir, "exclusive");
   const look = lookInside(mountPointOf(id));
@@ -47,9 +62,40 @@ export async function endSession(id: string, { force = false }: EndOptions = {})
   const how = { look, graceMs: force ? 0 : usualGraceMs };
   const saved = await saveSource(hold, dir, how);
   removeRecord(dir);
-  const removed = await endHeld(hold, { ...how, look: saved.look });
+  const { failure, ...removed } = await endHeld(hold, {
+    ...how,
+    look: saved.look,
+    setup: "ok",
+    context: setup,
+    isStopped,
+  });
   hold.release();
-  return { id, ...removed, killed: saved.killed + removed.killed };
+  if (failure !== undefined && !force) throw failedLate(id, failure);
+  const warnings = failure === undefined ? removed.warnings : [...removed.warnings, failure.message];
+  return { id, killed: saved.killed + removed.killed, warnings };
+}
+
+/**
+ * Runs the scripts that need the session as it is. Where one fails the session stays, for what it failed to save; it
+ * isn't locked meanwhile, so that a script can run something in it.
+ * @returns whether there were any
+ */
+async function stopSetup(hold: Hold, dir: Fd, { force, setup: context }: EndOptions): Promise<boolean> {
+  const setup = await findSetup(dir, context);
+  if (setup === undefined) return false;
+  if (force !== true) await refuseWaitedFor(hold, lookInside(mountPointOf(hold.id)));
+  const failure = await setup.stopAnyway("ok");
+  if (failure === undefined || force === true) return true;
+  hold.release();
+  throw new UserError("failed", failure.message, {
+    hint: `the session stays; end it all the same: fallthru end --force @${hold.id}`,
+    cause: failure,
+  });
+}
+
+/** For whoever wants to know that a script failed though the session went. */
+export function failedLate(id: string, failure: SetupFailed): UserError {
+  return new UserError("failed", failure.message, { hint: `session ${id} is ended all the same`, cause: failure });
 }
 
 async function refuseWaitedFor(hold: Hold, look: Look): Promise<void> {
@@ -86,7 +132,7 @@ function refuseNewer(id: string): void {
 async function saveSource(
   hold: Hold,
   dir: Fd,
-  how: Required<Removal>,
+  how: { readonly look: Look; readonly graceMs: number },
 ): Promise<{ readonly killed: number; readonly look: Look }> {
   const note = readNote(dir);
   if (note?.access !== "write") return { killed: 0, look: how.look };
@@ -96,25 +142,34 @@ async function saveSource(
   return { killed, look: { inside: [], standing: how.look.standing, isEmpty: true } };
 }
 
-/** Ends an automatic session that the caller holds; what it has changed in the chroot itself (`source`) is kept. */
-export async function endAutomatic(hold: Hold, { source }: SessionOptions): Promise<Removed> {
-  if (source !== true) return endHeld(hold);
+/** Ends and releases an automatic session that the caller holds; what it has changed in the chroot itself (`source`) is kept. */
+export async function endAutomatic(hold: Hold, { source, setup: context }: SessionOptions): Promise<Removed> {
+  const removed = source === true ? await endSource(hold, context) : await endHeld(hold, asUsual(context));
+  hold.release();
+  if (removed.failure !== undefined) throw failedLate(hold.id, removed.failure);
+  return removed;
+}
+
+const asUsual = (context: SetupContext | undefined) => ({ graceMs: usualGraceMs, setup: "ok", context }) as const;
+
+async function endSource(hold: Hold, context: SetupContext | undefined): Promise<Removed> {
   using dir = openDirectory(sessionDir(hold.id));
-  lock(dir, "exclusive");
-  const how = { look: lookInside(mountPointOf(hold.id)), graceMs: usualGraceMs };
   try {
-    const { killed, look } = await saveSource(hold, dir, how);
-    const removed = await endHeld(hold, { ...how, look });
-    return { ...removed, killed: killed + removed.killed };
+    const failure = await (await findSetup(dir, context))?.stopAnyway("ok");
+    lock(dir, "exclusive");
+    const how = { ...asUsual(context), look: lookInside(mountPointOf(hold.id)) };
+    const { look } = await saveSource(hold, dir, how);
+    const removed = await endHeld(hold, { ...how, look, isStopped: true });
+    return { ...removed, failure: failure ?? removed.failure };
   } catch (error) {
     dir.close();
-    await undoSession(hold);
+    await undoSession(hold, context);
     throw error;
   }
 }
 
 /** Removes a session that the caller holds, and that has no record any more or only an automatic one's. */
-function endHeld(hold: Hold, how: Removal = { graceMs: usualGraceMs }): Promise<Removed> {
+function endHeld(hold: Hold, how: Removal): Promise<Removed> {
   return explainFullLater(sessionDir(hold.id), () => removeRemains(hold, how));
 }
 

@@ -23,10 +23,9 @@ export async function runOnce(
     onBegun?.(begun);
     status = (await signals.early()) ?? (await waitForCommand(await startChild(begun.record, options), signals));
   } catch (error) {
-    await undoSession(hold);
+    await undoSession(hold, session.setup);
     throw error;
   }
   await endAutomatic(hold, session);
-  hold.release();
   return status;
 }

@@ -56,7 +56,8 @@ export function makePlan(source: Source, options: SessionOptions, places: PlanPl
       const mounts = { steps: [rootStep(source, options, places), ...profile.fstab.map(fstabStep), ...binds] };
       const warnings = chroot.warnings.map(problemLine);
       if (options.source === true) return { mounts: withHostFiles(mounts, profile), files: noFiles, warnings };
-      return { mounts, files: { copies: profile.copyFiles, databases: profile.nssDatabases }, warnings };
+      const name = source.scripts?.native.includes("chrootname") === true ? { name: chroot.name } : {};
+      return { mounts, files: { copies: profile.copyFiles, databases: profile.nssDatabases, ...name }, warnings };
     }
   }
 }

@@ -9,7 +9,7 @@ import { type Hold, takeHold } from "./hold.ts";
 import { sessionIds } from "./list.ts";
 import { mountPointOf, sessionDir } from "./paths.ts";
 import { readRecord, recordKind, removeRecord, type SessionRecord } from "./record.ts";
-import { clearLeftovers, removeMountPoint, removeRemains, undo } from "./remains.ts";
+import { clearLeftovers, findSetup, removeMountPoint, removeRemains, undo } from "./remains.ts";
 import { readNote } from "./root/note.ts";
 import { writeRootFiles } from "./rootfiles.ts";
 import { isMounted, isSessionMounted, prepareState } from "./state.ts";
@@ -64,7 +64,7 @@ async function restore(hold: Hold, report: RecoverReport): Promise<void> {
   if (record === undefined || isSessionMounted(id)) return;
   if (record.upper.kind === "tmpfs") {
     removeRecord(dir);
-    await removeRemains(hold);
+    await removeRemains(hold, { setup: "ok" });
     report.lost.push({ id, reason: "its changes were kept in memory (--upper tmpfs), so it is ended" });
     return;
   }
@@ -74,6 +74,7 @@ async function restore(hold: Hold, report: RecoverReport): Promise<void> {
 
 async function mountAgain(record: SessionRecord, hold: Hold, dir: Fd): Promise<void> {
   const mountPoint = mountPointOf(record.id);
+  const setup = await findSetup(dir);
   try {
     // A union of ours that nobody serves any more is still mounted.
     while (isMounted(mountPoint)) detachMount(mountPoint);
@@ -84,9 +85,12 @@ async function mountAgain(record: SessionRecord, hold: Hold, dir: Fd): Promise<v
     }
     mkdirSync(mountPoint, { recursive: true, mode: 0o700 });
     makeControlGroups(record.id, record.limits);
+    await setup?.start("setup-recover", "unmounted");
     attachPlan(record.plan, mountPoint, { prepare: (root) => writeRootFiles(root, record.files) });
+    await setup?.start("setup-recover", "mounted");
   } catch (error) {
     await undo(() => {
+      while (isMounted(mountPoint)) detachMount(mountPoint);
       removeMountPoint(mountPoint);
       removeControlGroups(record.id);
     });

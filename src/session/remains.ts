@@ -15,7 +15,12 @@ import { askToEnd, describeProcess, killInside, type Look, lookInside } from "./
 import { recordKind } from "./record.ts";
 import { readNote } from "./root/note.ts";
 import { removeSchrootFile } from "./schrootfile.ts";
+import { setupFile } from "./scripts.ts";
+import type { SessionSetup } from "./sessionsetup.ts";
+import type { SetupStatus } from "./setup.ts";
+import type { SetupFailed } from "./setupfailed.ts";
 import { isMounted } from "./state.ts";
+import type { SetupContext } from "./types.ts";
 
 /** How a session goes. */
 export interface Removal {
@@ -23,6 +28,11 @@ export interface Removal {
   readonly look?: Look;
   /** How long its processes have to end by themselves once they are asked to (SIGTERM); without it they are killed. */
   readonly graceMs?: number;
+  /** What the administrator's scripts are told: "fail" where the session never was whole. */
+  readonly setup?: SetupStatus;
+  readonly context?: SetupContext | undefined;
+  /** Those that need the session as it was have been run already. */
+  readonly isStopped?: boolean;
 }
 
 /** What went with a session. */
@@ -31,6 +41,8 @@ export interface Removed {
   readonly killed: number;
   /** What somebody should know, a line each. */
   readonly warnings: readonly string[];
+  /** Of a script of the administrator's; the session went all the same. */
+  readonly failure?: SetupFailed | undefined;
 }
 
 /** As schroot has it, for each process; here it is for all of them together. */
@@ -50,7 +62,12 @@ export async function removeRemains(hold: Hold, how: Removal = {}): Promise<Remo
   // While its directory still tells whose it is: a session of a real schroot may have the same name.
   removeSchrootFile(id);
   const look = how.look ?? lookInside(mountPoint);
+  const setup = dir === undefined ? undefined : await findSetup(dir, how.context);
+  const status = how.setup ?? "fail";
+  let failure = how.isStopped === true ? undefined : await setup?.stopAnyway(status);
+  if (dir !== undefined) setup?.markStopped(dir);
   const killed = await endProcesses(id, look, how.graceMs ?? 0);
+  failure ??= await setup?.stopLateAnyway(status, "mounted");
   const note = dir === undefined ? undefined : readNote(dir);
   {
     // Kept open while the layers are deleted: the last one to let go of the mount has to sync all of its upper's
@@ -61,13 +78,21 @@ export async function removeRemains(hold: Hold, how: Removal = {}): Promise<Remo
     while (isMounted(mountPoint)) detachMount(mountPoint);
     clearHalfMounted(mountPoint);
     removeMountPoint(mountPoint);
+    failure ??= await setup?.stopLateAnyway(status, "unmounted");
     if (dir !== undefined && note !== undefined)
       await (await import("./root/root.ts")).removeRoot(note, { id, dir, hold: hold.file });
     if (dir !== undefined) removeSessionDir(id, dir);
     void mount;
   }
   removeControlGroups(id);
-  return { killed, warnings: look.standing.map((pid) => warnOfStanding(id, pid)) };
+  return { killed, warnings: look.standing.map((pid) => warnOfStanding(id, pid)), failure };
+}
+
+/** The administrator's scripts that were run for a session. */
+export async function findSetup(dir: Fd, context?: SetupContext): Promise<SessionSetup | undefined> {
+  if (unless(["ENOENT"], () => statAt(dir, setupFile)) === undefined) return undefined;
+  const { SessionSetup } = await import("./sessionsetup.ts");
+  return SessionSetup.read(dir, context);
 }
 
 /** Ends what runs in a session. @returns how many there were */
@@ -111,10 +136,10 @@ function removeSessionDir(id: string, dir: Fd): void {
 }
 
 /** Removes what could be made of a session before an error; see undo(). */
-export async function undoSession(hold: Hold): Promise<void> {
+export async function undoSession(hold: Hold, context?: SetupContext): Promise<void> {
   using held = hold;
   await undo(async () => {
-    await removeRemains(held);
+    await removeRemains(held, { context });
     held.release();
   });
 }

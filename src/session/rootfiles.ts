@@ -11,6 +11,8 @@ import { isAccounts, mergeDatabase } from "./nss.ts";
 export interface RootFiles {
   readonly copies: readonly { readonly from: string; readonly to: string }[];
   readonly databases: readonly { readonly name: string; readonly mode: "merge" | "replace" }[];
+  /** For /etc/debian_chroot, which shells show in their prompt. */
+  readonly name?: string;
 }
 
 /** Where the databases of nsswitch.conf(5) lie; `shadow` and `gshadow` are readable by the superuser only. */
@@ -19,6 +21,9 @@ const restricted = new Set(["shadow", "gshadow"]);
 /** Writes the profile's files into a root. Nothing is written where the content is equal already. */
 export function writeRootFiles(root: Fd, files: RootFiles): void {
   for (const { from, to } of files.copies) copyFile(root, from, to);
+  if (files.name !== undefined) {
+    copyInto(root, "/etc/debian_chroot", Buffer.from(`${files.name}\n`), defaultAttr("debian_chroot"));
+  }
   if (files.databases.length === 0) return;
   const remote = remoteDatabases();
   using etc = openParent(root, "/etc/passwd", "make");

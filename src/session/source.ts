@@ -3,11 +3,18 @@ import { readProfile } from "../chroot/profile.ts";
 import type { Profile } from "../chroot/profile.ts";
 import type { Chroot, RootSource } from "../chroot/types.ts";
 import { locateRoot } from "../chroot/types/index.ts";
+import { findScripts, type Scripts } from "./scripts.ts";
 
 /** What a session is a view of. */
 export type Source =
   | { readonly kind: "host" }
-  | { readonly kind: "chroot"; readonly chroot: Chroot; readonly root: RootSource; readonly profile: Profile };
+  | {
+      readonly kind: "chroot";
+      readonly chroot: Chroot;
+      readonly root: RootSource;
+      readonly profile: Profile;
+      readonly scripts?: Scripts;
+    };
 
 /** The name that stands for the machine's own root wherever a chroot's name can stand. */
 export const hostName = "host";
@@ -17,4 +24,18 @@ export function findSource(name: string): Source {
   if (name === hostName) return { kind: "host" };
   const chroot = findChroot(name);
   return { kind: "chroot", chroot, root: locateRoot(chroot), profile: readProfile(chroot) };
+}
+
+/** Adds the setup scripts; what they do in the place of our own steps isn't done by those. */
+export async function withScripts(source: Source): Promise<Source> {
+  // schroot refuses scripts for a plain chroot, which it enters as it is.
+  if (source.kind === "host" || source.chroot.type === "plain") return source;
+  const scripts = await findScripts();
+  const { copyFiles, nssDatabases } = source.profile;
+  const profile = {
+    ...source.profile,
+    copyFiles: scripts.native.includes("copyfiles") ? copyFiles : [],
+    nssDatabases: scripts.native.includes("nssdatabases") ? nssDatabases : [],
+  };
+  return { ...source, profile, scripts };
 }

@@ -1,3 +1,5 @@
+import type { Fd } from "../kernel/fd.ts";
+
 /** Where a session's changes are kept. */
 export type Upper =
   | { readonly kind: "state" } //                               below /var/lib/fallthru, the default
@@ -29,6 +31,33 @@ export interface Limits {
 /** In a session's description stands for the name of its snapshot, which is known when that is made. */
 export const madeName = "{made}";
 
+/** Who begins or ends a session: who they are in it, and who calls. Setup scripts are told (AUTH_USER, AUTH_RUSER, …). */
+export interface SetupUser {
+  readonly name: string;
+  readonly uid: number;
+  readonly gid: number;
+  readonly home: string;
+  readonly shell: string;
+  readonly callerName: string;
+  readonly callerGroup: string;
+  readonly callerUid: number;
+  readonly callerGid: number;
+}
+
+/** What an administrator's setup scripts get of a front end's caller. Without any of it: of this process. */
+export interface SetupContext {
+  readonly user?: SetupUser;
+  /** The name or alias by which the chroot was asked for. */
+  readonly selectedName?: string;
+  /** The chroot's keys, where they aren't quite those of its description. */
+  readonly keys?: Readonly<Record<string, string>>;
+  readonly verbosity?: "quiet" | "normal" | "verbose";
+  /** The scripts' standard input. */
+  readonly stdin?: Fd;
+  /** Takes their output, whole lines with the newline, as schroot prints them on standard error. */
+  readonly say?: (text: string) => void;
+}
+
 /** What `begin` and an automatic `run` may be asked for. */
 export interface SessionOptions {
   /** The session's id; without it one is made from the chroot's name. */
@@ -48,6 +77,7 @@ export interface SessionOptions {
   readonly ttlSeconds?: number;
   /** Its description in schroot's format, for programs that read /var/lib/schroot/session; see madeName. */
   readonly schrootFile?: string;
+  readonly setup?: SetupContext;
 }
 
 /** What to run in a session, and as whom. */

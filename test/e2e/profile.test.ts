@@ -212,7 +212,7 @@ describe("copyfiles", () => {
       copyfiles: "/etc/hosts /a/b/c\n/etc/no/such/file\n",
       nssdatabases: "",
     });
-    expect([stdout, stderr]).toEqual([`${files["hosts"] ?? ""}group\npasswd\n`, ""]);
+    expect([stdout, stderr]).toEqual([`${files["hosts"] ?? ""}debian_chroot\ngroup\npasswd\n`, ""]);
   });
 
   test("that name what is no file are a configuration error, and nothing is left", async () => {

@@ -7,6 +7,7 @@ import type { SessionOptions } from "../../session/types.ts";
 import { type Asker, mayBeRoot } from "./access.ts";
 import type { Caller } from "./caller.ts";
 import { groupText, sessionKeys } from "./keys.ts";
+import { explainSetup, setupContext } from "./setup.ts";
 import { refusal, tell } from "./messages.ts";
 import { withRequest } from "./modify.ts";
 import type { Request } from "./request.ts";
@@ -16,7 +17,7 @@ import { runInside } from "./sessions.ts";
 
 /** Begins a session and says its id. */
 export async function begin(subject: Subject, request: Request, caller: Caller, asker: Asker): Promise<number> {
-  const { id, options } = plan(subject, request, asker);
+  const { id, options } = plan(subject, request, caller, asker);
   const begun = await explainTaken(id, () => beginSession(subject.name, options));
   for (const warning of begun.warnings) tell(caller, "W", warning);
   try {
@@ -24,7 +25,7 @@ export async function begin(subject: Subject, request: Request, caller: Caller, 
     caller.say(1, `${id}\n`);
   } catch (error) {
     // Nobody would know of a session whose id couldn't be told.
-    await endSession(id, { force: true });
+    await endSession(id, { force: true, setup: options.setup });
     throw error;
   }
   return 0;
@@ -37,7 +38,7 @@ export async function runAutomatically(
   caller: Caller,
   asker: Asker,
 ): Promise<number> {
-  const { id, options } = plan(subject, request, asker);
+  const { id, options } = plan(subject, request, caller, asker);
   const { hold, begun } = await explainTaken(id, () => beginAutomatic(subject.name, options));
   let status: number;
   try {
@@ -47,21 +48,26 @@ export async function runAutomatically(
     if (session === undefined) throw new Error(`no description of the session ${id}`);
     status = await runInside(session, request, caller);
   } catch (error) {
-    await undoSession(hold);
+    await undoSession(hold, options.setup);
     throw error;
   }
-  const { warnings } = await endAutomatic(hold, options);
+  const { warnings } = await explainSetup(id, () => endAutomatic(hold, options));
   for (const warning of warnings) tell(caller, "W", warning);
-  hold.release();
   return status;
 }
 
 /** A session of a chroot whose changes aren't kept apart changes the chroot, as a source's always does. */
-function plan(subject: Subject, request: Request, asker: Asker): { id: string; options: SessionOptions } {
+function plan(
+  subject: Subject,
+  request: Request,
+  caller: Caller,
+  asker: Asker,
+): { id: string; options: SessionOptions } {
   const id = request.sessionName ?? `${subject.name.slice(0, 90)}-${crypto.randomUUID()}`;
   // A plain chroot is a session of its own name.
   if (request.sessionName !== undefined && isPlain(id)) throw refusal(`${id}: Invalid session name`);
-  const keys = sessionKeys(withRequest(subject.keys, request), {
+  const asked = withRequest(subject.keys, request);
+  const keys = sessionKeys(asked, {
     id,
     mountPoint: mountPointOf(id),
     originalName: subject.name,
@@ -75,6 +81,7 @@ function plan(subject: Subject, request: Request, asker: Asker): { id: string; o
     options: {
       name: id,
       schrootFile: groupText(id, keys),
+      setup: setupContext(asked, subject.selectedName, caller),
       ...(isSource ? { source: true } : subject.isCloned ? {} : { union: "none" }),
     },
   };
@@ -82,7 +89,7 @@ function plan(subject: Subject, request: Request, asker: Asker): { id: string; o
 
 async function explainTaken<T>(id: string, work: () => Promise<T>): Promise<T> {
   try {
-    return await work();
+    return await explainSetup(id, work);
   } catch (error) {
     const isTaken = error instanceof UserError ? error.code === "exists" : String(error).includes("(EEXIST)");
     if (!isTaken) throw error;

@@ -4,6 +4,7 @@ import { recoverSessions } from "../../session/recover.ts";
 import { isOwnSession } from "../../session/there.ts";
 import type { Caller } from "./caller.ts";
 import { refusal, tell } from "./messages.ts";
+import { explainSetup, setupContext } from "./setup.ts";
 import type { Request } from "./request.ts";
 import { notFound, type Subject } from "./subjects.ts";
 
@@ -13,7 +14,8 @@ export async function endOne({ name, keys }: Subject, request: Request, caller: 
     throw refusal(`${name}: It is a session of schroot’s, which has to end it`);
   }
   try {
-    const { warnings } = await endSession(name, { force: request.isForced });
+    const setup = setupContext(keys, keys["selected-name"] ?? name, caller);
+    const { warnings } = await explainSetup(name, () => endSession(name, { force: request.isForced, setup }));
     for (const warning of warnings) tell(caller, "W", warning);
   } catch (error) {
     if (error instanceof UserError && error.code === "not-found") throw notFound([name]);

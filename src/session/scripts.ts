@@ -1,0 +1,112 @@
+import { type BigIntStats, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { isErrno } from "../kernel/error.ts";
+import type { Chroot } from "../chroot/types.ts";
+import { runDir } from "./paths.ts";
+import type { SetupContext } from "./types.ts";
+
+/** In a session's directory: that scripts were run for it, and with what. */
+export const setupFile = "setup.json";
+
+/** Where schroot keeps the scripts that set a session up and take it down: Debian's, and the administrator's. */
+export const setupDirectory = "/etc/schroot/setup.d";
+
+/** What a stock script of schroot's does that is a step of our own here. */
+export type NativeStep = "copyfiles" | "nssdatabases" | "chrootname" | "binfmt" | "services";
+
+/** What there is to run for a session besides our own steps. */
+export interface Scripts {
+  /** The administrator's own scripts, and stock ones that were changed: their names, sorted. */
+  readonly own: readonly string[];
+  /** Our own steps that take the place of a stock script. One that was changed is run instead, one that is gone isn't missed. */
+  readonly native: readonly NativeStep[];
+}
+
+/** Which emulators there are, is known to this program of Debian's alone. */
+export const updateBinfmts = "/usr/sbin/update-binfmts";
+
+const everyStep: readonly NativeStep[] = ["copyfiles", "nssdatabases", "chrootname", "binfmt", "services"];
+
+/** Where schroot was never installed. */
+const noScripts: Scripts = { own: [], native: everyStep };
+
+/** Whether a session on this chroot needs any of it: then src/session/sessionsetup.ts is loaded. */
+export function needsSetup({ own, native }: Scripts, chroot: Chroot, context: SetupContext): boolean {
+  if (own.length > 0) return true;
+  const services = context.keys?.["setup.services"] ?? chroot.setup.services.join(",");
+  if (services !== "" && native.includes("services")) return true;
+  return native.includes("binfmt") && statOf(updateBinfmts) !== undefined;
+}
+
+/** What was found last time, and of which files: to know stock scripts by their content costs 4 ms, this a tenth. */
+const cacheFile = `${runDir}/setup.d.json`;
+
+/** Finds the scripts; where the files are those of last time, without reading them. To be called after prepareState(). */
+export async function findScripts(): Promise<Scripts> {
+  const names = scriptNames();
+  if (names.length === 0) return noScripts;
+  const stamp = names.map((name) => `${name} ${stampOf(`${setupDirectory}/${name}`)}`).join("\n");
+  const known = readCache();
+  if (known?.stamp === stamp) return known.scripts;
+  const { sortOut } = await import("./stock.ts");
+  const scripts = sortOut(names.filter((name) => isRunnable(`${setupDirectory}/${name}`)));
+  writeCache(stamp, scripts);
+  return scripts;
+}
+
+function scriptNames(): string[] {
+  try {
+    return readdirSync(setupDirectory).filter(isScriptName).toSorted();
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ENOTDIR")) return [];
+    throw error;
+  }
+}
+
+/** The three kinds of names that run-parts(8) takes and schroot with it, without what dpkg puts aside. */
+function isScriptName(name: string): boolean {
+  const isTaken = /^[a-z0-9][a-z0-9-]*$/.test(name) || /^_?(?:[a-z0-9_.]+-)+[a-z0-9]+$/.test(name); // cron's and LANANA's; LSB's
+  return isTaken && !/dpkg-(?:old|dist|new|tmp)$/.test(name);
+}
+
+/** Changes with the file. */
+function stampOf(path: string): string {
+  const stat = statOf(path);
+  if (stat === undefined) return "";
+  return [stat.dev, stat.ino, stat.mode, stat.size, stat.mtimeNs, stat.ctimeNs].join(" ");
+}
+
+/** A directory, a link to nowhere and what isn't executable stop schroot altogether. */
+function isRunnable(path: string): boolean {
+  const stat = statOf(path);
+  return stat !== undefined && stat.isFile() && (stat.mode & 0o111n) !== 0n;
+}
+
+function statOf(path: string): BigIntStats | undefined {
+  return statSync(path, { bigint: true, throwIfNoEntry: false });
+}
+
+interface Cache {
+  readonly stamp: string;
+  readonly scripts: Scripts;
+}
+
+/** Only the superuser can have written it. */
+function readCache(): Cache | undefined {
+  try {
+    return JSON.parse(readFileSync(cacheFile, "utf8")) as Cache;
+  } catch (error) {
+    if (error instanceof SyntaxError || isErrno(error, "ENOENT")) return undefined;
+    throw error;
+  }
+}
+
+function writeCache(stamp: string, scripts: Scripts): void {
+  const cache: Cache = { stamp, scripts };
+  const temporary = `${cacheFile}.${process.pid}`;
+  try {
+    writeFileSync(temporary, JSON.stringify(cache), { mode: 0o600 });
+    renameSync(temporary, cacheFile);
+  } catch (error) {
+    if (!isErrno(error, "ENOSPC", "EROFS")) throw error;
+  }
+}
