@@ -64,7 +64,7 @@ describe("an upper without extended attributes", () => {
       write(union, nodeid, "new");
       attr = union.getattr(nodeid);
     }
-    const inodes = new Map([[nodeid, { parent: 1, name: "file", ino: attr.ino }]]);
+    const inodes = new Map([[nodeid, { parent: 1, name: "file", ino: attr.ino, isDirectory: false }]]);
     using union = at.union({ ...layers, known: { inodes, files: new Map([[7, { nodeid, flags: 2 }]]) } });
     expect(union.getattr(nodeid)).toEqual(attr as never);
     expect(union.write(7, Buffer.from("NEW"), 0)).toBe(3);

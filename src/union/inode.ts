@@ -124,12 +124,16 @@ export class Inode {
   }
 }
 
+const NEVER_FORGOTTEN = 2 ** 40;
+
 /** All inodes that the kernel remembers, by what it calls them and by what users see. */
 export class InodeTable {
   readonly #byNodeid = new Map<number, Inode>();
   readonly #byIno = new Map<number, Inode>();
   /** By st_ino: nodeids that differ from it, of inodes that the kernel knows from a server before. */
   readonly #reserved = new Map<number, number>();
+  /** By the nodeid that they lie in, and name: directories that the kernel knows from a server before. */
+  readonly #directories = new Map<string, { readonly nodeid: number; readonly ino: number }>();
   #nextTemporary: number;
 
   /** @param firstTemporary numbers from here on are no inode's st_ino */
@@ -167,7 +171,26 @@ export class InodeTable {
       if (nodeid >= this.#nextTemporary) this.#nextTemporary = nodeid + 1;
       if (name === undefined) this.#bury(nodeid, known.pins?.get(nodeid));
       else if (name.ino !== nodeid) this.#reserved.set(name.ino, nodeid);
+      if (name?.isDirectory === true) this.#directories.set(`${name.parent}/${name.name}`, { nodeid, ino: name.ino });
     }
+  }
+
+  /**
+   * A directory that the kernel knows from a server before stays what it was, also where other layers make it up now. It
+   * is never forgotten: the kernel may give back what it had counted before after it has looked it up anew.
+   * @param ino what it would be without that
+   * @returns a new inode, once; undefined where the kernel knows none, or this very one
+   */
+  makeKnownDirectory(parent: Inode, name: Name, ino: number): Inode | undefined {
+    if (this.#directories.size === 0) return undefined;
+    const key = `${parent.nodeid}/${name}`;
+    const known = this.#directories.get(key);
+    if (known === undefined) return undefined;
+    this.#directories.delete(key);
+    if (known.ino === ino || this.#byNodeid.has(known.nodeid) || this.#byIno.has(known.ino)) return undefined;
+    const inode = this.make(known.ino, S.IFDIR, false, known.nodeid);
+    inode.lookups = NEVER_FORGOTTEN;
+    return inode;
   }
 
   /** An inode that has no name any more: of one that isn't open nothing is left but its number. */

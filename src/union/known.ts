@@ -23,4 +23,5 @@ export interface KnownName {
   readonly parent: number;
   readonly name: Name;
   readonly ino: number;
+  readonly isDirectory: boolean;
 }

@@ -1,4 +1,5 @@
 import { E } from "../kernel/abi/errno.ts";
+import { S } from "../kernel/abi/file.ts";
 import { fail, type Name } from "../kernel/at.ts";
 import type { Core } from "./core.ts";
 import { find, type Found } from "./find.ts";
@@ -78,6 +79,8 @@ export function mustLookUp(core: Core, parent: Inode, name: Name): Link {
 
 /** The inode for what was found: one that is known already, or a new one. */
 function adopt(core: Core, parent: Inode, name: Name, found: Found): Link {
+  const known = found.type === S.IFDIR ? core.table.makeKnownDirectory(parent, name, found.ino) : undefined;
+  if (known !== undefined) return fill(known, found).addLink(parent, name, found.isUpperName);
   let ino = found.ino;
   let inode = core.table.withIno(ino);
   if (inode !== undefined && !isSame(inode, found)) {

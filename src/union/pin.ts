@@ -1,6 +1,7 @@
 import { O, S } from "../kernel/abi/file.ts";
-import { closeFd, openName } from "../kernel/at.ts";
+import { closeFd, must, type Name, openName } from "../kernel/at.ts";
 import type { Core } from "./core.ts";
+import { inodeOf } from "./lookup.ts";
 import type { Pin } from "./known.ts";
 
 /** Calls with a descriptor of a file that has no name any more, valid for that long; not of others. */
@@ -17,4 +18,25 @@ export function withPin(core: Core, nodeid: number, use: (pin: Pin) => void): vo
   if (fd < 0) return;
   use({ fd, isLower: true });
   closeFd(fd);
+}
+
+/** A file of a lower, under one of its names in the union. */
+export interface LowerFile {
+  readonly ino: number;
+  /** From the root. */
+  readonly names: readonly Name[];
+  /** All its names that are known, by the nodeid of their directory. */
+  readonly links: readonly { readonly parent: number; readonly name: Name }[];
+  /** An O_PATH descriptor, the caller's. */
+  readonly fd: number;
+}
+
+/** What an inode is that lies in a lower alone and has a name; undefined for others. */
+export function lowerFile(core: Core, nodeid: number): LowerFile | undefined {
+  const { ino, links, hasUpper, isDirectory, lowerDir, lowerName } = inodeOf(core, nodeid);
+  if (isDirectory || hasUpper || links.length === 0 || lowerDir === undefined) return undefined;
+  const names: Name[] = [];
+  for (let link = links[0]; link !== undefined; link = link.parent.links[0]) names.unshift(link.name);
+  const fd = must("open", lowerName, openName(lowerDir.fd, lowerName, O.PATH | O.NOFOLLOW));
+  return { ino, names, links: links.map(({ parent, name }) => ({ parent: parent.nodeid, name })), fd };
 }

@@ -71,6 +71,8 @@ export interface UnionOptions {
 
 /** The open directories of a union's layers: lowers in their order; upper and work directory on one mount. */
 export interface OpenLayers {
+  /** One of each file system, in the order of their numbers; by default they are numbered as they come. */
+  readonly fileSystems?: readonly Fd[];
   readonly lowers: readonly Fd[];
   readonly pair: { readonly upper: Fd; readonly work: Fd } | undefined;
 }
@@ -100,6 +102,7 @@ export function openUnion(options: UnionOptions): Opened {
   const fds = [...open.lowers, ...(open.pair === undefined ? [] : [open.pair.upper, open.pair.work])];
   for (const fd of fds) undo.use(fd);
   const fileSystems: LayerFileSystem[] = [];
+  for (const fd of open.fileSystems ?? []) fileSystemOfLayer(fd, fileSystems);
   const cache = new DirectoryCache(options.openDirectories ?? 512);
   const { pair } = open;
   const dialect = pair && dialectOfUpper(pair.upper, pair.work, { dialect: options.dialect, marks: options.marks });
@@ -149,6 +152,11 @@ function openPair(upper: string, work: string | undefined, atime: AtimePolicy): 
   throw new UserError("usage", `the work directory ${work} is not on the upper's file system`);
 }
 
+/** How many inode numbers each of so many file systems has. */
+export function inoSpaceFor(fileSystems: number): number {
+  return 2 ** (53 - Math.max(4, Math.ceil(Math.log2(fileSystems + 1))));
+}
+
 interface Parts {
   readonly cache: DirectoryCache;
   readonly fileSystems: LayerFileSystem[];
@@ -159,8 +167,7 @@ interface Parts {
 
 function makeCore(options: UnionOptions, parts: Parts): Core {
   const { cache, fileSystems, lowers, upperLayer, work } = parts;
-  const bits = Math.max(4, Math.ceil(Math.log2(fileSystems.length + 1)));
-  const inoSpace = 2 ** (53 - bits);
+  const inoSpace = inoSpaceFor(fileSystems.length);
   const numbers = { inoSpace, fileSystems };
   const table = new InodeTable(2 ** 53 - inoSpace);
   const inoOf = (layer: Layer, fd = layer.rootDir.fd): number => {

@@ -13,7 +13,7 @@ import type { Pin } from "./known.ts";
 import { link } from "./link.ts";
 import { directoryOf, inodeOf, looked, lookUp } from "./lookup.ts";
 import { currentFd, isForWriting, type OpenDirectory, openFile, type OpenFile, passed } from "./open.ts";
-import { withPin } from "./pin.ts";
+import { lowerFile, type LowerFile, withPin } from "./pin.ts";
 import { list } from "./readdir.ts";
 import { rmdir, unlink } from "./remove.ts";
 import { rename, type RenameMode } from "./rename.ts";
@@ -361,6 +361,11 @@ export class Union implements Disposable {
   /** Calls with a descriptor of a file that has no name any more, valid for that long; not of others. */
   withPin(nodeid: number, use: (pin: Pin) => void): void {
     withPin(this.#now, nodeid, use);
+  }
+
+  /** Where in a lower an inode's file is, if it is there: see lowerFile(). */
+  lowerFile(nodeid: number): LowerFile | undefined {
+    return lowerFile(this.#now, nodeid);
   }
 
   /** An inode's flags: see controlFlags(). */

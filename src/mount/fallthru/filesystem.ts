@@ -23,6 +23,7 @@ import { unless } from "../../kernel/error.ts";
 import type { Creator } from "../../union/create.ts";
 import type { RenameMode } from "../../union/rename.ts";
 import type { Union, UnionEntry } from "../../union/union.ts";
+import { changeCommand, type LayerChanges } from "./changes.ts";
 import { Directories } from "./directories.ts";
 import type { Journal } from "./journal.ts";
 import type { Keeper } from "./keeper.ts";
@@ -51,6 +52,7 @@ interface Parts {
   readonly modes: OpenModes;
   readonly journal: Journal;
   readonly keeper: Keeper;
+  readonly changes: LayerChanges;
   /** Has the kernel drop what it has cached of a directory's entries. */
   readonly forgetListing: (nodeid: number) => void;
   /** What the kernel knows from a server before. */
@@ -65,16 +67,18 @@ export class UnionFileSystem implements FileSystem {
   readonly #journal: Journal;
   readonly #keeper: Keeper;
   readonly #reclaim: Reclaim;
+  readonly #changes: LayerChanges;
   readonly #forgetListing: (nodeid: number) => void;
   /** Opened by the server before, for somebody who perhaps never heard of it. */
   #unsure: { readonly fh: number; readonly nodeid: number } | undefined;
 
-  constructor({ union, modes, journal, keeper, forgetListing, known }: Parts) {
+  constructor({ union, modes, journal, keeper, changes, forgetListing, known }: Parts) {
     this.#union = union;
     this.#modes = modes;
     this.#directories = new Directories(union);
     this.#journal = journal;
     this.#keeper = keeper;
+    this.#changes = changes;
     this.#reclaim = new Reclaim(() => journal.shrink());
     this.#forgetListing = forgetListing;
     const fh = known?.lastOpened;
@@ -261,8 +265,9 @@ export class UnionFileSystem implements FileSystem {
     this.#union.removexattr(nodeid, name);
   }
 
-  /** lsattr(1) and chattr(1). */
-  ioctl(nodeid: number, { command, input, outputSize }: IoctlRequest): IoctlReply | number {
+  /** lsattr(1) and chattr(1); of the root, LayerChanges too. */
+  ioctl(nodeid: number, { command, input, outputSize }: IoctlRequest, request: Request): IoctlReply | number {
+    if (command === changeCommand && nodeid === 1) return { result: 0, output: this.#changes.change(input, request) };
     const what = flagCommands.get(command);
     if (what === undefined) return -E.NOTTY;
     const data = Buffer.alloc(Math.max(input.length, outputSize, 32));
@@ -281,7 +286,8 @@ export class UnionFileSystem implements FileSystem {
 
   /** The kernel will know it by this name. */
   #placed(parent: number, name: Name, entry: UnionEntry): UnionEntry {
-    this.#journal.place(entry.nodeid, { parent, name, ino: entry.attr.ino });
+    const { ino, mode } = entry.attr;
+    this.#journal.place(entry.nodeid, { parent, name, ino, isDirectory: (mode & S.IFMT) === S.IFDIR });
     return entry;
   }
 

@@ -10,19 +10,19 @@ function reread(file: ReturnType<typeof makeMemoryFile>): ReturnType<Journal["re
 test("replay() knows an inode by a name that it still has, whatever was renamed and removed", () => {
   using file = makeMemoryFile("journal");
   const journal = new Journal(file, true);
-  journal.place(2, { parent: 1, name: "dir", ino: 20 });
-  journal.place(3, { parent: 2, name: "a", ino: 30 });
-  journal.place(3, { parent: 1, name: "link\xff", ino: 30 });
-  journal.place(4, { parent: 2, name: "b", ino: 40 });
+  journal.place(2, { parent: 1, name: "dir", ino: 20, isDirectory: false });
+  journal.place(3, { parent: 2, name: "a", ino: 30, isDirectory: false });
+  journal.place(3, { parent: 1, name: "link\xff", ino: 30, isDirectory: false });
+  journal.place(4, { parent: 2, name: "b", ino: 40, isDirectory: false });
   journal.move(2, "a", 2, "b", false); // over b
-  journal.place(5, { parent: 1, name: "x", ino: 50 });
+  journal.place(5, { parent: 1, name: "x", ino: 50, isDirectory: false });
   journal.move(1, "x", 2, "b", true);
   journal.remove(1, "link\xff");
   expect([...reread(file).inodes]).toEqual([
-    [2, { parent: 1, name: "dir", ino: 20 }],
-    [3, { parent: 1, name: "x", ino: 30 }],
+    [2, { parent: 1, name: "dir", ino: 20, isDirectory: false }],
+    [3, { parent: 1, name: "x", ino: 30, isDirectory: false }],
     [4, undefined],
-    [5, { parent: 2, name: "b", ino: 50 }],
+    [5, { parent: 2, name: "b", ino: 50, isDirectory: false }],
   ]);
   journal.forget(4);
   journal.remove(1, "x");
@@ -48,12 +48,17 @@ test("a full journal keeps what still counts, however often and however much tha
   using file = makeMemoryFile("journal");
   const journal = new Journal(file, true);
   for (let nodeid = 2; nodeid < 300_000; nodeid++) {
-    journal.place(nodeid, { parent: 1, name: `some-file-of-many-${nodeid}`, ino: nodeid });
+    journal.place(nodeid, { parent: 1, name: `some-file-of-many-${nodeid}`, ino: nodeid, isDirectory: false });
     if (nodeid % 3 !== 0) journal.forget(nodeid - 1);
   }
   const { inodes } = reread(file);
   expect(inodes.size).toBe(100_000);
-  expect(inodes.get(299_999)).toEqual({ parent: 1, name: "some-file-of-many-299999", ino: 299_999 });
+  expect(inodes.get(299_999)).toEqual({
+    parent: 1,
+    name: "some-file-of-many-299999",
+    ino: 299_999,
+    isDirectory: false,
+  });
 });
 
 test("startRetry() counts servers that died of what they were asked again", () => {

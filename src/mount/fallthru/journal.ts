@@ -56,8 +56,8 @@ export class Journal {
     this.#head[RETRIES] = 0;
   }
 
-  place(nodeid: number, { parent, name, ino }: KnownName): void {
-    this.#begin(RECORD.PLACE, nodeid, 18 + name.length);
+  place(nodeid: number, { parent, name, ino, isDirectory }: KnownName): void {
+    this.#begin(isDirectory ? RECORD.PLACE_DIRECTORY : RECORD.PLACE, nodeid, 18 + name.length);
     this.#number(parent);
     this.#number(ino);
     this.#name(name);
@@ -137,7 +137,8 @@ export class Journal {
     this.#bank = mapFile(this.#file, next.offset, next.size);
     this.#active = other;
     this.#at = 0;
-    for (const [nodeid, known] of inodes) this.place(nodeid, known ?? { parent: 0, name: "", ino: nodeid });
+    for (const [nodeid, known] of inodes)
+      this.place(nodeid, known ?? { parent: 0, name: "", ino: nodeid, isDirectory: false });
     for (const [handle, file] of files) this.open(handle, file);
     this.#head[ACTIVE] = other;
     allocate(this.#file.number, FALLOC_FL_PUNCH_HOLE, previous.offset, previous.size);

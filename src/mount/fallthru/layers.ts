@@ -1,14 +1,21 @@
-import { O } from "../../kernel/abi/file.ts";
 import { MOUNT_ATTR } from "../../kernel/abi/mount.ts";
 import type { AtimePolicy } from "../../union/accesstimes.ts";
-import { Fd } from "../../kernel/fd.ts";
-import { openAt } from "../../kernel/file.ts";
+import type { Fd } from "../../kernel/fd.ts";
 import type { LowerOption, OpenLayers, UnionOptions } from "../../union/setup.ts";
 import type { FallthruMount } from "./options.ts";
+import type { Branch } from "./state.ts";
 
 function atimeOf(attributes: number): AtimePolicy {
   if ((attributes & MOUNT_ATTR.NOATIME) !== 0) return "noatime";
   return (attributes & MOUNT_ATTR.STRICTATIME) === 0 ? "relatime" : "strictatime";
+}
+
+/** The lowers that a mount begins with. */
+export function firstBranches(mount: FallthruMount): readonly Branch[] {
+  return layersOf(mount).lowers.map((lower, key) => ({
+    ...(typeof lower === "string" ? { path: lower, dialect: "auto" as const } : lower),
+    key,
+  }));
 }
 
 /** A mount's layers, as the union takes them: without writing, its upper is the first of the lowers. */
@@ -29,18 +36,4 @@ export function layersOf(mount: FallthruMount): UnionOptions {
 /** A server's descriptors of its layers, in the order in which it inherits them. */
 export function descriptorsOf({ pair, lowers }: OpenLayers): readonly Fd[] {
   return pair === undefined ? lowers : [pair.upper, pair.work, ...lowers];
-}
-
-/**
- * The layers' directories that a server has inherited, as open files of its own.
- * @param first the number of the first
- */
-export function inheritLayers({ lowers, upper, work }: UnionOptions, first: number): OpenLayers {
-  let next = first;
-  const inherit = (path: string): Fd => {
-    const opened = openAt(new Fd(next++, path), ".", O.RDONLY | O.DIRECTORY);
-    return new Fd(opened.number, path);
-  };
-  const pair = upper === undefined || work === undefined ? undefined : { upper: inherit(upper), work: inherit(work) };
-  return { pair, lowers: lowers.map((lower) => inherit(typeof lower === "string" ? lower : lower.path)) };
 }

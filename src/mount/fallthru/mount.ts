@@ -82,6 +82,9 @@ function startServer(device: Fd, mount: FallthruMount, target: string, layers: r
   const sockets = makeSocketPair();
   using keep = sockets[0];
   using kept = sockets[1];
+  const others = makeSocketPair();
+  using store = others[0];
+  using stored = others[1];
   using nothing = openAt(null, "/dev/null", O.RDWR);
   const [reading, writing] = makePipe();
   using ready = reading;
@@ -89,7 +92,20 @@ function startServer(device: Fd, mount: FallthruMount, target: string, layers: r
   const argv = ["sh", "-c", holder, "fallthru-holder", ...server];
   {
     using written = writing;
-    const inherited = [nothing, nothing, nothing, device, state, journal, written, keep, kept, ...layers];
+    const inherited = [
+      nothing,
+      nothing,
+      nothing,
+      device,
+      state,
+      journal,
+      written,
+      keep,
+      kept,
+      store,
+      stored,
+      ...layers,
+    ];
     startApart(() => startHelper("/bin/sh", argv, environment(), inherited));
   }
   const answer = readAvailable(ready).toString("utf8");

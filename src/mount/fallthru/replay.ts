@@ -20,7 +20,7 @@ export interface Replay {
 }
 
 /** The kinds of records; journal.ts writes them, replay() reads them. */
-export const RECORD = { PLACE: 1, MOVE: 2, REMOVE: 3, FORGET: 4, OPEN: 5, CLOSE: 6 } as const;
+export const RECORD = { PLACE: 1, MOVE: 2, REMOVE: 3, FORGET: 4, OPEN: 5, CLOSE: 6, PLACE_DIRECTORY: 7 } as const;
 
 /** Goes through the records of a journal, one after the other. */
 export function replay(bank: Buffer, length: number): Replay {
@@ -32,10 +32,10 @@ export function replay(bank: Buffer, length: number): Replay {
     const first = bank.readDoubleLE(at);
     at += 8;
     lastOpened = undefined;
-    if (kind === RECORD.PLACE) {
+    if (kind === RECORD.PLACE || kind === RECORD.PLACE_DIRECTORY) {
       const [parent, ino] = [bank.readDoubleLE(at), bank.readDoubleLE(at + 8)];
       const name = readName(bank, at + 16);
-      names.place(first, { parent, name, ino });
+      names.place(first, { parent, name, ino, isDirectory: kind === RECORD.PLACE_DIRECTORY });
       at += 18 + name.length;
     } else if (kind === RECORD.MOVE) {
       const newParent = bank.readDoubleLE(at);
@@ -87,8 +87,8 @@ class Names {
 
   move(parent: number, name: string, newParent: number, newName: string, isExchange: boolean): void {
     const [from, to] = [this.#take(parent, name), this.#take(newParent, newName)];
-    if (from !== undefined) this.place(from.nodeid, { parent: newParent, name: newName, ino: from.ino });
-    if (isExchange && to !== undefined) this.place(to.nodeid, { parent, name, ino: to.ino });
+    if (from !== undefined) this.place(from.nodeid, { ...from.known, parent: newParent, name: newName });
+    if (isExchange && to !== undefined) this.place(to.nodeid, { ...to.known, parent, name });
   }
 
   remove(parent: number, name: string): void {
@@ -121,13 +121,13 @@ class Names {
   }
 
   /** Takes a name away from the inode that has it. */
-  #take(parent: number, name: string): { nodeid: number; ino: number } | undefined {
+  #take(parent: number, name: string): { nodeid: number; known: KnownName } | undefined {
     const nodeid = this.#at(parent, name);
     if (nodeid === undefined) return undefined;
     this.#children.get(parent)?.delete(name);
     const names = this.#inodes.get(nodeid) ?? [];
     const at = names.findIndex((known) => known.parent === parent && known.name === name);
     const [taken] = at === -1 ? [] : names.splice(at, 1);
-    return { nodeid, ino: taken?.ino ?? nodeid };
+    return { nodeid, known: taken ?? { parent, name, ino: nodeid, isDirectory: false } };
   }
 }

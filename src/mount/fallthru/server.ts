@@ -8,15 +8,27 @@ import { writeAll } from "../../kernel/file.ts";
 import { isCompiled } from "../../kernel/libc.ts";
 import { Union } from "../../union/union.ts";
 import { UnionFileSystem } from "./filesystem.ts";
+import { LayerChanges } from "./changes.ts";
 import { Journal } from "./journal.ts";
 import { Keeper } from "./keeper.ts";
-import { inheritLayers, layersOf } from "./layers.ts";
+import { LayerStack } from "./stack.ts";
 import { log } from "./log.ts";
 import { OpenModes } from "./modes.ts";
-import { readState, writeTermsOf } from "./state.ts";
+import type { Replay } from "./replay.ts";
+import { readState, writeState } from "./state.ts";
 
 /** The server's descriptors, beside 0 to 2: see startServer(). */
-const descriptors = { device: 3, state: 4, journal: 5, ready: 6, keep: 7, kept: 8, layers: 9 } as const;
+const descriptors = {
+  device: 3,
+  state: 4,
+  journal: 5,
+  ready: 6,
+  keep: 7,
+  kept: 8,
+  store: 9,
+  stored: 10,
+  layers: 11,
+} as const;
 
 /**
  * What differs from the defaults of fuse/features.ts.
@@ -61,7 +73,7 @@ export function runServer(): number {
     attrTimeoutMs: Number.POSITIVE_INFINITY,
     negativeTimeoutMs: Number.POSITIVE_INFINITY,
     onReady: (agreed) => {
-      writeTermsOf(state, agreed);
+      writeState(state, agreed);
       writeAll(ready, Buffer.from("ready"));
       ready.close();
     },
@@ -75,16 +87,29 @@ type Inherited = ReturnType<typeof takeInherited>;
 
 function takeInherited() {
   const state = new Fd(descriptors.state, "the server's state");
-  const { order, terms } = readState(state);
+  const { order, terms, lowers, announced } = readState(state);
   const journal = new Journal(new Fd(descriptors.journal, "the server's journal"), terms === undefined);
   const keeper = new Keeper(new Fd(descriptors.keep, "socket"), new Fd(descriptors.kept, "socket"));
   const known = terms === undefined ? undefined : { ...journal.replay(), pins: keeper.restore() };
   const connection = new Connection(new Fd(descriptors.device, "/dev/fuse"), terms);
-  return { state, order, terms, journal, keeper, known, connection, ready: new Fd(descriptors.ready, "pipe") };
+  const store = new Keeper(new Fd(descriptors.store, "socket"), new Fd(descriptors.stored, "socket"));
+  const stack = new LayerStack({ mount: order.mount, lowers, store, first: descriptors.layers, state });
+  if (lowers !== undefined && lowers.id !== announced) announce(connection, state, lowers.id, known?.inodes);
+  return { stack, order, terms, state, journal, keeper, known, connection, ready: new Fd(descriptors.ready, "pipe") };
+}
+
+/** The layers have changed: what the kernel has cached of names and directories may be out of date. */
+function announce(connection: Connection, state: Fd, id: string, inodes: Replay["inodes"] = new Map()): void {
+  connection.notify({ kind: "increment-epoch" });
+  connection.notify({ kind: "invalidate-inode", nodeid: 1, offset: 0, length: 0 });
+  for (const [nodeid, name] of inodes) {
+    if (name?.isDirectory === true) connection.notify({ kind: "invalidate-inode", nodeid, offset: 0, length: 0 });
+  }
+  writeState(state, { announced: id });
 }
 
 function openLayers(
-  { order, journal, keeper, known, connection }: Inherited,
+  { order, stack, journal, keeper, known, connection }: Inherited,
   log: (line: string) => void,
 ): UnionFileSystem {
   // Nobody who waits for us holds what these wait for: attributes need nothing, a directory's entries a moment's lock.
@@ -95,13 +120,12 @@ function openLayers(
     invalidate(nodeid, -1);
     fileSystem.copiedUp(nodeid);
   };
-  const layers = layersOf(order.mount);
-  const open = inheritLayers(layers, descriptors.layers);
-  const union = new Union({ ...layers, open, ...(known && { known }), onCopyUp, log });
+  const union = new Union({ ...stack.layers(), ...(known && { known }), onCopyUp, log });
   const isStrict = (order.mount.attributes & MOUNT_ATTR.STRICTATIME) !== 0;
   const modes = new OpenModes(union, connection, isStrict ? "drop" : "keep", known?.files);
   const forgetListing = (nodeid: number): void => invalidate(nodeid, 0);
-  const fileSystem = new UnionFileSystem({ union, modes, journal, keeper, forgetListing, known });
+  const changes = new LayerChanges({ union, stack, connection, journal, keeper });
+  const fileSystem = new UnionFileSystem({ union, modes, journal, keeper, changes, forgetListing, known });
   return fileSystem;
 }
 
