@@ -9,6 +9,9 @@ const hot = [
   { entry: "src/cli/schroot-here.ts", name: "hot-schroot.js" },
 ];
 
+/** All that it needs in itself: where this runs, nothing else does. */
+const alone = "src/daemon/client.ts";
+
 const [directory = ""] = process.argv.slice(2);
 const common = { target: "bun", format: "esm" } as const;
 interface Chunk {
@@ -26,6 +29,13 @@ const joined = hot.map(({ entry, name }) => {
   const chunks = [...closure(basename(start)).values()].filter((chunk) => !taken.has(chunk.name));
   for (const chunk of chunks) taken.add(chunk.name);
   return { name, chunks };
+});
+const [alonePath = ""] = outputs.find(([, { entryPoint }]) => entryPoint?.endsWith(alone) === true) ?? [];
+await Bun.build({
+  ...common,
+  entrypoints: [join(import.meta.dirname, "..", alone)],
+  outdir: directory,
+  naming: basename(alonePath),
 });
 for (const { name, chunks } of joined) await joinChunks(name, chunks);
 

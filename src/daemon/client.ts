@@ -12,12 +12,11 @@ import {
 } from "../kernel/abi/process.ts";
 import { isErrno, unless } from "../kernel/error.ts";
 import { Fd } from "../kernel/fd.ts";
-import { openAt, readLinkAt, writeAll } from "../kernel/file.ts";
-import { ownEnvironment, verbatimArguments } from "../kernel/own.ts";
+import { openAt, writeAll } from "../kernel/file.ts";
+import { ownDirectory, ownEnvironment, verbatimArguments } from "../kernel/own.ts";
 import { waitUntilReady } from "../kernel/poll.ts";
 import { connectTo, receiveNow, sendAll, sendAllWith } from "../kernel/socket.ts";
-import { ownUmask } from "../kernel/self.ts";
-import { isTerminal } from "../kernel/terminal.ts";
+import { kindOf } from "../kernel/terminal.ts";
 import {
   type ClientMessage,
   decodeService,
@@ -29,6 +28,9 @@ import {
   type ServiceMessage,
 } from "./protocol.ts";
 import type { Relay } from "./relay.ts";
+
+/** For who has nothing more to do. */
+export { exitNow } from "../kernel/self.ts";
 
 /** How late a signal may be heard of that came at the worst moment. */
 const longestWaitMs = 500;
@@ -81,26 +83,27 @@ class Client implements Disposable {
 
   constructor(socket: Fd) {
     this.#socket = socket;
-    for (const signal of signalNames) process.on(signal, this.#forward);
-    process.on("SIGTSTP", this.#stop);
   }
 
   async ask(argv: readonly string[]): Promise<number> {
     const given = [0, 1, 2].map((number) => new Fd(number, `descriptor ${number}`));
-    const open = given.filter(isOpen);
-    const isInteractive = open.length > 1 && given.slice(0, 2).every(isTerminal);
+    const kinds = given.map(kindOf);
+    const open = given.filter((_, number) => kinds[number] !== "closed");
     let files = open;
-    if (isTerminalAny(open)) process.on("SIGWINCH", this.#resize);
-    if (isInteractive && hasControllingTerminal()) {
+    if (kinds[0] === "terminal" && kinds[1] === "terminal" && hasControllingTerminal()) {
       const { Relay: TerminalRelay } = await import("./relay.ts");
       this.#relay = new TerminalRelay();
       process.on("SIGCONT", this.#goOn);
       const { line } = this.#relay;
-      files = open.map((file) => (isTerminal(file) ? line : file));
+      files = open.map((file) => (kinds[file.number] === "terminal" ? line : file));
     }
     const request = makeRequest(argv, open, this.#relay !== undefined);
     const isSent = sendAllWith(this.#socket, encodeClient({ kind: "request", request }), files);
     this.#relay?.line.close();
+    // Not before: the service begins meanwhile, and a signal that ends us here ends what it does for us.
+    for (const signal of signalNames) process.on(signal, this.#forward);
+    process.on("SIGTSTP", this.#stop);
+    if (kinds.includes("terminal")) process.on("SIGWINCH", this.#resize);
     if (!isSent) return fail("The service sent us away: it has too many of our connections already");
     return this.#listen();
   }
@@ -195,14 +198,6 @@ class Client implements Disposable {
 
 const signalNames = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2"] as const;
 
-function isOpen(file: Fd): boolean {
-  return unless(["ENOENT"], () => readLinkAt(null, file.procPath)) !== undefined;
-}
-
-function isTerminalAny(files: readonly Fd[]): boolean {
-  return files.some(isTerminal);
-}
-
 function hasControllingTerminal(): boolean {
   const terminal = unless(["ENXIO", "ENOENT", "EIO", "EACCES"], () =>
     openAt(null, "/dev/tty", O.RDONLY | O.NONBLOCK | O.NOCTTY),
@@ -215,13 +210,13 @@ function makeRequest(argv: readonly string[], open: readonly Fd[], hasTerminal: 
   const environment = Object.entries(ownEnvironment())
     .filter(([name]) => name !== "" && !name.includes("="))
     .map(([name, value]) => [Buffer.from(name), Buffer.from(value)] as const);
-  const directory = unless(["ENOENT"], () => readLinkAt(null, "/proc/self/cwd"));
-  const isThere = directory !== undefined && !directory.toString("latin1").endsWith(" (deleted)");
+  const directory = ownDirectory();
   return {
     argv: verbatimArguments(argv).map((word) => Buffer.from(word)),
     environment,
-    directory: isThere ? directory : undefined,
-    umask: ownUmask(),
+    directory: directory === undefined ? undefined : Buffer.from(directory),
+    // oxlint-disable-next-line typescript/no-deprecated -- for a moment it is another, and there is nobody else here
+    umask: process.umask(),
     descriptors: open.map(({ number }) => number),
     hasTerminal,
   };

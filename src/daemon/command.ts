@@ -11,9 +11,7 @@ import {
   SIGWINCH,
 } from "../kernel/abi/process.ts";
 import { isErrno } from "../kernel/error.ts";
-import { readAvailable, writeAll } from "../kernel/file.ts";
-import { untilReady } from "../kernel/poll.ts";
-import { makePipe } from "../kernel/self.ts";
+import { waitUntilReady } from "../kernel/poll.ts";
 import { askChild, openProcess } from "../kernel/wait.ts";
 import type { CommandEnd } from "../frontend/schroot/caller.ts";
 import type { Connection } from "./connection.ts";
@@ -26,6 +24,9 @@ const ending = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2];
 /** A command whose client went away has this long to end by itself. */
 const patienceMs = 5000;
 
+/** How late a command's stopping may be noticed that came at the worst moment. */
+const lookMs = 500;
+
 export function isEnding(signal: number): boolean {
   return ending.includes(signal);
 }
@@ -37,7 +38,10 @@ export function isEnding(signal: number): boolean {
  */
 export async function attend(pid: number, connection: Connection, tellStops: boolean): Promise<CommandEnd> {
   using process_ = openProcess(pid);
-  using stops = tellStops ? watchStops() : undefined;
+  using _stops = tellStops ? noticeStops() : undefined;
+  const longestWaitMs = tellStops ? lookMs : -1;
+  // Whoever waits for its start goes on now. After that there is nothing for this process to do but wait.
+  await new Promise((done) => setImmediate(done));
   let killAt: number | undefined;
   for (;;) {
     const outcome = askChild(pid);
@@ -49,12 +53,8 @@ export async function attend(pid: number, connection: Connection, tellStops: boo
       for (const signal of [SIGHUP, SIGCONT]) signalGroup(pid, signal);
     }
     if (killAt !== undefined && Date.now() >= killAt) signalGroup(pid, SIGKILL);
-    const watched = [process_, ...(connection.isGone ? [] : [connection.socket]), ...(stops?.files ?? [])];
-    await untilReady(
-      watched.map((file) => ({ file })),
-      killAt === undefined ? -1 : Math.max(100, killAt - Date.now()),
-    );
-    stops?.drain();
+    const watched = [process_, ...(connection.isGone ? [] : [connection.socket])].map((file) => ({ file }));
+    waitUntilReady(watched, killAt === undefined ? longestWaitMs : Math.max(100, killAt - Date.now()));
     for (const message of connection.receive()) {
       if (message.kind === "signal" && allowed.includes(message.signal)) signalGroup(pid, message.signal);
     }
@@ -70,24 +70,9 @@ function signalGroup(pid: number, signal: number): void {
   }
 }
 
-/** A child's stopping makes no descriptor ready by itself: it is told by SIGCHLD. */
-function watchStops(): Disposable & { readonly files: readonly [ReturnType<typeof makePipe>[0]]; drain(): void } {
-  const [reading, writing] = makePipe();
-  let pending = 0;
-  const wake = (): void => {
-    if (pending++ === 0) writeAll(writing, Uint8Array.of(1));
-  };
-  process.on("SIGCHLD", wake);
-  return {
-    files: [reading],
-    drain: () => {
-      if (pending > 0) readAvailable(reading);
-      pending = 0;
-    },
-    [Symbol.dispose]: () => {
-      process.off("SIGCHLD", wake);
-      reading.close();
-      writing.close();
-    },
-  };
+/** A child's stopping makes no descriptor ready: SIGCHLD, where it isn't left at its default, ends the waiting. */
+function noticeStops(): Disposable {
+  const notice = (): void => {};
+  process.on("SIGCHLD", notice);
+  return { [Symbol.dispose]: () => process.off("SIGCHLD", notice) };
 }

@@ -6,7 +6,7 @@ import { SIGHUP } from "../kernel/abi/process.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { openAt } from "../kernel/file.ts";
 import type { Path } from "../kernel/libc.ts";
-import { untilReady } from "../kernel/poll.ts";
+import { waitUntilReady } from "../kernel/poll.ts";
 import { type Program, spawn, type Surroundings } from "../kernel/process.ts";
 import type { Peer } from "../kernel/socket.ts";
 import type { Attachment } from "../kernel/stdio.ts";
@@ -73,7 +73,7 @@ export class PeerCaller implements Caller, Disposable {
   }
 
   async run(where: Surroundings, program: Program, onStarted?: () => void): Promise<CommandEnd> {
-    await this.#untilShown();
+    this.#waitUntilShown();
     if (this.#connection.isGone) return { signal: SIGHUP };
     if (this.#early !== undefined) return { signal: this.#early };
     if (this.#terminal === "wanted") {
@@ -98,13 +98,13 @@ export class PeerCaller implements Caller, Disposable {
   }
 
   /** What was said before a command stands before its output. */
-  async #untilShown(): Promise<void> {
+  #waitUntilShown(): void {
     for (const message of this.#connection.receive()) this.#note(message);
     if (!this.#wasTold) return;
     this.#wasTold = false;
     this.#connection.send({ kind: "show" });
     for (let isShown = false; !isShown && !this.#connection.isGone;) {
-      await untilReady([{ file: this.#connection.socket }], -1);
+      waitUntilReady([{ file: this.#connection.socket }], -1);
       for (const message of this.#connection.receive()) {
         this.#note(message);
         isShown ||= message.kind === "shown";

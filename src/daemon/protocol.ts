@@ -78,7 +78,15 @@ export function encodeService(message: ServiceMessage): Buffer {
 
 function frame(kind: number, parts: readonly Uint8Array[]): Buffer {
   const length = parts.reduce((sum, part) => sum + part.length, 1);
-  return Buffer.concat([number32(length), Buffer.from([kind]), ...parts]);
+  const bytes = Buffer.allocUnsafe(4 + length);
+  bytes.writeUInt32LE(length, 0);
+  bytes[4] = kind;
+  let at = 5;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
 }
 
 function encodeRequest(request: Request): Buffer[] {
@@ -87,14 +95,26 @@ function encodeRequest(request: Request): Buffer[] {
   head.writeUInt16LE(request.umask, 2);
   head[4] = request.descriptors.reduce((mask, number) => mask | (1 << number), 0);
   head[5] = (request.hasTerminal ? 1 : 0) | (request.directory === undefined ? 0 : 2);
-  const parts = [head, ...counted([request.directory ?? new Uint8Array()])];
-  parts.push(number32(request.argv.length), ...counted(request.argv));
-  parts.push(number32(request.environment.length), ...counted(request.environment.flat()));
-  return parts;
+  return [
+    head,
+    wordBytes([request.directory ?? new Uint8Array()]),
+    number32(request.argv.length),
+    wordBytes(request.argv),
+    number32(request.environment.length),
+    wordBytes(request.environment.flat()),
+  ];
 }
 
-function counted(words: readonly Uint8Array[]): Buffer[] {
-  return words.flatMap((word) => [number32(word.length), Buffer.from(word)]);
+/** Each word behind its length. */
+function wordBytes(words: readonly Uint8Array[]): Buffer {
+  const bytes = Buffer.allocUnsafe(words.reduce((sum, word) => sum + 4 + word.length, 0));
+  let at = 0;
+  for (const word of words) {
+    bytes.writeUInt32LE(word.length, at);
+    bytes.set(word, at + 4);
+    at += 4 + word.length;
+  }
+  return bytes;
 }
 
 function number32(value: number): Buffer {

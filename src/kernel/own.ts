@@ -1,4 +1,5 @@
-import { readFile } from "./file.ts";
+import { unless } from "./error.ts";
+import { readFile, readLinkAt } from "./file.ts";
 import type { Path } from "./libc.ts";
 
 /**
@@ -31,6 +32,12 @@ export function ownEnvironment(): Record<string, Path> {
     if (typeof value === "string") env[key] = sameText(line.subarray(equals + 1), value) ?? value;
   }
   return env;
+}
+
+/** This process's working directory; undefined where it was deleted. */
+export function ownDirectory(): Path | undefined {
+  const directory = unless(["ENOENT"], () => process.cwd());
+  return directory !== undefined && isMangled(directory) ? readLinkAt(null, "/proc/self/cwd") : directory;
 }
 
 function isMangled(text: string): boolean {

@@ -1,11 +1,10 @@
 import { POLL } from "./abi/socket.ts";
 import { check, isErrno } from "./error.ts";
 import type { Fd } from "./fd.ts";
-import { nativeAsync, quick } from "./libc.ts";
+import { quick } from "./libc.ts";
 
 // A second call would wait anew.
 const poll_ = quick("poll", "int", ["void *", "unsigned long", "int"], "told once");
-const pollAsync_ = nativeAsync("poll", "int", ["void *", "unsigned long", "int"]);
 
 /** What is waited for: something to read (or the end), or room to write, too. */
 export interface Watched {
@@ -26,13 +25,6 @@ export function waitUntilReady(watched: readonly Watched[], timeoutMs: number): 
     if (isErrno(error, "EINTR")) return [];
     throw error;
   }
-  return readyOf(watched, list);
-}
-
-/** The same; JavaScript goes on. */
-export async function untilReady(watched: readonly Watched[], timeoutMs: number): Promise<Fd[]> {
-  const list = listOf(watched);
-  await pollAsync_(list, watched.length, timeoutMs);
   return readyOf(watched, list);
 }
 

@@ -14,7 +14,6 @@ const fchdir_ = quick("fchdir", "int", ["int"]);
 const chroot_ = quick("chroot", "int", ["void *"]);
 const pause_ = native("pause", "int", []);
 const getpgid_ = native("getpgid", "int", ["int"]);
-const umask_ = quick("umask", "int", ["int"]);
 const pipe2_ = native("pipe2", "int", ["void *", "int"]);
 
 /**
@@ -80,13 +79,6 @@ export function setForegroundGroup(group: number): void {
 
 function openTerminal(): Fd | undefined {
   return unless(["ENXIO", "ENOENT", "EIO"], () => openAt(null, "/dev/tty", O.RDONLY | O.NONBLOCK));
-}
-
-/** This process's mask of modes for new files. @see umask(2) */
-export function ownUmask(): number {
-  const mask = umask_(0);
-  umask_(mask);
-  return mask;
 }
 
 /** @returns the ends to read from and to write to; @see pipe2(2) */

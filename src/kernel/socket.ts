@@ -84,16 +84,24 @@ export interface Peer {
 export function peerOf(connection: Fd): Peer {
   const credentials = Buffer.alloc(12);
   check("getsockopt", connection.path, socketOption(connection, SO.PEERCRED, credentials).result);
-  const most = 65536; // NGROUPS_MAX
-  const groups = Buffer.alloc(most * 4);
-  const { result, length } = socketOption(connection, SO.PEERGROUPS, groups);
-  check("getsockopt", connection.path, result);
+  const { groups, length } = groupsOfPeer(connection);
   return {
     pid: credentials.readInt32LE(0),
     uid: credentials.readUInt32LE(4),
     gid: credentials.readUInt32LE(8),
     groups: Array.from({ length: length / 4 }, (_, index) => groups.readUInt32LE(index * 4)),
   };
+}
+
+/** Few have more than a page of groups; 65,536 is Linux's own limit. */
+function groupsOfPeer(connection: Fd): { groups: Buffer; length: number } {
+  for (const most of [1024, 65_536]) {
+    const groups = Buffer.allocUnsafe(most * 4);
+    const { result, length } = socketOption(connection, SO.PEERGROUPS, groups);
+    if (result !== -1) return { groups, length };
+    if (errnoName(lastErrno()) !== "ERANGE") check("getsockopt", connection.path, result);
+  }
+  throw new RangeError("more groups than there can be");
 }
 
 function socketOption(socket: Fd, option: number, value: Buffer): { result: number; length: number } {

@@ -1,35 +1,46 @@
 import { O } from "./abi/file.ts";
 import { TCGETS, TCSETSW, TIOCGPTN, TIOCGWINSZ, TIOCSCTTY, TIOCSPTLCK, TIOCSWINSZ } from "./abi/terminal.ts";
-import { unless } from "./error.ts";
+import { check, errnoName } from "./error.ts";
 import type { Fd } from "./fd.ts";
-import { ioctl, openAt } from "./file.ts";
+import { openAt } from "./file.ts";
+import { lastErrno, quick } from "./libc.ts";
+
+const ioctl_ = quick("ioctl", "int", ["int", "unsigned long", "void *"]);
 
 /** Whether it is a terminal. @see isatty(3) */
 export function isTerminal(file: Fd): boolean {
-  return unless(["ENOTTY", "EINVAL", "EIO", "EBADF", "ENODEV", "EACCES"], () => readSettings(file)) !== undefined;
+  return kindOf(file) === "terminal";
+}
+
+/** What is behind a descriptor that we were started with. */
+export function kindOf(file: Fd): "terminal" | "other" | "closed" {
+  // No exceptions here: they take long, and this is asked at every start.
+  if (ioctl_(file.number, TCGETS, Buffer.alloc(settingsSize)) === 0) return "terminal";
+  return errnoName(lastErrno()) === "EBADF" ? "closed" : "other";
 }
 
 /** A new terminal of the caller's: `screen` is what a window has (reading doesn't wait), `line` the program's end. */
 export function makeTerminal(): { readonly screen: Fd; readonly line: Fd } {
   const screen = openAt(null, "/dev/ptmx", O.RDWR | O.NOCTTY | O.NONBLOCK);
-  ioctl(screen, TIOCSPTLCK, Buffer.alloc(4));
+  control(screen, TIOCSPTLCK, Buffer.alloc(4));
   const number = Buffer.alloc(4);
-  ioctl(screen, TIOCGPTN, number);
+  control(screen, TIOCGPTN, number);
   return { screen, line: openAt(null, `/dev/pts/${number.readUInt32LE(0)}`, O.RDWR | O.NOCTTY) };
 }
 
 /** What stty(1) shows: struct termios. */
 export type Settings = Buffer;
+const settingsSize = 60; // 36 on most architectures
 
 export function readSettings(terminal: Fd): Settings {
-  const settings = Buffer.alloc(60);
-  ioctl(terminal, TCGETS, settings);
+  const settings = Buffer.alloc(settingsSize);
+  control(terminal, TCGETS, settings);
   return settings;
 }
 
 /** Once all that was written is out. */
 export function writeSettings(terminal: Fd, settings: Settings): void {
-  ioctl(terminal, TCSETSW, settings);
+  control(terminal, TCSETSW, settings);
 }
 
 /** The same settings, but every key is passed on as it is, and every byte shown as it is. @see cfmakeraw(3) */
@@ -49,8 +60,8 @@ export function rawSettings(settings: Settings): Settings {
 /** Gives one terminal the window size of another; the programs on it are told. */
 export function copySize(from: Fd, to: Fd): void {
   const size = Buffer.alloc(8);
-  ioctl(from, TIOCGWINSZ, size);
-  ioctl(to, TIOCSWINSZ, size);
+  control(from, TIOCGWINSZ, size);
+  control(to, TIOCSWINSZ, size);
 }
 
 /**
@@ -58,5 +69,9 @@ export function copySize(from: Fd, to: Fd): void {
  * @throws {KernelError} EPERM
  */
 export function takeTerminal(terminal: Fd): void {
-  ioctl(terminal, TIOCSCTTY, null);
+  control(terminal, TIOCSCTTY, null);
+}
+
+function control(terminal: Fd, request: number, argument: Uint8Array | null): void {
+  check("ioctl", terminal.path, ioctl_(terminal.number, request, argument));
 }
