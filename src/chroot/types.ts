@@ -63,7 +63,14 @@ export type MadeRoot =
   | { readonly kind: "btrfs"; readonly subvolume: string; readonly snapshots: string }
   | { readonly kind: "lvm"; readonly device: string; readonly options: readonly string[]; readonly mount: DeviceMount }
   | { readonly kind: "zfs"; readonly dataset: string; readonly options: readonly string[]; readonly mount: DeviceMount }
+  | { readonly kind: "update"; readonly chroot: string; readonly of: UpdateTarget } //         copied, then exchanged
   | { readonly kind: "empty" }; //                                                          filled by somebody else
+
+/** What an update replaces by a changed copy. */
+export type UpdateTarget =
+  | { readonly kind: "directory"; readonly path: string }
+  | { readonly kind: "subvolume"; readonly path: string }
+  | { readonly kind: "image"; readonly path: string; readonly mount: DeviceMount };
 
 /** How a device is mounted: schroot.conf(5), "Mountable chroot options". */
 export interface DeviceMount {

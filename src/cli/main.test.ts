@@ -74,7 +74,7 @@ describe("a mistake", () => {
       "chroot",
       2,
       "chroot needs a second word",
-      "one of: chroot create, chroot import, chroot add, chroot remove, chroot list",
+      "one of: chroot create, chroot import, chroot add, chroot remove, chroot update, chroot list",
     ],
     ["chroot creat", 2, "no verb chroot creat", "did you mean fallthru chroot create?"],
     ["--user x run", 2, "no option --user before the verb", "options stand behind the verb: fallthru run --help"],

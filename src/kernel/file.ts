@@ -1,6 +1,7 @@
 import {
   AT,
   O,
+  RENAME_EXCHANGE,
   RENAME_NOREPLACE,
   S,
   STATX_ATTR_MOUNT_ROOT,
@@ -179,6 +180,12 @@ export function renameAt(from: Fd | null, oldName: Path, to: Fd | null, newName:
 /** Renames; EEXIST where the new name is taken. @see renameat2(2) */
 export function renameNoReplaceAt(from: Fd | null, oldName: Path, to: Fd | null, newName: Path): void {
   checkAt("rename", to, newName, renameat2_(at(from), cString(oldName), at(to), cString(newName), RENAME_NOREPLACE));
+}
+
+/** Lets two names change their places, at once. @see renameat2(2) */
+export function renameExchangeAt(dir: Fd, one: Path, other: Path): void {
+  const result = renameat2_(dir.number, cString(one), dir.number, cString(other), RENAME_EXCHANGE);
+  check("rename", under(dir, other), result);
 }
 
 /** A further name for an inode; a final symbolic link at `oldName` is itself linked, not followed. */

@@ -130,13 +130,14 @@ function executeStep(step: PlanStep, root: Fd, unionOptions: (readonly string[])
   }
 }
 
+/** A link that leads nowhere is no place: what it should lead to isn't made up. */
 function isThere(from: string, root: Fd, at: string): boolean {
-  const found = unless(["ENOENT", "ENOTDIR", "ELOOP"], () => {
-    openAt(null, from, O.PATH).close();
-    openAt(root, at, O.PATH, { resolve: RESOLVE.IN_ROOT }).close();
-    return true;
-  });
-  return found === true;
+  const canOpen = (dir: Fd | null, path: string, flags: number, resolve: number): boolean =>
+    unless(["ENOENT", "ENOTDIR", "ELOOP"], () => openAt(dir, path, O.PATH | flags, { resolve }).close() ?? true) ===
+    true;
+  if (!canOpen(null, from, 0, 0)) return false;
+  if (canOpen(root, at, 0, RESOLVE.IN_ROOT)) return true;
+  return canOpen(root, dirname(at), O.DIRECTORY, RESOLVE.IN_ROOT) && !canOpen(root, at, O.NOFOLLOW, RESOLVE.IN_ROOT);
 }
 
 /** Whether it is the file system that is no layer, and not a disk that is full or the like. */

@@ -38,7 +38,7 @@ export type PlanStep =
       readonly attributes: number;
       /** What can't be had is left out, with a warning: the host's own odd mounts. */
       readonly optional?: boolean;
-      /** Passed over where the tree has no such place, or the host nothing to show there: nothing is made for it. */
+      /** Passed over where the host has nothing to show, or the tree no directory for it. */
       readonly ifThere?: boolean;
     }
   | {

@@ -194,7 +194,7 @@ async function provideRoot(
   options: SessionOptions,
 ): Promise<{ root: string; made: string }> {
   if (source.kind === "host") return { root: "/", made: "" };
-  const root = sourceRoot(source.root, options);
+  const root = sourceRoot(source, options);
   if (root.kind === "directory") return { root: root.path, made: "" };
   const [{ makeRoot }, { accessOf }] = await Promise.all([import("./root/root.ts"), import("./root/note.ts")]);
   const access = accessOf(root, unionOf(source, options), options.source === true);

@@ -26,6 +26,7 @@ export async function runOnce(
     await undoSession(hold, session.setup);
     throw error;
   }
-  await endAutomatic(hold, session);
+  const isKept = session.update !== true || status === 0;
+  await endAutomatic(hold, { ...session, source: isKept && session.source === true });
   return status;
 }

@@ -1,6 +1,7 @@
+import { realpathSync } from "node:fs";
 import { MOUNT_ATTR } from "../kernel/abi/mount.ts";
 import { problemLine } from "../chroot/problem.ts";
-import type { MadeRoot, RootSource } from "../chroot/types.ts";
+import type { MadeRoot, RootSource, UpdateTarget } from "../chroot/types.ts";
 import type { UnionOptions } from "../chroot/types/options.ts";
 import { UserError } from "../error.ts";
 import { O } from "../kernel/abi/file.ts";
@@ -121,7 +122,7 @@ export function planSession(sourceName: string, options: SessionOptions): { desc
   let count = 0;
   const source = findSource(sourceName);
   const { type } = chooseUpper(options.upper, unionOf(source, options));
-  const root = source.kind === "host" ? undefined : sourceRoot(source.root, options);
+  const root = source.kind === "host" ? undefined : sourceRoot(source, options);
   const makeUnion: MakeUnion = (lowers) => {
     const base = `<layers>/${count++}`;
     return { type, lowers, upper: `${base}/upper`, work: `${base}/work`, volatile: false, ...dialectOf(source) };
@@ -136,11 +137,28 @@ export function planSession(sourceName: string, options: SessionOptions): { desc
 }
 
 /** What a session is made of: on the chroot itself some kinds need no snapshot. */
-export function sourceRoot(root: RootSource, { source }: SessionOptions): RootSource {
+export function sourceRoot({ chroot, root }: ChrootSource, { source, update }: SessionOptions): RootSource {
   if (source !== true) return root;
+  if (update === true && root.kind !== "archive") return { kind: "update", chroot: chroot.name, of: targetOf(root) };
   if (root.kind === "btrfs") return { kind: "directory", path: root.subvolume };
   if (root.kind === "lvm") return { kind: "device", device: root.device, mount: root.mount };
   return root;
+}
+
+/** @throws {UserError} unsupported, for what can't be copied and exchanged */
+function targetOf(root: RootSource): UpdateTarget {
+  switch (root.kind) {
+    case "directory":
+      return { kind: "directory", path: realpathSync(root.path) };
+    case "btrfs":
+      return { kind: "subvolume", path: realpathSync(root.subvolume) };
+    case "image":
+      return { kind: "image", path: realpathSync(root.file), mount: root.mount };
+    default:
+      throw new UserError("unsupported", "a chroot of this type can't be updated in a copy", {
+        hint: "change it directly: fallthru run source:NAME -- COMMAND",
+      });
+  }
 }
 
 function describeMade(root: MadeRoot): string {
@@ -157,6 +175,8 @@ function describeMade(root: MadeRoot): string {
       return `snapshot the volume ${root.device}, mount it as <root>`;
     case "zfs":
       return `clone the dataset ${root.dataset}, mount it as <root>`;
+    case "update":
+      return `copy ${root.of.path} as <root>`;
     case "empty":
       return "make an empty directory <root>";
   }

@@ -67,6 +67,8 @@ export interface SessionOptions {
   readonly union?: UnionChoice;
   /** The chroot itself is to be changed, for good: no union, no snapshot, and none of the profile's files in it. */
   readonly source?: boolean;
+  /** With `source`: it is changed in a copy, which takes its place when the command has succeeded. */
+  readonly update?: boolean;
   /** Directories to lay over the root, the topmost first, below the upper. */
   readonly lowers?: readonly string[];
   readonly binds?: readonly Bind[];

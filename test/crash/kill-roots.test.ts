@@ -2,13 +2,13 @@
 // kill -9 at every system call that changes something, while a session's root is made, saved or taken away.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { execFileSync } from "node:child_process";
-import { copyFileSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { unless } from "../../src/kernel/error.ts";
 import { detachMount } from "../../src/kernel/mount.ts";
-import { temporaryDirectory } from "../support/directories.ts";
+import { describeChroot, temporaryDirectory } from "../support/directories.ts";
 import { fallthru } from "../support/fallthru.ts";
-import type { Traces } from "../support/leftovers.ts";
+import { leftovers, type Traces } from "../support/leftovers.ts";
 import { archiveOf, btrfsSubvolume, describeAs, ext4Image } from "../support/rootstores.ts";
 import { killEverywhere } from "./everywhere.ts";
 import { expectWholeOrGone, settle } from "./session.ts";
@@ -16,6 +16,7 @@ import { expectWholeOrGone, settle } from "./session.ts";
 let before: Traces;
 let btrfs: ReturnType<typeof btrfsSubvolume>;
 let archive: string;
+let dir: string;
 
 /** As few files as there can be: each is system calls to be killed at. */
 function smallestRoot(): string {
@@ -31,6 +32,9 @@ beforeAll(async () => {
   const root = smallestRoot();
   btrfs = btrfsSubvolume(root);
   archive = archiveOf(root, "root.tar");
+  dir = join(temporaryDirectory("dir"), "root");
+  execFileSync("cp", ["-a", root, dir]);
+  describeChroot("dir", dir, ["profile=crash"]);
   const profile = "/etc/schroot/crash";
   mkdirSync(profile);
   writeFileSync(join(profile, "fstab"), "proc /proc proc defaults 0 0\n");
@@ -111,3 +115,30 @@ test("an end that packs an archive anew and is killed leaves the old archive or 
   expect(counts.whole).toBeGreaterThan(5);
   expect(counts.gone).toBeGreaterThan(10);
 });
+
+for (const [name, least] of [
+  ["btrfs", 40],
+  ["dir", 60],
+] as const) {
+  test(`an update of type ${name} that is killed leaves the old root or the new one`, async () => {
+    const root = name === "dir" ? dir : btrfs.subvolume;
+    const mark = join(root, "etc/round");
+    writeFileSync(mark, "old\n");
+    const counts = await killEverywhere(
+      ["chroot", "update", name, "--", "sh", "-c", "echo new > /etc/round"],
+      async () => writeFileSync(mark, "old\n"),
+      async () => {
+        expect(await fallthru(["recover"])).toMatchObject({ status: 0, stderr: "" });
+        expect(leftovers(before)).toEqual([]);
+        expect(readdirSync(dirname(root)).filter((entry) => entry.startsWith("."))).toEqual([]);
+        expect(readFileSync(join(root, "etc/hostname"), "utf8")).toBe("mark\n");
+        const content = readFileSync(mark, "utf8");
+        expect(["old\n", "new\n"]).toContain(content);
+        return content === "old\n" ? "gone" : "whole";
+      },
+    );
+    expect(counts.points).toBeGreaterThan(least);
+    expect(counts.whole).toBeGreaterThan(5);
+    expect(counts.gone).toBeGreaterThan(20);
+  });
+}

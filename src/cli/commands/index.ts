@@ -22,6 +22,7 @@ export const verbs: readonly Verb[] = [
   { name: "chroot import", load: async () => (await import("./chroot/import.ts")).importFile },
   { name: "chroot add", load: async () => (await import("./chroot/add.ts")).add },
   { name: "chroot remove", load: async () => (await import("./chroot/remove.ts")).remove },
+  { name: "chroot update", load: async () => (await import("./chroot/update.ts")).update },
   { name: "chroot list", load: async () => (await import("./chroot/list.ts")).list },
   { name: "mount", load: async () => (await import("./mount.ts")).mount },
   { name: "layer list", load: async () => (await import("./layer/list.ts")).list },

@@ -17,7 +17,7 @@ const ask = async (words: readonly string[]) => {
 describe("answer()", () => {
   test.each([
     ["ru", ["run"]],
-    ["chroot ", ["create", "import", "add", "remove", "list"]],
+    ["chroot ", ["create", "import", "add", "remove", "update", "list"]],
     ["--v", ["--verbose", "--version"]],
     ["run ", ["host", "bookworm", "sid", "@fix", "@other"]],
     ["run @", ["@fix", "@other"]],

@@ -37,8 +37,8 @@ export const btrfs: RootKeeper<BtrfsRoot> = {
   },
 };
 
-/** Subvolumes that were made in the session are in the way, and go as directories do. */
-function destroy(dir: Fd, name: string): void {
+/** Deletes a subvolume: those that were made in it are in the way, and go as directories do. */
+export function destroy(dir: Fd, name: string): void {
   try {
     destroySubvolume(dir, name);
   } catch (error) {
@@ -47,7 +47,7 @@ function destroy(dir: Fd, name: string): void {
   }
 }
 
-function explain(error: unknown, { subvolume, snapshots }: BtrfsRoot): unknown {
+export function explain(error: unknown, { subvolume, snapshots }: BtrfsRoot): unknown {
   const why = (reason: string, hint: string) => new UserError("unsupported", reason, { hint, cause: error });
   const make = `btrfs subvolume create ${subvolume}`;
   if (isErrno(error, "ENOTTY"))

@@ -43,6 +43,8 @@ async function keeperOf(root: MadeRoot): Promise<RootKeeper<MadeRoot>> {
         return (await import("./lvm.ts")).lvm;
       case "zfs":
         return (await import("./zfs.ts")).zfs;
+      case "update":
+        return (await import("./update.ts")).update;
       case "empty":
         return (await import("./empty.ts")).empty;
     }
