@@ -117,10 +117,8 @@ test("where standard output is no terminal, nothing is done to the one that is t
 test("what a command pushes into its terminal (TIOCSTI) never reaches the caller's", async () => {
   await using service = await new Service().start();
   const terminal = await shell();
-  const push = "import fcntl, termios\nfor c in 'echo pu' + 'shed\\n': fcntl.ioctl(0, termios.TIOCSTI, c.encode())";
-  const script = `python3 -c "$PUSH" 2>/dev/null || echo refused; echo o''ver`;
-  terminal.type(`export PUSH=$'${push.replaceAll("'", "\\'").replaceAll("\n", "\\n")}'\n`);
-  await terminal.until(/\n> /);
+  const push = String.raw`ioctl(STDIN, 0x5412, my $c = $_) or die for split //, "echo pu" . "shed\n"`;
+  const script = `perl -e '${push}' 2>/dev/null || echo refused; echo o''ver`;
   terminal.type(line(service.client(["as", "0", "run", "sh", "-c", script])));
   await terminal.until(/\nover\r\n/);
   await terminal.until("> ");
