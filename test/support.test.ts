@@ -60,7 +60,7 @@ test("leftovers() names what an open session consists of, and nothing after its 
   expect(await fallthru(["begin", "tiny", "--name", "open"])).toMatchObject({ status: 0, stderr: "" });
   expect(leftovers(before).map((trace) => trace.replace(/ [0-9]+:/, ""))).toEqual(
     expect.arrayContaining([
-      "mount overlay on /run/fallthru/mount/open",
+      "mount overlay on /run/fallthru/mount/open/open",
       "record /var/lib/fallthru/sessions/open",
       "directory /run/fallthru/mount/open",
     ]),

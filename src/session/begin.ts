@@ -10,6 +10,7 @@ import { defaultFilter } from "./environment.ts";
 import { type Hold, takeHold } from "./hold.ts";
 import { checkSessionId, makeSessionId, randomHex } from "./id.ts";
 import { chooseUpper, type Layers, makeLayers, makeUnion, syncLayers, type UpperChoice } from "./layers.ts";
+import { makeMountPoint } from "./mountpoint.ts";
 import { mountPointOf, sessionDir, sessionsDir } from "./paths.ts";
 import {
   dialectOf,
@@ -162,7 +163,7 @@ async function build(
   });
   const setup = await beginSetup({ id, dir, source, plan, made }, options);
   await setup?.start("setup-start", "unmounted");
-  const attached = explainFull(layers.base, () => mountTree(id, plan));
+  const attached = explainFull(layers.base, () => mountTree(id, plan, options.visitor));
   await setup?.start("setup-start", "mounted");
   const createdMs = Date.now();
   const record: Omit<SessionRecord, "version"> = {
@@ -173,6 +174,7 @@ async function build(
     upper,
     network: options.network ?? "host",
     ...(options.hostname === undefined ? {} : { hostname: options.hostname }),
+    ...(options.visitor === undefined ? {} : { visitor: options.visitor }),
     limits,
     plan: plan.mounts,
     unionOptions: attached.unionOptions,
@@ -235,9 +237,8 @@ async function beginSetup(
 }
 
 /** All that is written here goes to the layers, or to a root that is to be changed. */
-function mountTree(id: string, { mounts, files }: SessionPlan): Attached {
-  const mountPoint = mountPointOf(id);
-  mkdirSync(mountPoint, { recursive: true, mode: 0o700 });
+function mountTree(id: string, { mounts, files }: SessionPlan, visitor: number | undefined): Attached {
+  const mountPoint = makeMountPoint(id, visitor);
   return attachPlan(mounts, mountPoint, { prepare: (root) => writeRootFiles(root, files) });
 }
 

@@ -13,8 +13,14 @@ export function sessionDir(id: string): string {
   return `${sessionsDir}/${id}`;
 }
 
-export function mountPointOf(id: string): string {
+/** The directory around a session's mount point, which says who may go there. */
+export function mountPlaceOf(id: string): string {
   return `${runDir}/mount/${id}`;
+}
+
+/** Setup scripts know it as $MOUNT_DIR/$SESSION_ID. */
+export function mountPointOf(id: string): string {
+  return `${mountPlaceOf(id)}/${id}`;
 }
 
 /** Where a session's upper in memory is mounted. */

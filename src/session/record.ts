@@ -25,6 +25,8 @@ export interface RecordDetails {
   readonly upper: Upper;
   readonly network: Network;
   readonly hostname?: string;
+  /** The user who may look at it from outside, besides the superuser. */
+  readonly visitor?: number;
   readonly limits: Limits;
   readonly plan: MountPlan;
   readonly unionOptions: readonly (readonly string[])[];

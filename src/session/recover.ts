@@ -1,4 +1,3 @@
-import { mkdirSync } from "node:fs";
 import { unless } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { openDirectory } from "../kernel/file.ts";
@@ -9,7 +8,8 @@ import { type Hold, takeHold } from "./hold.ts";
 import { sessionIds } from "./list.ts";
 import { mountPointOf, sessionDir } from "./paths.ts";
 import { readRecord, recordKind, removeRecord, type SessionRecord } from "./record.ts";
-import { clearLeftovers, findSetup, removeMountPoint, removeRemains, undo } from "./remains.ts";
+import { makeMountPoint, removeMountPoint } from "./mountpoint.ts";
+import { clearLeftovers, findSetup, removeRemains, undo } from "./remains.ts";
 import { readNote } from "./root/note.ts";
 import { writeRootFiles } from "./rootfiles.ts";
 import { isMounted, isSessionMounted, prepareState } from "./state.ts";
@@ -83,7 +83,7 @@ async function mountAgain(record: SessionRecord, hold: Hold, dir: Fd): Promise<v
       const { restoreRoot } = await import("./root/root.ts");
       await restoreRoot(note, { id: record.id, dir, hold: hold.file });
     }
-    mkdirSync(mountPoint, { recursive: true, mode: 0o700 });
+    makeMountPoint(record.id, record.visitor);
     makeControlGroups(record.id, record.limits);
     await setup?.start("setup-recover", "unmounted");
     attachPlan(record.plan, mountPoint, { prepare: (root) => writeRootFiles(root, record.files) });
@@ -91,7 +91,7 @@ async function mountAgain(record: SessionRecord, hold: Hold, dir: Fd): Promise<v
   } catch (error) {
     await undo(() => {
       while (isMounted(mountPoint)) detachMount(mountPoint);
-      removeMountPoint(mountPoint);
+      removeMountPoint(record.id);
       removeControlGroups(record.id);
     });
     throw error;

@@ -1,5 +1,4 @@
-import { rmdirSync } from "node:fs";
-import { isErrno, unless } from "../kernel/error.ts";
+import { unless } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { O } from "../kernel/abi/file.ts";
 import { lock, openAt, openDirectory, statAt } from "../kernel/file.ts";
@@ -10,6 +9,7 @@ import { canBuildDetached } from "../mount/overlay/mount.ts";
 import { killControlGroups, removeControlGroups } from "./cgroup.ts";
 import { heldIds, type Hold, takeLeftover } from "./hold.ts";
 import { removeLayers } from "./layers.ts";
+import { removeMountPoint } from "./mountpoint.ts";
 import { mountPointOf, sessionDir, sessionsDir } from "./paths.ts";
 import { askToEnd, describeProcess, killInside, type Look, lookInside } from "./processes.ts";
 import { recordKind } from "./record.ts";
@@ -77,7 +77,7 @@ export async function removeRemains(hold: Hold, how: Removal = {}): Promise<Remo
       note === undefined && isMounted(mountPoint) ? openAt(null, mountPoint, O.PATH | O.DIRECTORY) : undefined;
     while (isMounted(mountPoint)) detachMount(mountPoint);
     clearHalfMounted(mountPoint);
-    removeMountPoint(mountPoint);
+    removeMountPoint(id);
     failure ??= await setup?.stopLateAnyway(status, "unmounted");
     if (dir !== undefined && note !== undefined)
       await (await import("./root/root.ts")).removeRoot(note, { id, dir, hold: hold.file });
@@ -118,14 +118,6 @@ async function clearHalfSaved(id: string): Promise<void> {
 /** On a kernel where trees aren't built detached. */
 function clearHalfMounted(mountPoint: string): void {
   if (!canBuildDetached()) clearBeside(mountPoint);
-}
-
-export function removeMountPoint(path: string): void {
-  try {
-    rmdirSync(path);
-  } catch (error) {
-    if (!isErrno(error, "ENOENT")) throw error;
-  }
 }
 
 /** The layers first: until they are gone the directory tells where they are. */

@@ -7,7 +7,7 @@ import { unless } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { openAt, readAll, renameAt, writeAll } from "../kernel/file.ts";
 import { isForeignRoot } from "./binfmt.ts";
-import { mountPointOf, runDir } from "./paths.ts";
+import { mountPlaceOf, mountPointOf } from "./paths.ts";
 import { findScripts, type Scripts, setupFile, updateBinfmts } from "./scripts.ts";
 import { runSetup, type SetupStatus, type SetupStep } from "./setup.ts";
 import { SetupFailed, type SetupStage } from "./setupfailed.ts";
@@ -49,7 +49,7 @@ export class SessionSetup {
       id,
       mountPoint,
       path: mountPoint,
-      mountDirectory: `${runDir}/mount`,
+      mountDirectory: mountPlaceOf(id),
       name: chroot.name,
       selectedName: context.selectedName ?? chroot.name,
       isSource,

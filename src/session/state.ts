@@ -16,13 +16,15 @@ export function prepareState(): void {
   using run = openDirectory(runDir);
   // Not before it is attached: below a shared mount, as systemd makes all of them, the kernel makes it shared too.
   makePrivate(run);
-  for (const name of ["upper", "mount"]) unless(["EEXIST"], () => makeDirectoryAt(run, name, 0o700));
+  // Nobody sees which sessions there are, and each says by itself who may go there: see makeMountPoint().
+  unless(["EEXIST"], () => makeDirectoryAt(run, "upper", 0o700));
+  unless(["EEXIST"], () => makeDirectoryAt(run, "mount", 0o711));
 }
 
 function mountRunDir(): void {
   using tmpfs = makeMount("tmpfs", [
     ["source", "fallthru"],
-    ["mode", "0700"],
+    ["mode", "0711"],
   ]);
   using target = openAt(null, runDir, O.PATH | O.DIRECTORY | O.NOFOLLOW);
   attachMount(tmpfs, target);

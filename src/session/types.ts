@@ -77,6 +77,8 @@ export interface SessionOptions {
   readonly limits?: Limits;
   /** After this many seconds `gc` may end it. */
   readonly ttlSeconds?: number;
+  /** A user who may look at it from outside, at its mount point. */
+  readonly visitor?: number;
   /** Its description in schroot's format, for programs that read /var/lib/schroot/session; see madeName. */
   readonly schrootFile?: string;
   readonly setup?: SetupContext;

@@ -118,7 +118,7 @@ describe("a full file system under", () => {
     fill(state);
     expect(await fallthru(["list"])).toMatchObject({ status: 0, stderr: "" });
     expect(await fallthru(["run", "@x", "--", "cat", "/etc/hostname"])).toMatchObject({ status: 0, stdout: "mark\n" });
-    execFileSync("umount", ["--lazy", "/run/fallthru/mount/x"]);
+    execFileSync("umount", ["--lazy", "/run/fallthru/mount/x/x"]);
     const recovered = await fallthru(["recover"]);
     expect([0, 1]).toContain(recovered.status ?? -1);
     expect(await fallthru(["end", "x"])).toMatchObject({ status: 0, stderr: "" });

@@ -29,7 +29,7 @@ afterEach(async () => {
   expect(await leftoversAfter(before, 100)).toEqual([]);
 });
 
-const mountPoint = "/run/fallthru/mount/x";
+const mountPoint = "/run/fallthru/mount/x/x";
 
 /** Starts something and waits until it has said `up`. */
 async function startUp(args: readonly string[]): Promise<ChildProcess> {

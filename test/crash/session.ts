@@ -40,7 +40,7 @@ export async function beginMarked(id: string, options: readonly string[] = []): 
 /** As a restart of the machine leaves one session. */
 export async function beginUnmounted(id: string, options: readonly string[] = []): Promise<void> {
   await beginMarked(id, options);
-  detachMount(`/run/fallthru/mount/${id}`);
+  detachMount(`/run/fallthru/mount/${id}/${id}`);
 }
 
 /** As a restart of the machine: all mounts of sessions and all that is in memory are gone, the disk is as it was. */

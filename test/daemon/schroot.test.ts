@@ -83,7 +83,14 @@ test("another user's session isn't theirs to run in, to end, to be root in, or t
     expect(refused.status).toBe(1);
     expect(refused.stderr).toStartWith(notAuthorised);
   }
-  expect(await run([...as(games), "ls", "/run/fallthru/mount/mine"])).toMatchObject({ status: 2, stdout: "" });
+  // Its creator may look from outside: sbuild asks whether it is a directory.
+  const path = (await ask(nobody, ["--location", "-c", "session:mine"])).stdout.trim();
+  expect(await run([...as(nobody), "test", "-d", `${path}/bin`])).toMatchObject({ status: 0 });
+  expect(await run([...as(games), "test", "-d", path])).toMatchObject({ status: 1 });
+  for (const place of ["/run/fallthru/mount", "/run/fallthru/mount/mine", path]) {
+    expect(await run([...as(games), "ls", place])).toMatchObject({ status: 2, stdout: "" });
+  }
+  expect(await run([...as(nobody), "mv", path, `${path}.moved`])).toMatchObject({ status: 1 });
   expect(await ask(nobody, ["-e", "-c", "mine"])).toMatchObject({ status: 0 });
 });
 

@@ -283,7 +283,7 @@ describe("type btrfs-snapshot", () => {
 test("a custom chroot's session begins with an empty directory", async () => {
   describeAs("own", "custom", ["my.key=value", profile]);
   expect(await fallthru(["begin", "own", "--name", "s"])).toMatchObject({ status: 0 });
-  execFileSync("cp", ["-a", `${tree}/.`, "/run/fallthru/mount/s"]);
+  execFileSync("cp", ["-a", `${tree}/.`, "/run/fallthru/mount/s/s"]);
   expect(await sh("@s", "cat /etc/hostname")).toMatchObject({ status: 0, stdout: "mark\n" });
 });
 

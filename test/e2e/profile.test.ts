@@ -238,7 +238,7 @@ describe("copyfiles", () => {
     const root = tinyRoot();
     describeChroot("again", root, ["profile=fallthru"]);
     await fallthru(["begin", "again", "--name", "s"]);
-    execFileSync("umount", ["-l", "/run/fallthru/mount/s"]);
+    execFileSync("umount", ["-l", "/run/fallthru/mount/s/s"]);
     expect((await fallthru(["recover"])).stdout).toBe("recovered s\n");
     expect((await fallthru(["run", "@s", "--", "cat", "/etc/resolv.conf"])).stdout).toBe(files["resolv.conf"] ?? "");
   });

@@ -120,7 +120,7 @@ describe("list and info", () => {
       state: "open",
       createdMs: expect.any(Number) as number,
       expiresMs: (session?.createdMs ?? 0) + 3_600_000,
-      mountPoint: "/run/fallthru/mount/fix",
+      mountPoint: "/run/fallthru/mount/fix/fix",
     });
     expect(session?.createdMs).toBeGreaterThanOrEqual(start);
     const child = startFallthru(["run", "@fix", "--", "sleep", "1008"]);
@@ -213,7 +213,7 @@ describe("gc", () => {
 
   test("also of a session that the machine's restart has unmounted", async () => {
     await fallthru(["begin", "tiny", "--name", "old", "--ttl", "1"]);
-    sh("umount -l /run/fallthru/mount/old");
+    sh("umount -l /run/fallthru/mount/old/old");
     expect((await list())[0]?.state).toBe("unmounted");
     const lost = await fallthru(["run", "@old", "--", "true"]);
     expect([lost.status, lost.stderr]).toEqual([

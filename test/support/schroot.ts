@@ -138,6 +138,6 @@ export async function runTwin(base: string, twin: Twin, lines: readonly string[]
 function normal(text: string): string {
   return text
     .replace(/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, "UUID")
-    .replaceAll("/var/run/schroot/mount", "/run/fallthru/mount")
+    .replace(/\/var\/run\/schroot\/mount\/([\w.-]+)/g, "/run/fallthru/mount/$1/$1")
     .replace(/^(?:PWD|OLDPWD|OUT|BASE|TWIN|PATH|_)=.*\n/gm, (line) => (line.startsWith("PATH=/usr/local") ? line : ""));
 }

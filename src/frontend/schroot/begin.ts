@@ -80,6 +80,7 @@ function plan(
     id,
     options: {
       name: id,
+      ...(asker.uid === 0 ? {} : { visitor: asker.uid }),
       schrootFile: groupText(id, keys),
       setup: setupContext(asked, subject.selectedName, caller),
       ...(isSource ? { source: true } : subject.isCloned ? {} : { union: "none" }),

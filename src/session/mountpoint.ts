@@ -1,0 +1,48 @@
+import { UserError } from "../error.ts";
+import { O } from "../kernel/abi/file.ts";
+import { unless } from "../kernel/error.ts";
+import { makeDirectoryAt, openAt, removeDirectoryAt } from "../kernel/file.ts";
+import { setXattr } from "../kernel/xattr.ts";
+import { mountPlaceOf, mountPointOf } from "./paths.ts";
+
+/**
+ * Makes the directory that a session is mounted on. The one around it is the superuser's: what other people's sessions
+ * change is nobody's business.
+ * @param visitor the one user besides who may go through, to whom `schroot --info` says where it is
+ */
+export function makeMountPoint(id: string, visitor: number | undefined): string {
+  const [place, mountPoint] = [mountPlaceOf(id), mountPointOf(id)];
+  for (const path of [place, mountPoint]) unless(["EEXIST"], () => makeDirectoryAt(null, path, 0o700));
+  if (visitor !== undefined && visitor !== 0) admit(place, visitor);
+  return mountPoint;
+}
+
+/** By an ACL: whoever owned it could put something else there. @see acl(5), include/uapi/linux/posix_acl_xattr.h */
+function admit(place: string, uid: number): void {
+  const [owner, named, group, mask, other, nobody] = [0x01, 0x02, 0x04, 0x10, 0x20, 0xffffffff];
+  const entries = [
+    [owner, 7, nobody],
+    [named, 1, uid],
+    [group, 0, nobody],
+    [mask, 1, nobody],
+    [other, 0, nobody],
+  ] as const;
+  const acl = Buffer.alloc(4 + 8 * entries.length);
+  acl.writeUInt32LE(2, 0);
+  for (const [index, [tag, permissions, id]] of entries.entries()) {
+    acl.writeUInt16LE(tag, 4 + index * 8);
+    acl.writeUInt16LE(permissions, 6 + index * 8);
+    acl.writeUInt32LE(id, 8 + index * 8);
+  }
+  using directory = openAt(null, place, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
+  const isSet = unless(["EOPNOTSUPP"], () => {
+    setXattr(directory, "system.posix_acl_access", acl);
+    return true;
+  });
+  if (isSet === undefined) throw new UserError("unsupported", `${place}: this kernel's tmpfs has no ACLs`);
+}
+
+/** Passes over what isn't there. */
+export function removeMountPoint(id: string): void {
+  for (const path of [mountPointOf(id), mountPlaceOf(id)]) unless(["ENOENT"], () => removeDirectoryAt(null, path));
+}
