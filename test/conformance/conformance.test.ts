@@ -1,11 +1,11 @@
 // deadline: 420
 // One suite of probes for a plain directory, the kernel's overlayfs and ours: see docs/unions.md, which its table is of.
 import { expect, test } from "bun:test";
-import { limits } from "./limits.ts";
-import type { Probe } from "./probe.ts";
-import { allProbes, nameOf } from "./probes/index.ts";
-import { type Outcome, type Outcomes, runProbes } from "./runner.ts";
-import { type System, systems } from "./systems.ts";
+import { limits } from "../../src/conformance/limits.ts";
+import type { Probe } from "../../src/conformance/probe.ts";
+import { allProbes, nameOf } from "../../src/conformance/probes/index.ts";
+import { type Outcome, type Outcomes, runProbes } from "../../src/conformance/runner.ts";
+import { type System, systems } from "../../src/conformance/systems.ts";
 import { readTable } from "./table.ts";
 
 const probes = allProbes();

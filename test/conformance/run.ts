@@ -1,9 +1,9 @@
 // `run.ts [--table] [--system ID]... [--directory DIR] [WORD...]`: runs the probes whose names contain one of the words,
 // all of them without any, and prints what is wrong; with --table, writes the table into docs/unions.md.
 import { parseArgs } from "node:util";
-import { allProbes, nameOf } from "./probes/index.ts";
-import { type Outcomes, runProbes } from "./runner.ts";
-import { systemOf, systems } from "./systems.ts";
+import { allProbes, nameOf } from "../../src/conformance/probes/index.ts";
+import { type Outcomes, runProbes } from "../../src/conformance/runner.ts";
+import { systemOf, systems } from "../../src/conformance/systems.ts";
 import { writeTable } from "./table.ts";
 
 const { values, positionals } = parseArgs({

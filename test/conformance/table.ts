@@ -1,9 +1,9 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
-import type { Probe } from "./probe.ts";
-import { nameOf } from "./probes/index.ts";
-import type { Outcome, Outcomes } from "./runner.ts";
-import type { System } from "./systems.ts";
+import type { Probe } from "../../src/conformance/probe.ts";
+import { nameOf } from "../../src/conformance/probes/index.ts";
+import type { Outcome, Outcomes } from "../../src/conformance/runner.ts";
+import type { System } from "../../src/conformance/systems.ts";
 
 const page = resolve(import.meta.dirname, "../../docs/unions.md");
 const marks = ["<!-- printed by test/conformance/run.ts --table: begin -->", "<!-- end -->"] as const;

@@ -3,7 +3,6 @@
 import { expect, test } from "bun:test";
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { processesIn } from "../support/cgroup.ts";
 import { temporaryDirectory } from "../support/directories.ts";
 import { executable, fallthru, run } from "../support/fallthru.ts";
@@ -103,10 +102,7 @@ test("an upper or work directory belongs to one mount at a time, whatever become
   }
   expect(await refusal(options)).toBe(busy("upper", "upper"));
   await sh(`cat '${target}/a' >/dev/null; umount '${target}'`);
-  for (let tries = 0; tries < 400; tries++) {
-    if ((await fallthru(["mount", "-o", options, other])).status === 0) break;
-    await sleep(10); // its server ends a moment after the mount
-  }
+  await mountAt(options, other);
   await sh(`cat '${other}/a' >/dev/null; umount '${other}'`);
 });
 

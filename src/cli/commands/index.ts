@@ -33,6 +33,11 @@ export const verbs: readonly Verb[] = [
   { name: "completion", load: async () => (await import("./completion.ts")).completion },
   { name: "version", load: async () => (await import("./version.ts")).version },
   { name: "mount.fallthru", isHidden: true, load: async () => (await import("./mount-helper.ts")).mountHelper },
+  {
+    name: "probe-worker",
+    isHidden: true,
+    load: async () => (await import("./probe-worker.ts")).probeWorker,
+  },
   { name: "serve", isHidden: true, load: async () => (await import("./serve.ts")).serve },
   { name: "daemon", isHidden: true, load: async () => (await import("./daemon.ts")).daemon },
   { name: "daemon-worker", isHidden: true, load: async () => (await import("./daemon-worker.ts")).daemonWorker },

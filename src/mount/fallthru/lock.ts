@@ -16,9 +16,15 @@ export function lockLayers({ upper, work }: FallthruMount, { pair }: OpenLayers)
   lockOne(pair.work, `${work ?? ""} is the work directory`);
 }
 
+/** The server of a mount that was just unmounted takes a moment to end. */
+const [WAIT_MS, EACH_MS] = [1000, 5];
+
 function lockOne(directory: Fd, what: string): void {
-  const isOurs = unless(["EBADF", "EINVAL", "ENOLCK", "ENOSYS", "EOPNOTSUPP"], () => tryLock(directory, "exclusive"));
-  if (isOurs !== false) return;
+  for (let waitedMs = 0; waitedMs <= WAIT_MS; waitedMs += EACH_MS) {
+    const isOurs = unless(["EBADF", "EINVAL", "ENOLCK", "ENOSYS", "EOPNOTSUPP"], () => tryLock(directory, "exclusive"));
+    if (isOurs !== false) return;
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, EACH_MS);
+  }
   throw new UserError("busy", `${what} of another union that is mounted`, {
     hint: "unmount that first (findmnt -t fuse.fallthru), or take another directory",
   });

@@ -1,5 +1,5 @@
-import { threadCallNumbers } from "../../../src/kernel/abi/process.ts";
-import { native } from "../../../src/kernel/libc.ts";
+import { threadCallNumbers } from "../../kernel/abi/process.ts";
+import { native } from "../../kernel/libc.ts";
 import { call } from "./kernel.ts";
 
 const setfsuid_ = native("setfsuid", "int", ["unsigned int"]);

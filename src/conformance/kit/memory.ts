@@ -1,4 +1,4 @@
-import { addressOf } from "../../../src/kernel/libc.ts";
+import { addressOf } from "../../kernel/libc.ts";
 import { call, defer } from "./kernel.ts";
 
 const mmap_ = call("mmap", "int64_t", ["size_t", "size_t", "int", "int", "int", "int64_t"]);

@@ -1,4 +1,4 @@
-import { errnoName, KernelError } from "../../../src/kernel/error.ts";
+import { errnoName, KernelError } from "../../kernel/error.ts";
 
 /** What a probe found wrong; anything else that it throws was unexpected. */
 export class Wrong extends Error {}

@@ -1,8 +1,9 @@
 import { spawnSync } from "node:child_process";
 import { resolve } from "node:path";
-import { attachAt } from "../../src/fuse/connection.ts";
-import { MOUNT_ATTR } from "../../src/kernel/abi/mount.ts";
-import { cloneMount, makeMount, type MountOption, setMountAttributes } from "../../src/kernel/mount.ts";
+import { attachAt } from "../fuse/connection.ts";
+import { MOUNT_ATTR } from "../kernel/abi/mount.ts";
+import { cloneMount, makeMount, type MountOption, setMountAttributes } from "../kernel/mount.ts";
+import { isCompiled } from "../kernel/libc.ts";
 import { attributesOf } from "./place.ts";
 
 /** The layers of one mount, lowers from the top. */
@@ -23,7 +24,10 @@ export interface System {
   readonly mount: (layers: MountLayers, target: string, options: readonly string[]) => void;
 }
 
-const program = resolve(import.meta.dirname, "../../build/fallthru");
+/** The executable, whose servers start fast; built, where this is the source. */
+function program(): string {
+  return isCompiled ? process.execPath : resolve(import.meta.dirname, "../../build/fallthru");
+}
 
 /** The control: what a directory of the file system below does. */
 const plain: System = {
@@ -69,7 +73,7 @@ function overlay(pairs: readonly string[]): System["mount"] {
 
 function fallthru({ lowers, upper, work }: MountLayers, target: string, options: readonly string[]): void {
   const all = [`lowerdir=${lowers.join(":")}`, `upperdir=${upper}`, `workdir=${work}`, ...options].join(",");
-  const { status, stderr } = spawnSync(program, ["mount", "-o", all, target], { timeout: 10_000 });
+  const { status, stderr } = spawnSync(program(), ["mount", "-o", all, target], { timeout: 10_000 });
   if (status !== 0) throw new Error(`fallthru mount: ${stderr.toString()}`);
 }
 

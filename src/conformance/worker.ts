@@ -1,7 +1,8 @@
-// Runs probes of one system, one after the other: `worker.ts SYSTEM DIRECTORY`, their names on stdin, one a line.
+// Runs probes of one system, one after the other: `probe-worker SYSTEM DIRECTORY`, their names on stdin, one a line.
 // Each has a line of JSON on stdout when it begins and when it has ended.
-import { readFileSync, writeSync } from "node:fs";
+import { openSync, readFileSync, writeSync } from "node:fs";
 import { errnoOf, Wrong } from "./kit/assert.ts";
+import { map } from "./kit/memory.ts";
 import { Place } from "./place.ts";
 import type { Probe } from "./probe.ts";
 import { allProbes, nameOf } from "./probes/index.ts";
@@ -45,8 +46,14 @@ function describe(error: unknown): string {
   return process.env["PROBE_STACKS"] === undefined ? error.message : (error.stack ?? error.message);
 }
 
-if (import.meta.main) {
-  const [system = "", base = ""] = process.argv.slice(2);
+/** Runs the probes that stdin names; as the system `map`, writes to a mapping of a file, and dies of that or not. */
+export async function runWorker(system: string, base: string): Promise<void> {
+  if (system === "map") {
+    const mapping = map(openSync(base, "r+"), "write");
+    mapping.write(0, "x");
+    mapping.sync();
+    return;
+  }
   const wanted = new Set(readFileSync(0, "utf8").split("\n"));
   for (const probe of allProbes()) {
     const name = nameOf(probe);

@@ -1,4 +1,4 @@
-import { isErrno } from "../../../src/kernel/error.ts";
+import { isErrno } from "../../kernel/error.ts";
 import { call } from "./kernel.ts";
 
 const flock_ = call("flock", "int", ["int", "int"]);

@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { chmodSync, mkdtempSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import type { Probe } from "./probe.ts";
+import type { Arrangement, Probe } from "./probe.ts";
 import { nameOf } from "./probes/index.ts";
+import { ownCommand } from "./start.ts";
 import type { System } from "./systems.ts";
 import type { Message } from "./worker.ts";
 
@@ -56,7 +57,16 @@ export async function runProbes(system: System, probes: readonly Probe[], option
   return outcomes;
 }
 
-function isMeaningful(system: System, { needs = [] }: Probe): boolean {
+/** What makes an image of a lower. */
+const packers: Readonly<Partial<Record<Arrangement, string>>> = { squashfs: "mksquashfs", erofs: "mkfs.erofs" };
+
+function isMeaningful(system: System, { needs = [], arrangement = "together" }: Probe): boolean {
+  const packer = packers[arrangement];
+  if (
+    packer !== undefined &&
+    !["/usr/bin", "/usr/sbin", "/bin", "/sbin"].some((path) => existsSync(`${path}/${packer}`))
+  )
+    return false;
   return (system.isUnion || !needs.includes("union")) && (system.isPrivileged || !needs.includes("privilege"));
 }
 
@@ -110,7 +120,7 @@ function runSome(
  */
 function startWorker(system: System, base: string): ChildProcess {
   const spaces = ["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"];
-  const worker = [process.execPath, join(import.meta.dirname, "worker.ts"), system.id, base];
+  const worker = ownCommand("probe-worker", system.id, base);
   const contained = ["unshare", ...spaces, "sh", "-c", '"$@"; exit $?', "sh", ...worker];
   if (system.isPrivileged) return spawn("unshare", contained.slice(1), { stdio: "pipe" });
   const child = spawn("unshare", ["--user", "sh", "-c", 'read go; exec "$@"', "sh", ...contained], { stdio: "pipe" });

@@ -3,6 +3,7 @@ import { differ, errnoOf, fails, holds, same } from "../kit/assert.ts";
 import { append, close, fstat, list, open, O, put, stat, text, tree } from "../kit/files.ts";
 import { eventually, run, sh } from "../kit/program.ts";
 import { area } from "../probe.ts";
+import { ownCommand } from "../start.ts";
 
 export const space = area("full disks", [
   {
@@ -78,12 +79,8 @@ export const space = area("full disks", [
     prepare: (lower) => tree(lower, ["a"]),
     run: async (mount) => {
       run(["sh", "-c", `dd if=/dev/zero of='${mount}/fill' bs=64k 2>/dev/null; truncate -s 1M '${mount}/hole'`]);
-      const script = `
-        const { map } = await import("${import.meta.dirname}/../kit/memory.ts");
-        const mapping = map(require("fs").openSync("${mount}/hole", "r+"), "write");
-        mapping.write(0, "x");
-        mapping.sync();`;
-      differ(run([process.execPath, "-e", script]).status, 0, "status of who writes, and of success");
+      const writes = ownCommand("probe-worker", "map", `${mount}/hole`);
+      differ(run(writes).status, 0, "status of who writes, and of success");
       fs.unlinkSync(`${mount}/fill`);
       await eventually(() => {
         try {

@@ -1,5 +1,5 @@
-import { KernelError, errnoName } from "../../../src/kernel/error.ts";
-import { type Argument, lastErrno, native } from "../../../src/kernel/libc.ts";
+import { KernelError, errnoName } from "../../kernel/error.ts";
+import { type Argument, lastErrno, native } from "../../kernel/libc.ts";
 
 /** Calls that leave something open give it here; undo() lets go of it all, the last first. */
 const open: (() => void)[] = [];

@@ -1,10 +1,10 @@
 import { spawnSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { MNT_DETACH, MOUNT_ATTR, SYS } from "../../src/kernel/abi/mount.ts";
-import { attachAt } from "../../src/fuse/connection.ts";
-import { isErrno } from "../../src/kernel/error.ts";
-import { makeMount } from "../../src/kernel/mount.ts";
+import { MNT_DETACH, MOUNT_ATTR, SYS } from "../kernel/abi/mount.ts";
+import { attachAt } from "../fuse/connection.ts";
+import { isErrno } from "../kernel/error.ts";
+import { makeMount } from "../kernel/mount.ts";
 import { AT_FDCWD, call, path as cString, undo } from "./kit/kernel.ts";
 import type { Probe } from "./probe.ts";
 import type { System } from "./systems.ts";
