@@ -1,4 +1,4 @@
-import { type BigIntStats, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, renameSync, type Stats, statSync, writeFileSync } from "node:fs";
 import { isErrno } from "../kernel/error.ts";
 import type { Chroot } from "../chroot/types.ts";
 import { runDir } from "./paths.ts";
@@ -42,24 +42,19 @@ const cacheFile = `${runDir}/setup.d.json`;
 
 /** Finds the scripts; where the files are those of last time, without reading them. To be called after prepareState(). */
 export async function findScripts(): Promise<Scripts> {
-  const names = scriptNames();
-  if (names.length === 0) return noScripts;
-  const stamp = names.map((name) => `${name} ${stampOf(`${setupDirectory}/${name}`)}`).join("\n");
+  const directory = statOf(setupDirectory);
+  if (directory === undefined || !directory.isDirectory()) return noScripts;
   const known = readCache();
-  if (known?.stamp === stamp) return known.scripts;
+  // Where the directory is the same, so are the names in it.
+  if (known !== undefined && known.stamp === stampOf(directory, known.names)) return known.scripts;
+  const names = readdirSync(setupDirectory).filter(isScriptName).toSorted();
+  // Before they are read: what is changed meanwhile is seen by the next one.
+  const stamp = stampOf(directory, names);
   const { sortOut } = await import("./stock.ts");
-  const scripts = sortOut(names.filter((name) => isRunnable(`${setupDirectory}/${name}`)));
-  writeCache(stamp, scripts);
+  const runnable = names.filter((name) => isRunnable(`${setupDirectory}/${name}`));
+  const scripts = names.length === 0 ? noScripts : sortOut(runnable);
+  writeCache({ stamp, names, scripts });
   return scripts;
-}
-
-function scriptNames(): string[] {
-  try {
-    return readdirSync(setupDirectory).filter(isScriptName).toSorted();
-  } catch (error) {
-    if (isErrno(error, "ENOENT", "ENOTDIR")) return [];
-    throw error;
-  }
 }
 
 /** The three kinds of names that run-parts(8) takes and schroot with it, without what dpkg puts aside. */
@@ -68,25 +63,33 @@ function isScriptName(name: string): boolean {
   return isTaken && !/dpkg-(?:old|dist|new|tmp)$/.test(name);
 }
 
-/** Changes with the file. */
-function stampOf(path: string): string {
-  const stat = statOf(path);
-  if (stat === undefined) return "";
-  return [stat.dev, stat.ino, stat.mode, stat.size, stat.mtimeNs, stat.ctimeNs].join(" ");
+/** Changes with the directory and the files in it. */
+function stampOf(directory: Stats, names: readonly string[]): string {
+  let stamp = timesOf(directory);
+  for (const name of names) {
+    const stat = statOf(`${setupDirectory}/${name}`);
+    stamp += stat === undefined ? "\n" : `\n${stat.mode} ${stat.size} ${timesOf(stat)}`;
+  }
+  return stamp;
+}
+
+function timesOf(stat: Stats): string {
+  return `${stat.dev} ${stat.ino} ${stat.mtimeMs} ${stat.ctimeMs}`;
 }
 
 /** A directory, a link to nowhere and what isn't executable stop schroot altogether. */
 function isRunnable(path: string): boolean {
   const stat = statOf(path);
-  return stat !== undefined && stat.isFile() && (stat.mode & 0o111n) !== 0n;
+  return stat !== undefined && stat.isFile() && (stat.mode & 0o111) !== 0;
 }
 
-function statOf(path: string): BigIntStats | undefined {
-  return statSync(path, { bigint: true, throwIfNoEntry: false });
+function statOf(path: string): Stats | undefined {
+  return statSync(path, { throwIfNoEntry: false });
 }
 
 interface Cache {
   readonly stamp: string;
+  readonly names: readonly string[];
   readonly scripts: Scripts;
 }
 
@@ -100,8 +103,7 @@ function readCache(): Cache | undefined {
   }
 }
 
-function writeCache(stamp: string, scripts: Scripts): void {
-  const cache: Cache = { stamp, scripts };
+function writeCache(cache: Cache): void {
   const temporary = `${cacheFile}.${process.pid}`;
   try {
     writeFileSync(temporary, JSON.stringify(cache), { mode: 0o600 });
