@@ -62,6 +62,10 @@ export class PeerCaller implements Caller, Disposable {
     return this.#terminal === "taken";
   }
 
+  get stdin(): Fd {
+    return this.#attachment.descriptors[0];
+  }
+
   get groupName(): string {
     return groupNameOf(this.gid);
   }

@@ -72,7 +72,7 @@ async function makeSession(
       hint: "change it without Fallthru",
     });
   prepareState();
-  const source = await withScripts(found);
+  const source = await withScripts(found, sourceName);
   const { stuck } = await clearLeftovers();
   const union = unionOf(source, options);
   const choice = chooseUpper(options.upper ?? describedUpper(source, union), union);
@@ -87,9 +87,7 @@ async function makeSession(
     throw error;
   }
   try {
-    const begun = await explainFullLater(sessionDir(id), () =>
-      build(hold, source, choice, { ...options, setup: { selectedName: sourceName, ...options.setup } }, kind),
-    );
+    const begun = await explainFullLater(sessionDir(id), () => build(hold, source, choice, options, kind));
     return { hold, begun: { ...begun, warnings: [...stuck.map(warnOfStuck), ...begun.warnings] } };
   } catch (error) {
     await undoSession(hold, options.setup);
@@ -229,11 +227,9 @@ async function beginSetup(
     first?.kind === "union"
       ? { overlay: dirname(first.union.upper), underlay: first.union.lowers.at(-1) ?? "" }
       : undefined;
-  return SessionSetup.begin(
-    dir,
-    { id, chroot: source.chroot, union, isSource, snapshot: made === "" ? undefined : made },
-    setup,
-  );
+  const { chroot, selectedName = chroot.name } = source;
+  const snapshot = made === "" ? undefined : made;
+  return SessionSetup.begin(dir, { id, chroot, union, isSource, snapshot, selectedName }, setup);
 }
 
 /** All that is written here goes to the layers, or to a root that is to be changed. */

@@ -47,14 +47,22 @@ export async function findScripts(): Promise<Scripts> {
   const known = readCache();
   // Where the directory is the same, so are the names in it.
   if (known !== undefined && known.stamp === stampOf(directory, known.names)) return known.scripts;
-  const names = readdirSync(setupDirectory).filter(isScriptName).toSorted();
+  const names = scriptNames();
   // Before they are read: what is changed meanwhile is seen by the next one.
   const stamp = stampOf(directory, names);
   const { sortOut } = await import("./stock.ts");
-  const runnable = names.filter((name) => isRunnable(`${setupDirectory}/${name}`));
-  const scripts = names.length === 0 ? noScripts : sortOut(runnable);
+  const scripts = names.length === 0 ? noScripts : sortOut(names.filter(isRunnable));
   writeCache({ stamp, names, scripts });
   return scripts;
+}
+
+function scriptNames(): string[] {
+  return readdirSync(setupDirectory).filter(isScriptName).toSorted();
+}
+
+/** All of them, also the stock ones: for a session of a real schroot's. */
+export function runnableScripts(): string[] {
+  return statOf(setupDirectory)?.isDirectory() === true ? scriptNames().filter(isRunnable) : [];
 }
 
 /** The three kinds of names that run-parts(8) takes and schroot with it, without what dpkg puts aside. */
@@ -78,8 +86,8 @@ function timesOf(stat: Stats): string {
 }
 
 /** A directory, a link to nowhere and what isn't executable stop schroot altogether. */
-function isRunnable(path: string): boolean {
-  const stat = statOf(path);
+function isRunnable(name: string): boolean {
+  const stat = statOf(`${setupDirectory}/${name}`);
   return stat !== undefined && stat.isFile() && (stat.mode & 0o111) !== 0;
 }
 

@@ -51,7 +51,7 @@ export class SessionSetup {
       path: mountPoint,
       mountDirectory: mountPlaceOf(id),
       name: chroot.name,
-      selectedName: context.selectedName ?? chroot.name,
+      selectedName: context.selectedName ?? about.selectedName,
       isSource,
       union,
       snapshot,
@@ -115,6 +115,7 @@ export interface SetupSubject {
   readonly union: { readonly overlay: string; readonly underlay: string } | undefined;
   readonly isSource: boolean;
   readonly snapshot: string | undefined;
+  readonly selectedName: string;
 }
 
 async function failureOf(step: () => Promise<void>): Promise<SetupFailed | undefined> {

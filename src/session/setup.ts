@@ -17,6 +17,8 @@ export interface SetupStep {
   readonly name: string;
   /** Run instead of the script: a program with its arguments, in turn; none fails the stage. */
   readonly instead?: readonly (readonly string[])[];
+  /** Also what it does for mounting: in a session of a real schroot's. */
+  readonly isWhole?: boolean;
 }
 
 /**
@@ -37,9 +39,9 @@ export async function runSetup(
   const sorted = options.steps.toSorted((a, b) => (a.name < b.name ? -1 : 1));
   for (const step of stage === "setup-stop" ? sorted.toReversed() : sorted) {
     if (variables["VERBOSE"] === "verbose") say(`I: Executing ‘${step.name} ${stage} ${status}’\n`);
-    const env = Object.entries(isMounter(step.name) ? withoutMounts(variables) : variables).map(
-      ([key, value]) => `${key}=${value}`,
-    );
+    const env = Object.entries(
+      isMounter(step.name) && step.isWhole !== true ? withoutMounts(variables) : variables,
+    ).map(([key, value]) => `${key}=${value}`);
     const path = `${setupDirectory}/${step.name}`;
     const programs = step.instead ?? [[path, stage, status]];
     for (const argv of programs) {

@@ -81,7 +81,8 @@ function libexecDirectory(): string {
 /** As schroot does with the file of a session that it has described already. */
 function describe(description: string, isSource: boolean): string {
   if (description.endsWith("(session chroot)")) return description;
-  return `${description}${isSource ? " (source chroot)" : ""} (session chroot)`;
+  const isSaid = !isSource || description.endsWith("(source chroot)");
+  return `${description}${isSaid ? "" : " (source chroot)"} (session chroot)`;
 }
 
 /** `script-config` and the profile's files exclude each other. */

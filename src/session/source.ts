@@ -14,6 +14,8 @@ export type Source =
       readonly root: RootSource;
       readonly profile: Profile;
       readonly scripts?: Scripts;
+      /** The name or alias that it was asked for by. */
+      readonly selectedName?: string;
     };
 
 /** The name that stands for the machine's own root wherever a chroot's name can stand. */
@@ -27,7 +29,7 @@ export function findSource(name: string): Source {
 }
 
 /** Adds the setup scripts; what they do in the place of our own steps isn't done by those. */
-export async function withScripts(source: Source): Promise<Source> {
+export async function withScripts(source: Source, selectedName: string): Promise<Source> {
   // schroot refuses scripts for a plain chroot, which it enters as it is.
   if (source.kind === "host" || source.chroot.type === "plain") return source;
   const scripts = await findScripts();
@@ -37,5 +39,5 @@ export async function withScripts(source: Source): Promise<Source> {
     copyFiles: scripts.native.includes("copyfiles") ? copyFiles : [],
     nssDatabases: scripts.native.includes("nssdatabases") ? nssDatabases : [],
   };
-  return { ...source, profile, scripts };
+  return { ...source, profile, scripts, selectedName };
 }

@@ -73,7 +73,7 @@ export function sortOut(names: readonly string[]): Scripts {
   return { own, native: names.includes("10mount") ? native : Object.values(stepOf) };
 }
 
-function isStock(name: string): boolean {
+export function isStock(name: string): boolean {
   const digests = stock[otherNames[name] ?? name];
   if (digests === undefined) return false;
   const digest = createHash("sha256")

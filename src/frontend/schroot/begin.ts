@@ -82,7 +82,7 @@ function plan(
       name: id,
       ...(asker.uid === 0 ? {} : { visitor: asker.uid }),
       schrootFile: groupText(id, keys),
-      setup: setupContext(asked, subject.selectedName, caller),
+      setup: setupContext(asked, subject.selectedName, { caller, user: request.user }),
       ...(isSource ? { source: true } : subject.isCloned ? {} : { union: "none" }),
     },
   };

@@ -1,4 +1,5 @@
 import type { Path, Program, Surroundings } from "../../session/run.ts";
+import type { SetupContext } from "../../session/types.ts";
 
 /** Who asks, and where words to them go: this process's own caller, or a peer of the service. */
 export interface Caller {
@@ -14,6 +15,8 @@ export interface Caller {
   readonly environment: Readonly<Record<string, Path>>;
   /** Undefined where it was deleted under them. */
   readonly directory: Path | undefined;
+  /** The caller's standard input, where it isn't this process's. */
+  readonly stdin?: SetupContext["stdin"];
   /** To the caller's standard output or standard error. */
   say(stream: 1 | 2, text: string): void;
   /**

@@ -10,11 +10,13 @@ import { notFound, type Subject } from "./subjects.ts";
 
 /** Ends one session. @returns exit status */
 export async function endOne({ name, keys }: Subject, request: Request, caller: Caller): Promise<number> {
+  const setup = setupContext(keys, keys["selected-name"] ?? name, { caller, user: request.user });
   if (!isOwnSession(name, keys["mount-location"])) {
-    throw refusal(`${name}: It is a session of schroot’s, which has to end it`);
+    const { endForeignSession } = await import("../../session/foreign.ts");
+    await explainSetup(name, () => endForeignSession(name, keys, { force: request.isForced, setup }));
+    return 0;
   }
   try {
-    const setup = setupContext(keys, keys["selected-name"] ?? name, caller);
     const { warnings } = await explainSetup(name, () => endSession(name, { force: request.isForced, setup }));
     for (const warning of warnings) tell(caller, "W", warning);
   } catch (error) {
