@@ -10,10 +10,12 @@ import { parseConfig } from "./parse.ts";
 import type { Chroot } from "./types.ts";
 import { describeRoot } from "./types/index.ts";
 
-/** A chroot of type `directory` that is to be described. */
+/** A chroot that is to be described. */
 export interface NewChroot {
   readonly name: string;
-  /** Absolute; whether it is there isn't looked at. */
+  /** Without it `directory`. */
+  readonly type?: "directory" | "file" | "loopback" | "btrfs-snapshot";
+  /** Where the root is: a directory or, as the type says, an archive, image or subvolume. Absolute; whether it is there isn't looked at. */
   readonly directory: string;
   /** One line. */
   readonly description: string;
@@ -71,12 +73,11 @@ export function removeChroot(name: string, directory: string = configDirectory):
 }
 
 /** Only the superuser may use it; the union is the one that both tools know. */
-function chrootText({ name, directory, description }: NewChroot): string {
+function chrootText({ name, type = "directory", directory, description }: NewChroot): string {
   return `[${name}]
-type=directory
+type=${type}
 description=${description}
-directory=${directory}
-union-type=overlay
+${rootKeys[type](directory)}
 profile=fallthru
 users=root
 root-users=root
@@ -84,6 +85,13 @@ groups=root
 root-groups=root
 `;
 }
+
+const rootKeys: Readonly<Record<NonNullable<NewChroot["type"]>, (path: string) => string>> = {
+  directory: (path) => `directory=${path}\nunion-type=overlay`,
+  file: (path) => `file=${path}`,
+  loopback: (path) => `file=${path}\nunion-type=overlay`,
+  "btrfs-snapshot": (path) => `btrfs-source-subvolume=${path}\nbtrfs-snapshot-directory=${dirname(path)}/snapshots`,
+};
 
 /** Makes sure that the description says what was meant, whatever characters there are in it. */
 function readBack(text: string, file: string, meant: NewChroot): Chroot {

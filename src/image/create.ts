@@ -8,7 +8,7 @@ import { type AptSource, formatSources, keyringsOf, parseSources } from "./apt/s
 import { lacksSecurity, sourcesForSuite } from "./apt/suites.ts";
 import { type Bootstrap, findBootstrap, runBootstrap } from "./bootstrap.ts";
 import { finishRoot } from "./finish.ts";
-import { type PlaceOptions, placeRoot } from "./place.ts";
+import { type KeepOptions, keepRoot } from "./keep.ts";
 import { debootstrap, mmdebstrap, type Selection, type Variant } from "./programs.ts";
 import type { Reporting } from "./progress.ts";
 
@@ -18,7 +18,7 @@ import type { Reporting } from "./progress.ts";
  */
 export const defaultVariant: Variant = "minbase";
 
-export interface CreateOptions extends PlaceOptions {
+export interface CreateOptions extends KeepOptions {
   /** A release, by codename or not: `bookworm`, `stable`, `sid`. */
   readonly suite: string;
   /** A file of apt sources, taken as it is. Without it: the host's, changed to the suite. */
@@ -39,7 +39,7 @@ export interface CreateOptions extends PlaceOptions {
 export async function createChrootRoot(name: string, options: CreateOptions): Promise<string> {
   checkOptions(options);
   const plan = planRoot(options);
-  return placeRoot(name, (root) => makeRoot(root, plan, options), options);
+  return keepRoot(name, (root) => makeRoot(root, plan, options), options);
 }
 
 function checkOptions({ suite, mirror, sources, include = [] }: CreateOptions): void {

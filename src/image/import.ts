@@ -8,7 +8,7 @@ import { isDirectory, isRegularFile, openAt, statAt } from "../kernel/file.ts";
 import { decompress } from "./compression.ts";
 import { extractTar } from "./extract.ts";
 import { finishRoot } from "./finish.ts";
-import { type PlaceOptions, placeRoot } from "./place.ts";
+import { type KeepOptions, keepRoot } from "./keep.ts";
 import type { Reporting } from "./progress.ts";
 import { readTar } from "./tar/read.ts";
 
@@ -17,9 +17,9 @@ import { readTar } from "./tar/read.ts";
  * @returns the root's path
  * @throws {UserError} not-found; exists; data: the archive is damaged or an entry would land outside; no-space; unsupported
  */
-export async function importRoot(name: string, archive: string, options: PlaceOptions = {}): Promise<string> {
+export async function importRoot(name: string, archive: string, options: KeepOptions = {}): Promise<string> {
   using file = openArchive(archive);
-  const path = await placeRoot(name, (root) => unpackArchive(file, root, options), options);
+  const path = await keepRoot(name, (root) => unpackArchive(file, root, options), options);
   return path;
 }
 

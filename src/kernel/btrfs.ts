@@ -3,6 +3,17 @@ import type { Fd } from "./fd.ts";
 import { ioctl } from "./file.ts";
 
 /**
+ * Makes an empty subvolume, as `name` in `dir`.
+ * @throws {KernelError} ENOTTY: no Btrfs; EEXIST
+ * @see BTRFS_IOC_SUBVOL_CREATE, ioctl_btrfs(2)
+ */
+export function makeSubvolume(dir: Fd, name: string): void {
+  const args = Buffer.alloc(BTRFS_VOL_ARGS_SIZE);
+  args.write(name, BTRFS_VOL_ARGS.name);
+  ioctl(dir, BTRFS_IOC.SUBVOL_CREATE, args, `make the subvolume ${name} in`);
+}
+
+/**
  * Makes a writable snapshot of an open subvolume, as `name` in `dir`.
  * @throws {KernelError} ENOTTY: no Btrfs; EINVAL: not a subvolume's top; EXDEV: two file systems; EEXIST
  * @see BTRFS_IOC_SNAP_CREATE_V2, ioctl_btrfs(2)

@@ -16,6 +16,7 @@ export const O = {
   NOATIME: 0o1000000,
   CLOEXEC: 0o2000000,
   PATH: 0o10000000,
+  TMPFILE: 0o20000000 | (isArm ? 0o40000 : 0o200000),
 } as const;
 
 // include/uapi/linux/fcntl.h

@@ -19,6 +19,7 @@ import {
 import { cloneMount } from "../../kernel/mount.ts";
 import { type Compression, detectCompression } from "../../image/compression.ts";
 import { extractArchive } from "../../image/import.ts";
+import { packTree } from "../../image/pack.ts";
 import type { RootKeeper, RootPlace } from "./keeper.ts";
 import { mountRoot, unmountRoot } from "./mounted.ts";
 
@@ -100,34 +101,10 @@ function compressionOf(file: Fd): Compression {
   return detectCompression(readAvailable(file));
 }
 
-const programs: Readonly<Record<Compression, string | undefined>> = {
-  none: undefined,
-  gzip: "gzip",
-  xz: "xz",
-  zstd: "zstd",
-  bzip2: "bzip2",
-  lz4: "lz4",
-  lzop: "lzop",
-  lzip: "lzip",
-  compress: "compress",
-};
-
-/** With tar(1), which every Debian has; it shares the session's hold: see RootPlace. */
 async function pack(file: Fd, compression: Compression, place: RootPlace, name: string): Promise<void> {
-  const { spawn } = await import("node:child_process");
-  const program = programs[compression];
-  const keep = ["--numeric-owner", "--acls", "--xattrs", "--xattrs-include=*", "--sparse", "--sort=name"];
-  const compress = program === undefined ? [] : [`--use-compress-program=${program}`];
-  const args = ["--create", "--file=-", ...keep, ...compress, `--directory=${treeOf(place)}`, "."];
-  const child = spawn("tar", args, { stdio: ["ignore", file.number, "pipe", place.hold.number] });
-  let messages = "";
-  child.stderr?.setEncoding("utf8").on("data", (text: string) => (messages += text));
-  const ended = await new Promise<number | string | null>((resolve, reject) => {
-    child.on("error", reject).on("close", (status, signal) => resolve(status ?? signal));
-  });
-  if (ended === 0) return;
-  const reason = messages.split("\n").find((line) => line.trim() !== "") ?? `tar ended with ${ended}`;
-  throw new UserError("failed", `pack ${name}: ${reason.trim()}`, {
+  const problem = await packTree(treeOf(place), file, { compression, held: place.hold });
+  if (problem === undefined) return;
+  throw new UserError("failed", `pack ${name}: ${problem}`, {
     hint: "the old archive is as it was, and the session too: make room, then end it again",
   });
 }

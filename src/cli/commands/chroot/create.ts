@@ -3,7 +3,7 @@ import { createChrootRoot, defaultVariant } from "../../../image/create.ts";
 import { variants } from "../../../image/programs.ts";
 import { command } from "../../command.ts";
 import { chrootJson } from "./describe.ts";
-import { makeChroot } from "./making.ts";
+import { makeChroot, parseType, typeOption } from "./making.ts";
 
 export const create = command({
   name: "chroot create",
@@ -35,6 +35,7 @@ export const create = command({
       default: defaultVariant,
       summary: "which packages it begins with, as mmdebstrap(1) names them: minbase, buildd, ...",
     },
+    type: typeOption,
     description: { type: "string", placeholder: "TEXT", summary: "one line for people" },
   },
   examples: [
@@ -52,10 +53,13 @@ export const create = command({
     8: "a file system is full",
   },
   json: chrootJson(""),
-  run: async ({ name }, { suite = name, description, sources, mirror, include, variant }, common) => {
+  run: async ({ name }, { suite = name, type: typeText, description, sources, mirror, include, variant }, common) => {
     const packages = include.flatMap((list) => list.split(",")).filter((each) => each !== "");
-    const make = makeChroot(name, description ?? `Debian ${suite} (${variant})`, common, (reporting) =>
+    const type = parseType(typeText);
+    const about = { name, ...type, description: description ?? `Debian ${suite} (${variant})` };
+    const make = makeChroot(about, common, (reporting) =>
       createChrootRoot(name, {
+        ...type,
         suite,
         variant,
         include: packages,

@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import { importRoot } from "../../../image/import.ts";
 import { command } from "../../command.ts";
 import { chrootJson } from "./describe.ts";
-import { makeChroot } from "./making.ts";
+import { makeChroot, parseType, typeOption } from "./making.ts";
 
 export const importFile = command({
   name: "chroot import",
@@ -15,7 +15,7 @@ export const importFile = command({
     name: { arity: "one", summary: "the new chroot's name" },
     file: { arity: "one", completes: "file", summary: "the archive: .tar, .tar.gz, .tar.xz, .tar.zst" },
   },
-  options: { description: { type: "string", placeholder: "TEXT", summary: "one line for people" } },
+  options: { type: typeOption, description: { type: "string", placeholder: "TEXT", summary: "one line for people" } },
   examples: [
     {
       line: "fallthru chroot import bookworm bookworm.tar.zst",
@@ -29,13 +29,14 @@ export const importFile = command({
     9: "the archive is damaged, or an entry would land outside",
   },
   json: chrootJson(""),
-  run: async ({ name, file }, { description }, common) => {
-    const make = makeChroot(
+  run: async ({ name, file }, { type: typeText, description }, common) => {
+    const type = parseType(typeText);
+    const about = {
       name,
-      description ?? `imported from ${file.slice(file.lastIndexOf("/") + 1)}`,
-      common,
-      (reporting) => importRoot(name, resolve(file), reporting),
-    );
+      ...type,
+      description: description ?? `imported from ${file.slice(file.lastIndexOf("/") + 1)}`,
+    };
+    const make = makeChroot(about, common, (reporting) => importRoot(name, resolve(file), { ...type, ...reporting }));
     return { data: await make };
   },
   text: ({ name, root }, { quiet }) => (quiet ? "" : `imported ${name}, its root is ${root}\n`),

@@ -1,9 +1,10 @@
-import { checkFree, writeChroot } from "../../../chroot/write.ts";
+import { checkFree, type NewChroot, writeChroot } from "../../../chroot/write.ts";
 import { checkName } from "../../../chroot/names.ts";
 import { UserError } from "../../../error.ts";
+import { type RootType, rootTypes } from "../../../image/keep.ts";
 import { removeRoot } from "../../../image/place.ts";
 import type { Phase, Reporting } from "../../../image/progress.ts";
-import type { Common } from "../../command.ts";
+import type { Common, OptionSpec } from "../../command.ts";
 import { showProgress } from "../../progress.ts";
 import { type ChrootDescription, describeChroot } from "./describe.ts";
 
@@ -18,6 +19,20 @@ class Interrupted extends UserError {
 }
 
 const stopping = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
+
+/** `--type` of the verbs that make chroots. */
+export const typeOption = {
+  type: "string",
+  placeholder: "TYPE",
+  completes: rootTypes,
+  summary: "how its root is kept, as schroot.conf(5) names it: directory, file, loopback, btrfs-snapshot",
+} as const satisfies OptionSpec;
+
+/** What else was given was refused as it was read. */
+export function parseType(text: string | undefined): { readonly type?: RootType } {
+  const type = rootTypes.find((each) => each === text);
+  return type === undefined ? {} : { type };
+}
 
 const phaseTexts: Readonly<Record<Phase, string>> = {
   update: "fetch the lists of packages",
@@ -35,8 +50,7 @@ const phaseTexts: Readonly<Record<Phase, string>> = {
  * @param make makes the root and returns its path
  */
 export async function makeChroot(
-  name: string,
-  description: string,
+  { name, type, description }: Omit<NewChroot, "directory">,
   common: Common,
   make: (reporting: Reporting) => Promise<string>,
 ): Promise<ChrootDescription> {
@@ -44,7 +58,7 @@ export async function makeChroot(
   checkFree(name);
   const directory = await withProgress(name, common, make);
   try {
-    return describeChroot(writeChroot({ name, directory, description }));
+    return describeChroot(writeChroot({ name, ...(type === undefined ? {} : { type }), directory, description }));
   } catch (error) {
     await removeRoot(name);
     throw error;

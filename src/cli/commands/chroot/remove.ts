@@ -59,7 +59,8 @@ function rootOfOurs(name: string): string | undefined {
   const path = rootPathOf(name);
   if (lstatSync(path, { throwIfNoEntry: false }) === undefined) return undefined;
   try {
-    return describeRoot(findChroot(name)) === path ? path : undefined;
+    const root = describeRoot(findChroot(name));
+    return root === path || root.startsWith(`${path}/`) ? path : undefined;
   } catch (error) {
     if (error instanceof UserError && (error.code === "not-found" || error.code === "config")) return path;
     throw error;
