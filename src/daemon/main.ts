@@ -16,6 +16,7 @@ export async function serveClients(foreground: boolean): Promise<never> {
     const hint = "systemctl start fallthrud.socket; without systemd: fallthru daemon --foreground";
     throw new UserError("usage", "systemd didn't start this, so there is no socket", { hint });
   }
+  process.umask(0o022);
   const server = new Server(inherited ?? listenAlone(socketPath), [process.execPath, "daemon-worker"]);
   return server.run();
 }

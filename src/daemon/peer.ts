@@ -1,16 +1,18 @@
 import { groupNameOf } from "../session/accounts.ts";
 import type { User } from "../session/user.ts";
 import type { Caller, CommandEnd } from "../frontend/schroot/caller.ts";
+import { UserError } from "../error.ts";
 import { O } from "../kernel/abi/file.ts";
-import { SIGHUP } from "../kernel/abi/process.ts";
+import { SIGHUP, SIGINT, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU } from "../kernel/abi/process.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { openAt } from "../kernel/file.ts";
 import type { Path } from "../kernel/libc.ts";
 import { waitUntilReady } from "../kernel/poll.ts";
 import { type Program, spawn, type Surroundings } from "../kernel/process.ts";
+import { ignoreSignals } from "../kernel/self.ts";
 import type { Peer } from "../kernel/socket.ts";
 import type { Attachment } from "../kernel/stdio.ts";
-import { takeTerminal } from "../kernel/terminal.ts";
+import { isTerminalOf, leaveTerminal, takeTerminal } from "../kernel/terminal.ts";
 import { attend, isEnding } from "./command.ts";
 import type { Asked, Connection } from "./connection.ts";
 import type { ClientMessage } from "./protocol.ts";
@@ -31,7 +33,8 @@ export class PeerCaller implements Caller, Disposable {
   readonly #connection: Connection;
   readonly #attachment: Attachment;
   readonly #opened: readonly Fd[];
-  #terminal: "none" | "wanted" | "taken";
+  readonly #hasTerminal: boolean;
+  #hadTerminal = false;
   #wasTold = false;
   /** A signal that came while there was no command: the next one isn't started then. */
   #early: number | undefined;
@@ -46,7 +49,7 @@ export class PeerCaller implements Caller, Disposable {
     this.environment = readEnvironment(request.environment);
     this.directory = request.directory;
     this.#connection = connection;
-    this.#terminal = request.hasTerminal ? "wanted" : "none";
+    this.#hasTerminal = request.hasTerminal;
     const nothing = openAt(null, "/dev/null", O.RDWR);
     const descriptor = (number: number): Fd => files[request.descriptors.indexOf(number)] ?? nothing;
     this.#opened = [nothing, ...files];
@@ -57,9 +60,9 @@ export class PeerCaller implements Caller, Disposable {
     };
   }
 
-  /** Whether this process has the client's terminal, and so can't have another's. */
-  get hasTerminal(): boolean {
-    return this.#terminal === "taken";
+  /** Whether this process is one that has had the client's terminal, and what ran there, in its session. */
+  get hadTerminal(): boolean {
+    return this.#hadTerminal;
   }
 
   get stdin(): Fd {
@@ -80,14 +83,25 @@ export class PeerCaller implements Caller, Disposable {
     this.#waitUntilShown();
     if (this.#connection.isGone) return { signal: SIGHUP };
     if (this.#early !== undefined) return { signal: this.#early };
-    if (this.#terminal === "wanted") {
-      takeTerminal(this.#attachment.descriptors[0]);
-      this.#terminal = "taken";
+    if (this.#hasTerminal) this.#takeTerminal();
+    try {
+      const pid = spawn(where, { ...program, attachment: this.#attachment });
+      onStarted?.();
+      if (this.#hasTerminal) this.#connection.send({ kind: "started" });
+      return await attend(pid, this.#connection, this.#hasTerminal);
+    } finally {
+      if (this.#hasTerminal) leaveTerminal(this.#attachment.descriptors[0]);
     }
-    const pid = spawn(where, { ...program, attachment: this.#attachment });
-    onStarted?.();
-    if (this.hasTerminal) this.#connection.send({ kind: "started" });
-    return attend(pid, this.#connection, this.hasTerminal);
+  }
+
+  /** This process leads a session, so that the command can be stopped and go on as a shell's job. */
+  #takeTerminal(): void {
+    const [terminal] = this.#attachment.descriptors;
+    if (!isTerminalOf(terminal, this.uid)) throw new UserError("failed", "The terminal isn't the caller's own");
+    // Whose window is closed hangs up on the leader of the session.
+    ignoreSignals([SIGHUP, SIGINT, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU]);
+    takeTerminal(terminal);
+    this.#hadTerminal = true;
   }
 
   async authenticate(user: string): Promise<void> {

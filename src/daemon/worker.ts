@@ -1,11 +1,10 @@
 import { UserError } from "../error.ts";
 import { findHostUser } from "../session/accounts.ts";
 import type { Caller } from "../frontend/schroot/caller.ts";
-import { SIGHUP, SIGINT, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU } from "../kernel/abi/process.ts";
 import { Fd } from "../kernel/fd.ts";
 import { receiveDescriptor } from "../kernel/pass.ts";
 import { waitUntilReady } from "../kernel/poll.ts";
-import { ignoreSignals } from "../kernel/self.ts";
+import { forgetKeys } from "../kernel/self.ts";
 import { type Peer, peerOf, sendAll } from "../kernel/socket.ts";
 import { type Asked, Connection, receiveRequest } from "./connection.ts";
 import { log } from "./log.ts";
@@ -24,10 +23,7 @@ const workerSocket = 3;
  */
 export async function work(frontEnd: FrontEnd): Promise<void> {
   using control = new Fd(workerSocket, "the service");
-  // A terminal that was hung up tells the leader of its session, which is this process.
-  const terminals = [SIGHUP, SIGINT, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU];
   for (;;) {
-    ignoreSignals(terminals);
     waitUntilReady([{ file: control }], -1);
     const received = receiveDescriptor(control);
     if (received === undefined) return;
@@ -64,6 +60,8 @@ async function answer(
   const argv = asked.request.argv.map((word) => Buffer.from(word).toString("utf8"));
   const words = ["schroot", ...argv].map(quoted).join(" ");
   try {
+    // Not what the one who started the service has there, and not what an earlier command left.
+    forgetKeys();
     const account = findHostUser(peer.uid);
     if (account?.uid !== peer.uid) throw new UserError("not-found", `User ‘${peer.uid}’ not found`);
     using caller = new PeerCaller(connection, peer, account, asked);
@@ -72,7 +70,7 @@ async function answer(
     const status = await frontEnd(argv, caller);
     log(`${who}: status ${status}: ${words}`);
     connection.send({ kind: "exit", status });
-    return caller.hasTerminal ? "used up" : "ready";
+    return caller.hadTerminal ? "used up" : "ready";
   } catch (error) {
     for (const file of asked.files) file.close();
     const message = error instanceof Error ? error.message : String(error);

@@ -1,5 +1,5 @@
 import { O } from "./abi/file.ts";
-import { PR_SET_PDEATHSIG, SIG_IGN, SIGKILL, TIOCGPGRP, TIOCSPGRP } from "./abi/process.ts";
+import { PR_SET_PDEATHSIG, SIG_IGN, SIGKILL, TIOCGPGRP, TIOCSPGRP, threadCallNumbers } from "./abi/process.ts";
 import { check, unless } from "./error.ts";
 import { Fd } from "./fd.ts";
 import { ioctl, openAt } from "./file.ts";
@@ -12,6 +12,7 @@ const prctl_ = native("prctl", "int", ["int", "unsigned long"]);
 const sigaction_ = native("sigaction", "int", ["int", "void *", "void *"]);
 const fchdir_ = quick("fchdir", "int", ["int"]);
 const chroot_ = quick("chroot", "int", ["void *"]);
+const keyctl_ = quick("syscall", "long", ["long", "long", "long"]);
 const pause_ = native("pause", "int", []);
 const getpgid_ = native("getpgid", "int", ["int"]);
 const pipe2_ = native("pipe2", "int", ["void *", "int"]);
@@ -35,6 +36,14 @@ export function ignoreSignals(signals: readonly number[]): void {
   const action = new Uint8Array(152); // struct sigaction
   new DataView(action.buffer).setBigUint64(0, SIG_IGN, true);
   for (const signal of signals) check("ignore signal", String(signal), sigaction_(signal, action, null));
+}
+
+/** Gives this thread, and what it starts, an empty keyring in the place of the one it was started with. @see session-keyring(7) */
+export function forgetKeys(): void {
+  const [KEYCTL_JOIN_SESSION_KEYRING, anonymous] = [1, 0];
+  unless(["ENOSYS"], () =>
+    check("keyctl", "", keyctl_(threadCallNumbers().keyctl, KEYCTL_JOIN_SESSION_KEYRING, anonymous)),
+  );
 }
 
 /** Does nothing until a signal ends this process; JavaScript doesn't go on meanwhile. @see pause(2) */

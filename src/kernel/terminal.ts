@@ -1,8 +1,8 @@
-import { O } from "./abi/file.ts";
-import { TCGETS, TCSETSW, TIOCGPTN, TIOCGWINSZ, TIOCSCTTY, TIOCSPTLCK, TIOCSWINSZ } from "./abi/terminal.ts";
-import { check, errnoName } from "./error.ts";
+import { O, S } from "./abi/file.ts";
+import { TCGETS, TCSETSW, TIOCGPTN, TIOCGWINSZ, TIOCNOTTY, TIOCSCTTY, TIOCSPTLCK, TIOCSWINSZ } from "./abi/terminal.ts";
+import { check, errnoName, unless } from "./error.ts";
 import type { Fd } from "./fd.ts";
-import { openAt } from "./file.ts";
+import { openAt, statAt } from "./file.ts";
 import { lastErrno, quick } from "./libc.ts";
 
 const ioctl_ = quick("ioctl", "int", ["int", "unsigned long", "void *"]);
@@ -64,12 +64,27 @@ export function copySize(from: Fd, to: Fd): void {
   control(to, TIOCSWINSZ, size);
 }
 
+/** Whether it is the program's end of a terminal that this user has made. */
+export function isTerminalOf(file: Fd, uid: number): boolean {
+  const { mode, rdev, uid: owner } = statAt(file);
+  return (mode & S.IFMT) === S.IFCHR && rdev.major >= ptsMajors.first && rdev.major <= ptsMajors.last && owner === uid;
+}
+
+const ptsMajors = { first: 136, last: 143 }; // include/uapi/linux/major.h, UNIX98_PTY_SLAVE_MAJOR
+
 /**
  * Makes a terminal this process's own: it must lead a session that has none, and the terminal be nobody's.
  * @throws {KernelError} EPERM
  */
 export function takeTerminal(terminal: Fd): void {
   control(terminal, TIOCSCTTY, null);
+}
+
+/** The opposite, also where it was hung up meanwhile: whoever is left in its foreground is hung up on. */
+export function leaveTerminal(terminal: Fd): void {
+  unless(["ENOTTY", "EIO"], () => {
+    control(terminal, TIOCNOTTY, null);
+  });
 }
 
 function control(terminal: Fd, request: number, argument: Uint8Array | null): void {

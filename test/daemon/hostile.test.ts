@@ -2,7 +2,10 @@ import { expect, test } from "bun:test";
 import { connect } from "node:net";
 import { encodeClient } from "../../src/daemon/protocol.ts";
 import { O } from "../../src/kernel/abi/file.ts";
-import { openAt } from "../../src/kernel/file.ts";
+import { threadCallNumbers } from "../../src/kernel/abi/process.ts";
+import { changeOwnerAt, openAt } from "../../src/kernel/file.ts";
+import { makeTerminal } from "../../src/kernel/terminal.ts";
+import { run } from "../support/fallthru.ts";
 import { connectTo, receiveNow, sendAllWith } from "../../src/kernel/socket.ts";
 import { waitUntilReady } from "../../src/kernel/poll.ts";
 import { as, nobody, Service } from "../support/service.ts";
@@ -90,14 +93,30 @@ test("a signal that isn't a client's to send is not sent, and ends nobody", asyn
   await stillServes(service);
 });
 
-test("a terminal that is somebody's already isn't taken from them", async () => {
+test("a terminal that the caller hasn't made isn't given to a command", async () => {
   await using service = await new Service().start();
   const words = ["run", "true"].map((word) => Buffer.from(word));
   const message = { ...request, argv: words, descriptors: [0], hasTerminal: true };
+  const { screen, line } = makeTerminal();
+  changeOwnerAt(line, "", nobody.uid, nobody.gid);
   using file = openAt(null, "/dev/null", O.RDONLY);
-  using socket = connectTo(service.path);
-  sendAllWith(socket, encodeClient({ kind: "request", request: message }), [file]);
-  while (waitUntilReady([{ file: socket }], -1).length === 0);
-  expect(receiveNow(socket, Buffer.alloc(1000))?.toString("latin1")).toContain("ENOTTY");
+  for (const descriptor of [file, screen, line]) {
+    using socket = connectTo(service.path);
+    sendAllWith(socket, encodeClient({ kind: "request", request: message }), [descriptor]);
+    while (waitUntilReady([{ file: socket }], -1).length === 0);
+    expect(receiveNow(socket, Buffer.alloc(1000))?.toString("latin1")).toContain("The terminal isn't the caller's own");
+  }
+  screen.close();
+  line.close();
   await stillServes(service);
+});
+
+test("commands have an empty keyring of their own, neither the service's nor another command's", async () => {
+  await using service = await new Service().start();
+  const call = `print syscall(${threadCallNumbers().keyctl}, 0, -3, 0)`;
+  const own = (await run(["perl", "-e", call])).stdout;
+  const ids = [own];
+  for (let round = 0; round < 2; round++) ids.push((await service.ask(as(nobody), ["run", "perl", "-e", call])).stdout);
+  expect(ids.every((id) => Number(id) > 0)).toBe(true);
+  expect(new Set(ids).size).toBe(3);
 });

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { describeChroot, temporaryDirectory } from "../support/directories.ts";
 import { executable, run, type RunOptions } from "../support/fallthru.ts";
 import { tinyRoot } from "../support/roots.ts";
+import { Terminal } from "../support/terminal.ts";
 import { type Account, as, childrenOf, games, nobody } from "../support/service.ts";
 
 // The installed program and the real front end, at the real socket: as users have it.
@@ -69,6 +70,18 @@ test("an automatic session ends with its command, or with its client", async () 
   await new Promise((done) => client.stdout.once("data", done));
   client.kill("SIGKILL");
   while (sessions().length > 0) await sleep(20);
+});
+
+test("an automatic session on a terminal ends when its client is killed, and when the window is closed", async () => {
+  for (const end of ["kill", "close"] as const) {
+    const words = ["-c", "tiny", "-d", "/", "--", "sh", "-c", "echo up; sleep 1000"];
+    const terminal = new Terminal([...as(nobody), schroot, ...words], { directory: "/" });
+    await terminal.until("up\r\n");
+    if (end === "kill") process.kill(terminal.processId, "SIGKILL");
+    terminal.hangUp();
+    await terminal.ended;
+    while (sessions().length > 0) await sleep(20);
+  }
 });
 
 test("another user's session isn't theirs to run in, to end, to be root in, or to read", async () => {
