@@ -51,6 +51,14 @@ export async function endForeignSession(
   unless(["ENOENT"], () => unlinkSync(`${schrootSessions}/${id}`));
 }
 
+/** Has schroot's scripts mount one again, after a restart of the machine. @throws {SetupFailed} */
+export async function recoverForeignSession(id: string, keys: Keys, setup: SetupContext): Promise<void> {
+  checkPlace(id, keys);
+  const steps = runnableScripts().map((name): SetupStep => ({ name, isWhole: true }));
+  if (!steps.some(({ name }) => name === "10mount")) throw notInstalled(id);
+  await runSetup("setup-recover", "ok", foreignVariables(id, keys, setup), { steps, context: setup });
+}
+
 function detachAll(path: string): void {
   for (;;) {
     if (!isMounted(path)) return;

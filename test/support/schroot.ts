@@ -111,7 +111,10 @@ const surroundings = `
   cd /
 `;
 
-/** Runs lines of shell, one after the other, where `schroot` is one of the twins. */
+/**
+ * Runs lines of shell, one after the other, where `schroot` is one of the twins; $SCHROOT is always the real one, and
+ * $FALLTHRU ours.
+ */
 export async function runTwin(base: string, twin: Twin, lines: readonly string[]): Promise<Said[]> {
   const out = temporaryDirectory("said");
   for (const [index, line] of lines.entries()) writeFileSync(join(out, `${index}.sh`), line);
@@ -123,7 +126,8 @@ export async function runTwin(base: string, twin: Twin, lines: readonly string[]
     done`;
   const path = `${twin === "fallthru" ? `${join(base, "bin")}:` : ""}/usr/sbin:/usr/bin:/sbin:/bin`;
   const env = { PATH: path, HOME: "/root", TERM: "xterm", BASE: base, TWIN: twin, OUT: out, LANG: "C.UTF-8" };
-  const clean = ["env", "-i", ...Object.entries(env).map(([key, value]) => `${key}=${value}`)];
+  const programs = { SCHROOT: "/usr/bin/schroot", FALLTHRU: join(base, "bin/schroot") };
+  const clean = ["env", "-i", ...Object.entries({ ...env, ...programs }).map(([key, value]) => `${key}=${value}`)];
   const made = await run([...clean, "unshare", "--mount", "--propagation", "private", "sh", "-ec", loop]);
   if (made.status !== 0) throw new Error(`the twin ${twin} ended with ${String(made.status)}: ${made.stderr}`);
   const read = (name: string) => normal(readFileSync(join(out, name), "utf8"));
@@ -139,5 +143,7 @@ function normal(text: string): string {
   return text
     .replace(/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, "UUID")
     .replace(/\/var\/run\/schroot\/mount\/([\w.-]+)/g, "/run/fallthru/mount/$1/$1")
-    .replace(/^(?:PWD|OLDPWD|OUT|BASE|TWIN|PATH|_)=.*\n/gm, (line) => (line.startsWith("PATH=/usr/local") ? line : ""));
+    .replace(/^(?:PWD|OLDPWD|OUT|BASE|TWIN|PATH|SCHROOT|FALLTHRU|_)=.*\n/gm, (line) =>
+      line.startsWith("PATH=/usr/local") ? line : "",
+    );
 }

@@ -1,4 +1,4 @@
-import { type Keys, listOf } from "./keys.ts";
+import { type Keys, listOf, pathOf } from "./keys.ts";
 import type { Subject } from "./subjects.ts";
 
 /** One subject as `--info` shows it, a label and a value on each line. */
@@ -63,12 +63,7 @@ function userKeys(keys: Keys): string[] {
 /** Where the root is for those who look from outside; only plain chroots and sessions are somewhere. */
 function placeLines(keys: Keys, isPlain: boolean): Line[] {
   const mountLocation = keys["mount-location"];
-  return [...some("Mount Location", mountLocation), ...some("Path", pathOf(keys, isPlain))];
-}
-
-/** The root's own path on the host, empty where it isn't mounted. */
-export function pathOf(keys: Keys, isPlain: boolean): string {
-  return isPlain ? (keys["directory"] ?? "") : `${keys["mount-location"] ?? ""}${keys["location"] ?? ""}`;
+  return [...some("Mount Location", mountLocation), ...some("Path", pathOf({ keys, isPlain }))];
 }
 
 /** In schroot's order: what each type is made of. */

@@ -27,9 +27,12 @@ export async function endOne({ name, keys }: Subject, request: Request, caller: 
 }
 
 /** Mounts a session again where the machine was restarted. Whoever recovers one recovers all. @returns exit status */
-export async function recoverOne({ name, keys }: Subject): Promise<number> {
+export async function recoverOne({ name, keys }: Subject, request: Request, caller: Caller): Promise<number> {
   if (!isOwnSession(name, keys["mount-location"])) {
-    throw refusal(`${name}: It is a session of schroot’s, which has to recover it`);
+    const { recoverForeignSession } = await import("../../session/foreign.ts");
+    const setup = setupContext(keys, keys["selected-name"] ?? name, { caller, user: request.user });
+    await explainSetup(name, () => recoverForeignSession(name, keys, setup));
+    return 0;
   }
   const lost = (await recoverSessions()).lost.find(({ id }) => id === name);
   if (lost === undefined) return 0;

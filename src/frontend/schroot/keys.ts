@@ -91,6 +91,11 @@ export function parseGroup(text: string): { readonly name: string; readonly keys
   return { name, keys: Object.fromEntries(pairs) as Keys };
 }
 
+/** A root's own path on the host, empty where it isn't mounted. */
+export function pathOf({ keys, isPlain }: { readonly keys: Keys; readonly isPlain: boolean }): string {
+  return isPlain ? (keys["directory"] ?? "") : `${keys["mount-location"] ?? ""}${keys["location"] ?? ""}`;
+}
+
 /** The items of a key's list. */
 export function listOf(keys: Keys, key: string): string[] {
   return (keys[key] ?? "").split(",").filter((item) => item !== "");

@@ -1,9 +1,11 @@
 import { UserError } from "../../error.ts";
 import { groupNameOf } from "../../session/accounts.ts";
 import { startInSession } from "../../session/run.ts";
+import { isOwnSession } from "../../session/there.ts";
 import { runIn } from "./command.ts";
 import type { Caller } from "./caller.ts";
 import { accessTo, type Asker, strictest } from "./access.ts";
+import { pathOf } from "./keys.ts";
 import { notFound, type Scope, findSubjects, type Subject } from "./subjects.ts";
 import type { Request } from "./request.ts";
 import { refusal } from "./messages.ts";
@@ -29,7 +31,7 @@ export async function actOnSessions(request: Request, caller: Caller): Promise<n
 async function actOn(subject: Subject, request: Request, caller: Caller, asker: Asker): Promise<number> {
   switch (request.action) {
     case "run-session":
-      return subject.isPlain ? runPlainly(subject, request, caller) : runInside(subject, request, caller);
+      return isOurs(subject) ? runInside(subject, request, caller) : runPlainly(subject, request, caller);
     case "begin-session":
     case "automatic-session":
       if (!subject.isPlain) {
@@ -48,7 +50,7 @@ async function actOn(subject: Subject, request: Request, caller: Caller, asker: 
 
 async function endOrRecover(subject: Subject, request: Request, caller: Caller): Promise<number> {
   const { endOne, recoverOne } = await import("./end.ts");
-  return request.action === "end-session" ? endOne(subject, request, caller) : recoverOne(subject);
+  return request.action === "end-session" ? endOne(subject, request, caller) : recoverOne(subject, request, caller);
 }
 
 /** Whether it does something with sessions that there are. */
@@ -86,9 +88,14 @@ function askerOf(caller: Caller): Asker {
   };
 }
 
+function isOurs({ name, keys, isPlain }: Subject): boolean {
+  return !isPlain && isOwnSession(name, keys["mount-location"]);
+}
+
+/** In a directory as it is: a plain chroot's, or one that a real schroot has mounted a session on. */
 async function runPlainly(subject: Subject, request: Request, caller: Caller): Promise<number> {
   const { withDirectory } = await import("../../session/plain.ts");
-  const directory = subject.keys["directory"] ?? "/";
+  const directory = pathOf(subject);
   return withDirectory(directory, (root) => runIn({ root, subject, network: "host" }, request, caller));
 }
 

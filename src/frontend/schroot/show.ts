@@ -1,7 +1,7 @@
 import type { Caller } from "./caller.ts";
 import { readCatalogue } from "./catalogue.ts";
-import { infoText, pathOf } from "./details.ts";
-import { groupText } from "./keys.ts";
+import { infoText } from "./details.ts";
+import { groupText, pathOf } from "./keys.ts";
 import type { Request } from "./request.ts";
 import { findSubjects, type Subject } from "./subjects.ts";
 
@@ -38,7 +38,7 @@ function textOf({ action }: Request, subjects: readonly Subject[]): string {
     case "info":
       return subjects.map(infoText).join("\n");
     case "location":
-      return subjects.map(({ keys, isPlain }) => `${pathOf(keys, isPlain)}\n`).join("");
+      return subjects.map((subject) => `${pathOf(subject)}\n`).join("");
     default: {
       // A source is described by what it is the source of.
       const described = subjects.filter(({ namespace }) => namespace !== "source");
