@@ -67,7 +67,12 @@ function readHost(path: string): { content: Buffer; attr: Attr } | undefined {
 function getent(name: string): { content: Buffer; attr?: Attr } | undefined {
   // Loaded here: it costs every start half a millisecond, and few machines need it.
   const { spawnSync } = process.getBuiltinModule("node:child_process");
-  const result = spawnSync("getent", [name], { stdio: ["ignore", "pipe", "inherit"], maxBuffer: 1 << 28 });
+  const result = spawnSync("getent", [name], {
+    stdio: ["ignore", "pipe", "inherit"],
+    maxBuffer: 1 << 28,
+    // Not a program that the caller put in its place.
+    env: { PATH: "/usr/bin:/bin", LC_ALL: "C" },
+  });
   if (result.error !== undefined || result.status !== 0) {
     throw new UserError("failed", `getent ${name} can't list the host's ${name} database`, { cause: result.error });
   }

@@ -148,6 +148,22 @@ describe("accounts", () => {
     expect(stdout).toBe("root:own:2::::::\nperson:secret:1::::::\n640 0 42\n640 0 42\n644 0 0\n");
   });
 
+  test("that a directory service knows are there, too, where nsswitch.conf names one", async () => {
+    const nsswitch = join(host, "nsswitch.conf");
+    const fake = join(temporaryDirectory("bin"), "getent");
+    writeFileSync(fake, '#!/bin/sh\ncat "/etc/$1"\necho "ldap$1:x:3000:3000::/home/ldap:/bin/sh"\n', { mode: 0o755 });
+    writeFileSync(nsswitch, "passwd: files [NOTFOUND=continue] ldap\ngroup: files systemd\n");
+    execFileSync("mount", ["--bind", fake, "/usr/bin/getent"]);
+    try {
+      const { stdout } = await inChroot("true", "cut -d: -f1 /etc/passwd /etc/group");
+      expect(stdout.split("\n")).toEqual(expect.arrayContaining(["user", "person", "ldappasswd"]) as string[]);
+      expect(stdout).not.toContain("ldapgroup");
+    } finally {
+      execFileSync("umount", ["/usr/bin/getent"]);
+      writeFileSync(nsswitch, files["nsswitch.conf"] ?? "");
+    }
+  });
+
   test("with replace are the host's alone", async () => {
     const { stdout } = await inChroot("true", "cat /etc/passwd; grep -c . /etc/group", {
       nssdatabases: "passwd replace\ngroup merge\n",
