@@ -58,6 +58,8 @@ message-verbosity=quiet
 environment-filter=^(A|LD_.*)$
 source-root-groups=builders
 vendor.key=a value
+description=Another one
+description[fr]=Un autre
 `;
 
 const accounts = ["alice", "bob", "carol"].map((name, index) => ({ name, id: 4001 + index }));
