@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { dirname } from "node:path";
+import type { Chroot } from "../chroot/types.ts";
 import { UserError } from "../error.ts";
 import { unless } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
@@ -44,11 +45,11 @@ export interface Begun {
  * Begins a session on a chroot, or on the host's own root, that lasts until it is ended.
  * Killed at any instant, it is whole or gone: until its record is renamed into place, what was made is a leftover
  * that the next command clears away.
- * @param sourceName a chroot's name or alias, or "host"
+ * @param asked a chroot or its name or alias, or "host"
  * @throws {UserError} not-found, exists, config, unsupported, no-space
  */
-export async function beginSession(sourceName: string, options: SessionOptions = {}): Promise<Begun> {
-  const { hold, begun } = await makeSession(sourceName, options, "named");
+export async function beginSession(asked: string | Chroot, options: SessionOptions = {}): Promise<Begun> {
+  const { hold, begun } = await makeSession(asked, options, "named");
   // The session is whole: a mark that can't be removed says nothing any more, and goes with the next command.
   await undo(() => hold.release());
   hold[Symbol.dispose]();
@@ -56,23 +57,23 @@ export async function beginSession(sourceName: string, options: SessionOptions =
 }
 
 /** Begins a session whose life is the caller's: it stays held, and is ended with endAutomatic(). */
-export function beginAutomatic(sourceName: string, options: SessionOptions): Promise<{ hold: Hold; begun: Begun }> {
-  return makeSession(sourceName, options, "automatic");
+export function beginAutomatic(asked: string | Chroot, options: SessionOptions): Promise<{ hold: Hold; begun: Begun }> {
+  return makeSession(asked, options, "automatic");
 }
 
 async function makeSession(
-  sourceName: string,
+  asked: string | Chroot,
   options: SessionOptions,
   kind: RecordKind,
 ): Promise<{ hold: Hold; begun: Begun }> {
   if (options.name !== undefined) checkSessionId(options.name);
-  const found = findSource(sourceName);
+  const found = findSource(asked);
   if (found.kind === "host" && options.source === true)
     throw new UserError("usage", "this machine's own root can't be a source chroot", {
       hint: "change it without Fallthru",
     });
   prepareState();
-  const source = await withScripts(found, sourceName);
+  const source = await withScripts(found, typeof asked === "string" ? asked : asked.name);
   const { stuck } = await clearLeftovers();
   const union = unionOf(source, options);
   const choice = chooseUpper(options.upper ?? describedUpper(source, union), union);

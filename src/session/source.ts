@@ -22,9 +22,9 @@ export type Source =
 export const hostName = "host";
 
 /** @throws {UserError} not-found, config */
-export function findSource(name: string): Source {
-  if (name === hostName) return { kind: "host" };
-  const chroot = findChroot(name);
+export function findSource(asked: string | Chroot): Source {
+  if (asked === hostName) return { kind: "host" };
+  const chroot = typeof asked === "string" ? findChroot(asked) : asked;
   return { kind: "chroot", chroot, root: locateRoot(chroot), profile: readProfile(chroot) };
 }
 

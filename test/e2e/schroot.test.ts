@@ -6,7 +6,7 @@ import { makeTwins, runTwin } from "../support/schroot.ts";
 
 const page = readFileSync(resolve(import.meta.dirname, "../../docs/schroot.md"), "utf8");
 const rows = [...page.matchAll(/^\| `(.+?)` \| (same|better) \| (.*?) ?\|$/gm)].map(([, line = "", verdict, why]) => ({
-  line,
+  line: line.replaceAll("\\|", "|"),
   verdict,
   why,
 }));

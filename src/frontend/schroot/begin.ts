@@ -18,10 +18,10 @@ import { runInside } from "./sessions.ts";
 /** Begins a session and says its id. */
 export async function begin(subject: Subject, request: Request, caller: Caller, asker: Asker): Promise<number> {
   const { id, options } = plan(subject, request, caller, asker);
-  const begun = await explainTaken(id, () => beginSession(subject.name, options));
+  const begun = await explainTaken(id, () => beginSession(subject.chroot ?? subject.name, options));
   for (const warning of begun.warnings) tell(caller, "W", warning);
   try {
-    if ((await caller.interrupted?.()) !== undefined) throw refusal("Caught a signal: terminating immediately");
+    await stopIfInterrupted(caller);
     caller.say(1, `${id}\n`);
   } catch (error) {
     // Nobody would know of a session whose id couldn't be told.
@@ -39,11 +39,11 @@ export async function runAutomatically(
   asker: Asker,
 ): Promise<number> {
   const { id, options } = plan(subject, request, caller, asker);
-  const { hold, begun } = await explainTaken(id, () => beginAutomatic(subject.name, options));
+  const { hold, begun } = await explainTaken(id, () => beginAutomatic(subject.chroot ?? subject.name, options));
   let status: number;
   try {
     for (const warning of begun.warnings) tell(caller, "W", warning);
-    if ((await caller.interrupted?.()) !== undefined) throw refusal("Caught a signal: terminating immediately");
+    await stopIfInterrupted(caller);
     const session = readSession(id);
     if (session === undefined) throw new Error(`no description of the session ${id}`);
     status = await runInside(session, request, caller);
@@ -54,6 +54,14 @@ export async function runAutomatically(
   const { warnings } = await explainSetup(id, () => endAutomatic(hold, options));
   for (const warning of warnings) tell(caller, "W", warning);
   return status;
+}
+
+/** A signal that ends programs came while the session was begun. @throws {UserError} */
+async function stopIfInterrupted(caller: Caller): Promise<void> {
+  const status = await caller.interrupted?.();
+  if (status === undefined) return;
+  const { signalText } = await import("./signals.ts");
+  throw refusal(`Caught signal ‘${signalText(status - 128)}’: terminating immediately`);
 }
 
 /** A session of a chroot whose changes aren't kept apart changes the chroot, as a source's always does. */

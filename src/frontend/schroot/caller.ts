@@ -27,7 +27,7 @@ export interface Caller {
   run(where: Surroundings, program: Program, onStarted?: () => void): Promise<CommandEnd>;
   /** Asks for authentication where schroot's rules want it. @throws {UserError} with schroot's message */
   authenticate(user: string, ruser: string): Promise<void>;
-  /** A number where something came meanwhile that ends programs: what was just begun is then undone. */
+  /** 128 and the number of a signal that came meanwhile and ends programs: what was just begun is then undone. */
   interrupted?(): Promise<number | undefined>;
 }
 

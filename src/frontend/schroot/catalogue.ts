@@ -20,8 +20,8 @@ export interface Entry {
  * over: schroot would use none of it.
  */
 export function readCatalogue({ sets }: Pick<Request, "sets">, caller: Caller): Entry[] {
-  const { chroots, problems } = readChroots();
-  for (const { file, line, message } of problems)
+  const { chroots, problems, warnings } = readChroots();
+  for (const { file, line, message } of [...problems, ...warnings])
     tell(caller, "W", `${line === 0 ? file : `${file}:${line}`}: ${message}`);
   const entries: Entry[] = [];
   for (const chroot of chroots) {
