@@ -1,5 +1,6 @@
 import { UserError } from "../error.ts";
 import { findHostUser } from "../session/accounts.ts";
+import { workFor } from "../session/client.ts";
 import type { Caller } from "../frontend/schroot/caller.ts";
 import { Fd } from "../kernel/fd.ts";
 import { receiveDescriptor } from "../kernel/pass.ts";
@@ -48,7 +49,12 @@ async function serve(socket: Fd, frontEnd: FrontEnd): Promise<"ready" | "used up
     return "ready";
   }
   if (asked === undefined) return "ready";
-  return answer(connection, peer, asked, frontEnd);
+  workFor(peer.pid);
+  try {
+    return await answer(connection, peer, asked, frontEnd);
+  } finally {
+    workFor(undefined);
+  }
 }
 
 async function answer(

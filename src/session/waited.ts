@@ -1,5 +1,6 @@
 import { readFileSync, readlinkSync } from "node:fs";
 import { isErrno } from "../kernel/error.ts";
+import { clientOf } from "./client.ts";
 import { describeProcess, type ProcessInfo } from "./processes.ts";
 
 /**
@@ -19,23 +20,39 @@ function hasWaiter(pid: number, inside: ReadonlySet<number>, own: ReadonlySet<nu
   if (stat === undefined || inside.has(stat.parent)) return false;
   const parent = readStat(stat.parent);
   if (parent === undefined || parent.name === "systemd") return false;
-  if (parent.session !== stat.session && stat.terminal === 0) return false;
+  // A process of the service starts nothing but what its client waits for, and adopts nothing.
+  const isService = serves(stat.parent) !== undefined;
+  if (!isService && parent.session !== stat.session && stat.terminal === 0) return false;
   const waiter = beyondOurs(stat.parent);
   return waiter > 1 && !own.has(waiter);
 }
 
 /** Where a process of this program stands between a command and who wants it, whoever that is. */
 function beyondOurs(pid: number): number {
-  const program = executableOf(process.pid);
   let waiter = pid;
-  while (waiter > 1 && executableOf(waiter) === program) waiter = readStat(waiter)?.parent ?? 0;
+  while (waiter > 1 && isOurs(waiter)) waiter = starterOf(waiter);
   return waiter;
 }
 
 function ancestorsOf(pid: number): number[] {
   const ancestors: number[] = [];
-  for (let next = pid; next > 1; next = readStat(next)?.parent ?? 0) ancestors.push(next);
+  for (let next = pid; next > 1; next = starterOf(next)) ancestors.push(next);
   return ancestors;
+}
+
+/** Who started a process; of one of the service's its client. */
+function starterOf(pid: number): number {
+  return serves(pid) ?? readStat(pid)?.parent ?? 0;
+}
+
+/** Only a process of this program is believed. */
+function serves(pid: number): number | undefined {
+  const client = clientOf(readStat(pid)?.name ?? "");
+  return client !== undefined && isOurs(pid) ? client : undefined;
+}
+
+function isOurs(pid: number): boolean {
+  return executableOf(pid) === executableOf(process.pid);
 }
 
 interface Stat {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describeChroot, temporaryDirectory } from "../support/directories.ts";
@@ -105,6 +105,43 @@ test("another user's session isn't theirs to run in, to end, to be root in, or t
   }
   expect(await run([...as(nobody), "mv", path, `${path}.moved`])).toMatchObject({ status: 1 });
   expect(await ask(nobody, ["-e", "-c", "mine"])).toMatchObject({ status: 0 });
+});
+
+test("a session in which somebody else waits for a command isn't ended without --force, one's own is", async () => {
+  const command = `${schroot} -r -c mine -- sh -c 'echo up; exec sleep 1000'`;
+  for (const isOwn of [false, true]) {
+    expect(await ask(nobody, ["-b", "-c", "tiny", "-n", "mine"])).toMatchObject({ status: 0 });
+    // Who starts both waits for the command itself; who starts only the one is somebody else to the other.
+    const script = isOwn ? `${command} & read up; ${schroot} -e -c mine; wait $!; echo $? >&2` : `${command}; echo $?`;
+    const other = spawn("setpriv", [...as(nobody).slice(1), "sh", "-c", script], { cwd: "/" });
+    let said = "";
+    other.stderr.on("data", (bytes: Buffer) => (said += bytes.toString()));
+    const ended = new Promise((done) => other.once("close", done));
+    await new Promise((done) => other.stdout.once("data", done));
+    if (!isOwn) {
+      const refused = await ask(nobody, ["-e", "-c", "mine"]);
+      expect(refused).toMatchObject({ status: 1, stdout: "" });
+      expect(refused.stderr).toMatch(/^E: somebody's command runs in session mine: \d+ \(.*sleep 1000\)\n/);
+      expect(await ask(nobody, ["-e", "--force", "-c", "mine"])).toMatchObject({ status: 0 });
+    } else other.stdin.end("up\n");
+    await ended;
+    expect(said).toContain(isOwn ? "Terminated" : "Killed");
+    expect(sessions()).toEqual([]);
+  }
+});
+
+test("setup scripts are told who asks, and what they say reaches them", async () => {
+  const script = "/etc/schroot/setup.d/60own";
+  writeFileSync(script, '#!/bin/sh\nread -r line\necho "$1 $AUTH_USER $AUTH_RUSER $AUTH_RUID $line"\n', {
+    mode: 0o755,
+  });
+  const begun = await ask(nobody, ["-b", "-c", "tiny", "-n", "mine"], { input: "typed\n" });
+  expect(begun).toMatchObject({ status: 0, stderr: "I: 60own: setup-start nobody nobody 65534 typed\n" });
+  expect(await ask(nobody, ["-e", "-c", "mine"])).toMatchObject({
+    status: 0,
+    stderr: "I: 60own: setup-stop nobody nobody 65534 \n",
+  });
+  rmSync(script);
 });
 
 test("root-users may be root in it, users may not without proof of who they are", async () => {
