@@ -13,6 +13,7 @@ import {
 import { isErrno, unless } from "../kernel/error.ts";
 import { Fd } from "../kernel/fd.ts";
 import { openAt, writeAll } from "../kernel/file.ts";
+import { fileLimitOfParent } from "../kernel/process.ts";
 import { ownDirectory, ownEnvironment, verbatimArguments } from "../kernel/own.ts";
 import { waitUntilReady } from "../kernel/poll.ts";
 import { connectTo, receiveNow, sendAll, sendAllWith } from "../kernel/socket.ts";
@@ -28,6 +29,9 @@ import {
   type ServiceMessage,
 } from "./protocol.ts";
 import type { Relay } from "./relay.ts";
+
+/** What most programs are started with. */
+const usualFileLimit = 1024;
 
 /** For who has nothing more to do. */
 export { exitNow } from "../kernel/self.ts";
@@ -217,6 +221,7 @@ function makeRequest(argv: readonly string[], open: readonly Fd[], hasTerminal: 
     directory: directory === undefined ? undefined : Buffer.from(directory),
     // oxlint-disable-next-line typescript/no-deprecated -- for a moment it is another, and there is nobody else here
     umask: process.umask(),
+    fileLimit: Math.min(fileLimitOfParent() ?? usualFileLimit, 0xffffffff),
     descriptors: open.map(({ number }) => number),
     hasTerminal,
   };

@@ -8,9 +8,10 @@ import type { Fd } from "../kernel/fd.ts";
 import { openAt } from "../kernel/file.ts";
 import type { Path } from "../kernel/libc.ts";
 import { waitUntilReady } from "../kernel/poll.ts";
+import { nicenessOf, setNiceness } from "../kernel/nice.ts";
 import { type Program, spawn, type Surroundings } from "../kernel/process.ts";
 import { ignoreSignals } from "../kernel/self.ts";
-import type { Peer } from "../kernel/socket.ts";
+import { openPeer, type Peer } from "../kernel/socket.ts";
 import type { Attachment } from "../kernel/stdio.ts";
 import { isTerminalOf, leaveTerminal, takeTerminal } from "../kernel/terminal.ts";
 import { attend, isEnding } from "./command.ts";
@@ -33,6 +34,7 @@ export class PeerCaller implements Caller, Disposable {
   readonly #connection: Connection;
   readonly #attachment: Attachment;
   readonly #opened: readonly Fd[];
+  readonly #niceness: number | undefined;
   readonly #hasTerminal: boolean;
   #hadTerminal = false;
   #wasTold = false;
@@ -49,6 +51,7 @@ export class PeerCaller implements Caller, Disposable {
     this.environment = readEnvironment(request.environment);
     this.directory = request.directory;
     this.#connection = connection;
+    this.#niceness = nicenessOfPeer(peer, connection.socket);
     this.#hasTerminal = request.hasTerminal;
     const nothing = openAt(null, "/dev/null", O.RDWR);
     const descriptor = (number: number): Fd => files[request.descriptors.indexOf(number)] ?? nothing;
@@ -57,6 +60,7 @@ export class PeerCaller implements Caller, Disposable {
       descriptors: [descriptor(0), descriptor(1), descriptor(2)],
       leads: request.hasTerminal ? "foreground" : "session",
       umask: request.umask,
+      fileLimit: request.fileLimit,
     };
   }
 
@@ -86,6 +90,7 @@ export class PeerCaller implements Caller, Disposable {
     if (this.#hasTerminal) this.#takeTerminal();
     try {
       const pid = spawn(where, { ...program, attachment: this.#attachment });
+      if (this.#niceness !== undefined) setNiceness(pid, this.#niceness);
       onStarted?.();
       if (this.#hasTerminal) this.#connection.send({ kind: "started" });
       return await attend(pid, this.#connection, this.#hasTerminal);
@@ -137,6 +142,16 @@ export class PeerCaller implements Caller, Disposable {
   [Symbol.dispose](): void {
     for (const fd of this.#opened) fd.close();
   }
+}
+
+/** Undefined where it is the usual one, or nobody's any more. */
+function nicenessOfPeer(peer: Peer, connection: Fd): number | undefined {
+  const niceness = nicenessOf(peer.pid);
+  if (niceness === undefined || niceness === 0) return undefined;
+  using process_ = openPeer(connection);
+  // As long as the client lives its number is its own, and so was what we read.
+  const hasEnded = waitUntilReady([{ file: process_ }], 0).length > 0;
+  return hasEnded ? undefined : niceness;
 }
 
 /** The last of several with the same name counts, as to getenv(3) in most programs the first: nobody sends two. */

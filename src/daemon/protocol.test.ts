@@ -35,6 +35,7 @@ function randomRequest(random: (limit: number) => number): Request {
     environment: list(() => [Buffer.from(`NAME${random(9)}`), randomBytes(random, 40)] as const),
     directory: random(2) === 1 ? randomBytes(random, 40) : undefined,
     umask: random(0o1000),
+    fileLimit: random(5000),
     descriptors,
     hasTerminal: descriptors.includes(0) && random(2) === 1,
   };
@@ -112,11 +113,19 @@ test("Inbox refuses a message by its length, before it is there", () => {
 });
 
 test("decodeClient() refuses numbers that would take much memory, NULs, and variables without a name", () => {
-  const request = { argv: [], environment: [], directory: undefined, umask: 0, descriptors: [], hasTerminal: false };
+  const request = {
+    argv: [],
+    environment: [],
+    directory: undefined,
+    umask: 0,
+    fileLimit: 0,
+    descriptors: [],
+    hasTerminal: false,
+  };
   const encode = (changes: Partial<Request>): Buffer =>
     encodeClient({ kind: "request", request: { ...request, ...changes } }).subarray(4);
   const many = encode({});
-  many.writeUInt32LE(0x10000001, 1 + 6 + 4);
+  many.writeUInt32LE(0x10000001, 1 + 6 + 4 + 4);
   expect(() => decodeClient(many)).toThrow(ProtocolError);
   expect(() => decodeClient(encode({ argv: [Buffer.from("a\0b")] }))).toThrow("a word with a NUL");
   for (const name of ["", "A=B"]) {

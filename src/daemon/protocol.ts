@@ -23,6 +23,8 @@ export interface Request {
   /** Undefined where it was deleted under the client. */
   readonly directory: Uint8Array | undefined;
   readonly umask: number;
+  /** How many files a program may have open, unless it asks for more. */
+  readonly fileLimit: number;
   /** Which of the descriptors 0, 1 and 2 the client has: they come with the message, in this order. */
   readonly descriptors: readonly number[];
   /** Whether its descriptor 0 is a terminal that was made for the commands, and is to be theirs. */
@@ -97,6 +99,7 @@ function encodeRequest(request: Request): Buffer[] {
   head[5] = (request.hasTerminal ? 1 : 0) | (request.directory === undefined ? 0 : 2);
   return [
     head,
+    number32(request.fileLimit),
     wordBytes([request.directory ?? new Uint8Array()]),
     number32(request.argv.length),
     wordBytes(request.argv),
@@ -203,6 +206,7 @@ function decodeRequest(body: Body): Request {
   const mask = body.number8();
   const flags = body.number8();
   if (umask > 0o777 || mask > 7 || flags > 3) throw new ProtocolError("a request with unknown flags");
+  const fileLimit = body.number32();
   const directory = body.word();
   const argv = Array.from({ length: body.count() }, () => body.word());
   const environment = Array.from({ length: body.count() }, () => [body.word(), body.word()] as const);
@@ -216,6 +220,7 @@ function decodeRequest(body: Body): Request {
     environment,
     directory: (flags & 2) === 0 ? undefined : directory,
     umask,
+    fileLimit,
     descriptors,
     hasTerminal,
   });
@@ -239,15 +244,19 @@ class Body {
     return this.#take(2).readUInt16LE(0);
   }
 
+  number32(): number {
+    return this.#take(4).readUInt32LE(0);
+  }
+
   count(): number {
-    const count = this.#take(4).readUInt32LE(0);
+    const count = this.number32();
     if (count > wordLimit) throw new ProtocolError(`${count} words`);
     return count;
   }
 
   /** Without a NUL: what comes behind one would be hidden from whoever checks the word. */
   word(): Buffer {
-    const word = this.#take(this.#take(4).readUInt32LE(0));
+    const word = this.#take(this.number32());
     if (word.includes(0)) throw new ProtocolError("a word with a NUL");
     return word;
   }

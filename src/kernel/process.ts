@@ -113,7 +113,7 @@ export function spawn(where: Surroundings, program: Program): number {
   const umask = program.attachment === undefined ? undefined : umask_(program.attachment.umask);
   closeOnExec();
   if (program.inherits !== undefined) check("fcntl", "", fcntl_(program.inherits.number, F_SETFD, 0));
-  restoreFileLimit();
+  if (program.attachment === undefined) restoreFileLimit();
   try {
     isolate(where);
     enter(where, "come back");
@@ -125,6 +125,8 @@ export function spawn(where: Surroundings, program: Program): number {
   } finally {
     comeBack(own, cwd, spaces, groups);
     if (umask !== undefined) umask_(umask);
+    // Somebody else's may be too low for what is left to do.
+    if (program.attachment !== undefined) restoreFileLimit(Number(ownFileLimits()[1]));
   }
 }
 
@@ -148,6 +150,8 @@ function callInPidSpace(change: { to: "new" | Fd; back: Fd; uid: number }, call:
 function start(file: Path, program: Program, around: (call: () => number) => number): number {
   using setup = prepareSpawn(program.attachment);
   const { actions, attributes } = setup;
+  // Not before: it may be less than this process has open already.
+  if (program.attachment !== undefined) restoreFileLimit(program.attachment.fileLimit);
   const pid = new Int32Array(1);
   const pidBytes = new Uint8Array(pid.buffer);
   const run = (path: Path, argv: readonly Path[]) =>
@@ -315,16 +319,27 @@ function resetSignals(): void {
   sigprocmask_(2, new Uint8Array(128), null);
 }
 
-/** Bun raises the soft limit of open files to the hard one; our parent's tells what it was. */
-export function restoreFileLimit(): void {
-  const limit = new BigUint64Array(2);
+/**
+ * Bun raises the soft limit of open files to the hard one; our parent's tells what it was.
+ * @param wanted another than our parent's
+ */
+export function restoreFileLimit(wanted = fileLimitOfParent()): void {
+  const [, hard] = ownFileLimits();
+  if (wanted === undefined || BigInt(wanted) > hard) return;
+  prlimit_(0, RLIMIT_NOFILE, new Uint8Array(BigUint64Array.of(BigInt(wanted), hard).buffer), null);
+}
+
+function ownFileLimits(): readonly [soft: bigint, hard: bigint] {
   const own = new BigUint64Array(2);
-  if (prlimit_(process.ppid, RLIMIT_NOFILE, null, new Uint8Array(limit.buffer)) !== 0) return;
-  if (prlimit_(0, RLIMIT_NOFILE, null, new Uint8Array(own.buffer)) !== 0) return;
-  const [soft = 0n, hard = 0n] = [limit[0], own[1]];
-  if (soft > hard) return;
-  own[0] = soft;
-  prlimit_(0, RLIMIT_NOFILE, new Uint8Array(own.buffer), null);
+  prlimit_(0, RLIMIT_NOFILE, null, new Uint8Array(own.buffer));
+  return [own[0] ?? 0n, own[1] ?? 0n];
+}
+
+/** The soft limit of open files; undefined where our parent is none of the user's. */
+export function fileLimitOfParent(): number | undefined {
+  const limit = new BigUint64Array(2);
+  const asked = prlimit_(process.ppid, RLIMIT_NOFILE, null, new Uint8Array(limit.buffer));
+  return asked === 0 ? Number(limit[0]) : undefined;
 }
 
 /** Marks every descriptor above 2 to be closed by the next exec: ours, and those that our caller left open. */

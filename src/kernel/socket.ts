@@ -93,6 +93,13 @@ export function peerOf(connection: Fd): Peer {
   };
 }
 
+/** A descriptor of the process that made a connection: unlike its number it is never another's. @see socket(7), SO_PEERPIDFD */
+export function openPeer(connection: Fd): Fd {
+  const number = Buffer.alloc(4);
+  check("getsockopt", connection.path, socketOption(connection, SO.PEERPIDFD, number).result);
+  return new Fd(number.readInt32LE(0), "peer");
+}
+
 /** Few have more than a page of groups; 65,536 is Linux's own limit. */
 function groupsOfPeer(connection: Fd): { groups: Buffer; length: number } {
   for (const most of [1024, 65_536]) {

@@ -26,6 +26,8 @@ export interface Attachment {
   /** Leads a session of its own, without a terminal; or a process group in the foreground of our own terminal. */
   readonly leads: "session" | "foreground";
   readonly umask: number;
+  /** How many files it may have open, unless it asks for more. */
+  readonly fileLimit: number;
 }
 
 /** posix_spawn(3)'s two structures; every signal is at its default, and none is blocked. */

@@ -10,7 +10,15 @@ import { connectTo, receiveNow, sendAllWith } from "../../src/kernel/socket.ts";
 import { waitUntilReady } from "../../src/kernel/poll.ts";
 import { as, nobody, Service } from "../support/service.ts";
 
-const request = { argv: [], environment: [], directory: undefined, umask: 0, descriptors: [], hasTerminal: false };
+const request = {
+  argv: [],
+  environment: [],
+  directory: undefined,
+  umask: 0,
+  fileLimit: 1024,
+  descriptors: [],
+  hasTerminal: false,
+};
 
 /** Sends bytes on a connection of its own, and waits until that is ended; returns what came back. */
 function send(path: string, data: Uint8Array): Promise<string> {

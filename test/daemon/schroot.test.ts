@@ -84,6 +84,14 @@ test("an automatic session on a terminal ends when its client is killed, and whe
   }
 });
 
+test("a client that may have few files open can still be served to the end", async () => {
+  const few = ["sh", "-c", 'ulimit -S -n 7; "$@"; exit $?', "sh"];
+  const words = ["-c", "tiny", "-d", "/", "--", "sh", "-c", "ulimit -n"];
+  const served = await run([...as(nobody), ...few, schroot, ...words], { directory: "/" });
+  expect(served).toMatchObject({ status: 0, stdout: "7\n", stderr: "" });
+  expect(sessions()).toEqual([]);
+});
+
 test("another user's session isn't theirs to run in, to end, to be root in, or to read", async () => {
   expect(await ask(nobody, ["-b", "-c", "tiny", "-n", "mine"])).toMatchObject({ status: 0 });
   for (const words of [

@@ -19,6 +19,14 @@ test("a command runs as the caller: ids and groups by the kernel, directory, uma
   expect(asked.stdout).toBe("65534\n65534\n65534 50 60\n/usr\n0022\nof mine\ninput\n");
 });
 
+test("a command is as nice as its client, and has its soft limit of open files", async () => {
+  await using service = await new Service().start();
+  const words = service.client(["run", "sh", "-c", "until test $(nice) = 7; do :; done; ulimit -S -n"]);
+  const line = words.map((word) => `'${word}'`).join(" ");
+  const limited = `ulimit -S -n 200; exec nice -n 7 sh -c '"$@"; true' sh ${line}`;
+  expect((await service.ask([...as(nobody), "sh", "-c", `${limited} #`], [])).stdout).toBe("200\n");
+});
+
 test("nothing that a client says makes it somebody else", async () => {
   await using service = await new Service().start();
   const env = { USER: "root", LOGNAME: "root", HOME: "/root", UID: "0", SUDO_UID: "0", SCHROOT_UID: "0" };
