@@ -12,7 +12,8 @@ export interface Entry {
   /** With its name space. */
   readonly name: string;
   readonly isAlias: boolean;
-  readonly subject: Subject;
+  /** Made when it is asked for: of 500 chroots most are only listed. */
+  readonly subject: () => Subject;
 }
 
 /**
@@ -28,14 +29,14 @@ export function readCatalogue({ sets }: Pick<Request, "sets">, caller: Caller): 
     const names = [chroot.name, ...chroot.aliases];
     for (const name of names) {
       const isAlias = name !== chroot.name;
-      entries.push({ name: `chroot:${name}`, isAlias, subject: describeChroot(chroot, name) });
+      entries.push({ name: `chroot:${name}`, isAlias, subject: () => describeChroot(chroot, name) });
       if (!hasSource(chroot)) continue;
-      const subject = describeSource(chroot, name);
+      const subject = () => describeSource(chroot, name);
       entries.push({ name: `source:${name}`, isAlias, subject });
       if (isAlias) entries.push({ name: `chroot:${name}-source`, isAlias, subject });
     }
     if (chroot.type === "plain")
-      entries.push({ name: `session:${chroot.name}`, isAlias: true, subject: plainSession(chroot) });
+      entries.push({ name: `session:${chroot.name}`, isAlias: true, subject: () => plainSession(chroot) });
   }
   if (sets.has("sessions")) entries.push(...readSessions());
   if (entries.length === 0) tellOfNone(caller);
@@ -54,7 +55,7 @@ function tellOfNone(caller: Caller): void {
 
 function readSessions(): Entry[] {
   const subjects = sessionFiles().flatMap((id) => readSession(id) ?? []);
-  return subjects.map((subject) => ({ name: `session:${subject.name}`, isAlias: false, subject }));
+  return subjects.map((subject) => ({ name: `session:${subject.name}`, isAlias: false, subject: () => subject }));
 }
 
 function sessionFiles(): string[] {

@@ -5,6 +5,7 @@ import { madeName } from "../../session/types.ts";
  * commands are made of these, so that a session of a real schroot is as good as one of ours.
  */
 export type Keys = Readonly<Record<string, string>>;
+import { refusal } from "./messages.ts";
 
 /** What is only known when a session begins. */
 export interface Beginning {
@@ -74,21 +75,27 @@ export function sessionKeys(keys: Keys, beginning: Beginning): Keys {
   };
 }
 
-/** One group of schroot's ini format: `[name]` and its keys in the order of the alphabet. */
+/**
+ * One group of schroot's ini format: `[name]` and its keys in the order of the alphabet.
+ * @throws {UserError} where a value isn't one line: what came behind would be another key, such as root-users
+ */
 export function groupText(name: string, keys: Keys): string {
+  const broken = Object.entries(keys).find(([key, value]) => /[\0\r\n]/.test(key + value));
+  if (broken !== undefined) throw refusal(`Configuration key ‘${broken[0]}’ has a value of more than one line.`);
   const lines = Object.keys(keys)
     .toSorted()
     .map((key) => `${key}=${keys[key] ?? ""}\n`);
   return `[${name}]\n${lines.join("")}`;
 }
 
-/** Reads the one group of a session's file; undefined where it is something else. */
+/** Reads the one group of a session's file; undefined where it is something else, or says a thing twice. */
 export function parseGroup(text: string): { readonly name: string; readonly keys: Keys } | undefined {
   const [first = "", ...lines] = text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
   const name = /^\[(.+)\]$/.exec(first)?.[1];
   if (name === undefined || lines.some((line) => !line.includes("="))) return undefined;
   const pairs = lines.map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]);
-  return { name, keys: Object.fromEntries(pairs) as Keys };
+  const keys: Keys = Object.fromEntries(pairs) as Keys;
+  return Object.keys(keys).length === lines.length ? { name, keys } : undefined;
 }
 
 /** A root's own path on the host, empty where it isn't mounted. */

@@ -72,7 +72,8 @@ async function chosenSubjects(request: Request, caller: Caller): Promise<readonl
   }
   const { readCatalogue } = await import("./catalogue.ts");
   const entries = readCatalogue(request, caller).filter(({ isAlias }) => !isAlias);
-  return entries.filter(({ subject }) => ofSessions || subject.namespace !== "session").map(({ subject }) => subject);
+  const subjects = entries.map(({ subject }) => subject());
+  return subjects.filter(({ namespace }) => ofSessions || namespace !== "session");
 }
 
 function askerOf(caller: Caller): Asker {

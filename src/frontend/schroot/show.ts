@@ -31,7 +31,7 @@ async function chosenSubjects(request: Request, caller: Caller): Promise<readonl
   if (request.chroots.length > 0) return findSubjects(request.chroots, "all", caller);
   return readCatalogue(request, caller)
     .filter(({ isAlias }) => !isAlias)
-    .map(({ subject }) => subject);
+    .map(({ subject }) => subject());
 }
 
 function textOf({ action }: Request, subjects: readonly Subject[], caller: Caller): string {
