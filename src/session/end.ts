@@ -25,6 +25,8 @@ export interface EndOptions {
   /** Also under a command that somebody else waits for, and without giving processes the time to end by themselves. */
   readonly force?: boolean;
   readonly setup?: SetupContext | undefined;
+  /** Asked when nobody else can end it any more, or begin another by its name: whether this is the one that was meant. */
+  readonly isMeant?: () => boolean;
 }
 
 export interface EndReport {
@@ -41,7 +43,10 @@ export interface EndReport {
  * @throws {UserError} not-found where there is none, also when another process ended it meanwhile; busy where somebody
  * else waits for a command in it
  */
-export async function endSession(id: string, { force = false, setup }: EndOptions = {}): Promise<EndReport> {
+export async function endSession(
+  id: string,
+  { force = false, setup, isMeant = () => true }: EndOptions = {},
+): Promise<EndReport> {
   checkSessionId(id);
   prepareState();
   if (!exists(id)) throw gone(id);
@@ -49,7 +54,7 @@ export async function endSession(id: string, { force = false, setup }: EndOption
   using hold = takeHold(id);
   if (hold === undefined) throw busy(id);
   using dir = unless(["ENOENT"], () => openDirectory(sessionDir(id)));
-  if (dir === undefined) {
+  if (dir === undefined || !isMeant()) {
     hold.release();
     throw gone(id);
   }

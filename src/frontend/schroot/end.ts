@@ -6,10 +6,11 @@ import type { Caller } from "./caller.ts";
 import { refusal, tell } from "./messages.ts";
 import { explainSetup, setupContext } from "./setup.ts";
 import type { Request } from "./request.ts";
-import { notFound, type Subject } from "./subjects.ts";
+import { isStill, notFound, type Subject } from "./subjects.ts";
 
 /** Ends one session. @returns exit status */
-export async function endOne({ name, keys }: Subject, request: Request, caller: Caller): Promise<number> {
+export async function endOne(subject: Subject, request: Request, caller: Caller): Promise<number> {
+  const { name, keys } = subject;
   const setup = setupContext(keys, keys["selected-name"] ?? name, { caller, user: request.user });
   if (!isOwnSession(name, keys["mount-location"])) {
     const { endForeignSession } = await import("../../session/foreign.ts");
@@ -17,7 +18,9 @@ export async function endOne({ name, keys }: Subject, request: Request, caller: 
     return 0;
   }
   try {
-    const { warnings } = await explainSetup(name, () => endSession(name, { force: request.isForced, setup }));
+    const { warnings } = await explainSetup(name, () =>
+      endSession(name, { force: request.isForced, setup, isMeant: () => isStill(subject) }),
+    );
     for (const warning of warnings) tell(caller, "W", warning);
   } catch (error) {
     if (error instanceof UserError && error.code === "not-found") throw notFound([name]);

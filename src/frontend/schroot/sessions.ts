@@ -6,7 +6,7 @@ import { runIn } from "./command.ts";
 import type { Caller } from "./caller.ts";
 import { accessTo, type Asker, strictest } from "./access.ts";
 import { pathOf } from "./keys.ts";
-import { notFound, type Scope, findSubjects, type Subject } from "./subjects.ts";
+import { isStill, notFound, type Scope, findSubjects, type Subject } from "./subjects.ts";
 import type { Request } from "./request.ts";
 import { refusal } from "./messages.ts";
 
@@ -104,6 +104,7 @@ async function runPlainly(subject: Subject, request: Request, caller: Caller): P
 export async function runInside(subject: Subject, request: Request, caller: Caller): Promise<number> {
   try {
     const { ended } = await startInSession(subject.name, async (root, { network, hostname }) => {
+      if (!isStill(subject)) throw notFound([subject.name]);
       const started = Promise.withResolvers<void>();
       const running = runIn({ root, subject, network, hostname, onStarted: started.resolve }, request, caller);
       await Promise.race([started.promise, running]);

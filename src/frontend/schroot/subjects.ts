@@ -83,6 +83,16 @@ export function readSession(id: string): Subject | undefined {
   };
 }
 
+/**
+ * Whether a session is still the one that the caller was allowed to use: another may have been begun by its name. To be
+ * asked where no session can end.
+ */
+export function isStill({ name, keys }: Subject): boolean {
+  const now = readSession(name)?.keys ?? {};
+  const all = new Set([...Object.keys(keys), ...Object.keys(now)]);
+  return [...all].every((key) => keys[key] === now[key]);
+}
+
 const noSources = {
   "source-clone": "true",
   "source-groups": "",
