@@ -65,7 +65,7 @@ export async function endSession(
   const look = lookInside(mountPointOf(id));
   if (!force) await refuseWaitedFor(hold, look);
   const how = { look, graceMs: force ? 0 : usualGraceMs };
-  const saved = await saveSource(hold, dir, how);
+  const saved = force ? await trySaveSource(hold, dir, how) : await saveSource(hold, dir, how);
   removeRecord(dir);
   const { failure, ...removed } = await endHeld(hold, {
     ...how,
@@ -76,7 +76,8 @@ export async function endSession(
   });
   hold.release();
   if (failure !== undefined && !force) throw failedLate(id, failure);
-  const warnings = failure === undefined ? removed.warnings : [...removed.warnings, failure.message];
+  const late = failure === undefined ? [] : [failure.message];
+  const warnings = [...saved.warnings, ...removed.warnings, ...late];
   return { id, killed: saved.killed + removed.killed, warnings };
 }
 
@@ -131,20 +132,32 @@ function refuseNewer(id: string): void {
 /**
  * Keeps what a session on a chroot itself has changed, where that isn't so already: an archive is packed anew. What runs
  * in it is ended first. The session's directory is locked.
- * @returns how many processes were killed, and what can still be inside
  * @throws {UserError} the session, and what it changed, are as they were
  */
-async function saveSource(
-  hold: Hold,
-  dir: Fd,
-  how: { readonly look: Look; readonly graceMs: number },
-): Promise<{ readonly killed: number; readonly look: Look }> {
+async function saveSource(hold: Hold, dir: Fd, how: { readonly look: Look; readonly graceMs: number }): Promise<Saved> {
   const note = readNote(dir);
-  if (note?.access !== "write") return { killed: 0, look: how.look };
+  if (note?.access !== "write") return { killed: 0, look: how.look, warnings: [] };
   const killed = await endProcesses(hold.id, how.look, how.graceMs);
   const { saveRoot } = await import("./root/root.ts");
   await saveRoot(note, { id: hold.id, dir, hold: hold.file });
-  return { killed, look: { inside: [], standing: how.look.standing, isEmpty: true } };
+  return { killed, look: { inside: [], standing: how.look.standing, isEmpty: true }, warnings: [] };
+}
+
+interface Saved {
+  readonly killed: number;
+  /** What can still be inside. */
+  readonly look: Look;
+  readonly warnings: readonly string[];
+}
+
+/** As saveSource(), for who wants the session gone whatever can't be kept. */
+async function trySaveSource(...args: Parameters<typeof saveSource>): Promise<Saved> {
+  try {
+    return await saveSource(...args);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    return { killed: 0, look: args[2].look, warnings: [`what it has changed is lost: ${error.message}`] };
+  }
 }
 
 /** Ends and releases an automatic session that the caller holds; what it has changed in the chroot itself (`source`) is kept. */

@@ -6,6 +6,7 @@ import { copyFileSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeF
 import { dirname, join } from "node:path";
 import { unless } from "../../src/kernel/error.ts";
 import { detachMount } from "../../src/kernel/mount.ts";
+import { mountPointOf } from "../../src/session/paths.ts";
 import { describeChroot, temporaryDirectory } from "../support/directories.ts";
 import { fallthru } from "../support/fallthru.ts";
 import { leftovers, type Traces } from "../support/leftovers.ts";
@@ -89,7 +90,7 @@ test("a recover that is killed leaves a session that is whole", async () => {
   const prepare = async (): Promise<void> => {
     await begin("loop");
     // As a restart of the machine leaves it.
-    for (const folder of ["mount", "root"]) unless(["EINVAL"], () => detachMount(`/run/fallthru/${folder}/x`));
+    for (const path of [mountPointOf("x"), "/run/fallthru/root/x"]) unless(["EINVAL"], () => detachMount(path));
   };
   const counts = await killEverywhere(["recover"], prepare, check);
   expect(counts.points).toBeGreaterThan(25);

@@ -173,6 +173,25 @@ describe("type file", () => {
     expect(await fallthru(["end", "s"])).toMatchObject({ status: 0 });
   });
 
+  test("of two sessions on one archive the second loses nothing of the first's", async () => {
+    const packed = archiveOf(tree);
+    describeAs("packed", "file", [`file=${packed}`, profile]);
+    for (const name of ["one", "two"]) {
+      await fallthru(["begin", "source:packed", "--name", name]);
+      await sh(`@${name}`, `echo ${name} > /${name}`);
+    }
+    expect(await fallthru(["end", "one"])).toMatchObject({ status: 0, stderr: "" });
+    const refused = await fallthru(["end", "two"]);
+    expect(refused).toMatchObject({ status: 4, stderr: expect.stringContaining("changed by somebody else") as string });
+    expect(await sh("@two", "cat /two")).toMatchObject({ status: 0, stdout: "two\n" });
+    const forced = await fallthru(["end", "--force", "two"]);
+    expect(forced).toMatchObject({ status: 0, stderr: expect.stringContaining("is lost") as string });
+    expect(await inside("packed", "--", "sh", "-c", "cat /one; test ! -e /two")).toMatchObject({
+      status: 0,
+      stdout: "one\n",
+    });
+  });
+
   test("refuses an archive that others can change", async () => {
     const packed = archiveOf(tree);
     chmodSync(packed, 0o666);

@@ -8,6 +8,7 @@ import type { Fd } from "../../kernel/fd.ts";
 import {
   changeModeAt,
   changeOwnerAt,
+  lock,
   openAt,
   openDirectory,
   readAvailable,
@@ -20,6 +21,7 @@ import { cloneMount } from "../../kernel/mount.ts";
 import { type Compression, detectCompression } from "../../image/compression.ts";
 import { extractArchive } from "../../image/import.ts";
 import { packTree } from "../../image/pack.ts";
+import { noteIdentity, refuseChanged } from "./identity.ts";
 import type { RootKeeper, RootPlace } from "./keeper.ts";
 import { mountRoot, unmountRoot } from "./mounted.ts";
 
@@ -32,6 +34,7 @@ export const archive: RootKeeper<ArchiveRoot> = {
     mkdirSync(tree, { mode: 0o755 });
     {
       using file = openAt(null, root.file, O.RDONLY);
+      if (place.access === "write") noteIdentity(place.dir, statAt(file));
       using dir = openDirectory(tree);
       changeModeAt(dir, ".", 0o755); // whatever the umask is
       await extractArchive(file, dir, {});
@@ -68,17 +71,21 @@ async function save(root: ArchiveRoot, place: RootPlace): Promise<void> {
   dropPacked(place.dir);
   const name = `.${basename(root.file)}.${place.name}`;
   using dir = openDirectory(dirname(root.file));
+  using old = openAt(dir, basename(root.file), O.RDONLY);
+  // Of two at once the second sees here what the first has put there.
+  lock(old, "exclusive");
+  refuseChanged(place.dir, statAt(dir, basename(root.file)), root.file);
   symlinkSync(`${dir.path}/${name}`, `${place.dir.procPath}/${packed}`);
   sync(place.dir);
   try {
     {
-      using old = openAt(dir, basename(root.file), O.RDONLY);
       using file = openAt(dir, name, O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW, { mode: 0o600 });
       await pack(file, compressionOf(old), place, root.file);
       const attr = statAt(old);
       changeOwnerAt(file, "", attr.uid, attr.gid);
       changeModeAt(dir, name, attr.mode);
       sync(file);
+      noteIdentity(place.dir, statAt(file)); // whoever is killed behind the next line does it again
     }
     renameAt(dir, name, dir, basename(root.file));
     sync(dir);

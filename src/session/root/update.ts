@@ -4,6 +4,7 @@ import { UserError } from "../../error.ts";
 import { makeSnapshot } from "../../kernel/btrfs.ts";
 import { unless } from "../../kernel/error.ts";
 import {
+  lock,
   openDirectory,
   renameAt,
   renameExchangeAt,
@@ -18,6 +19,7 @@ import { listSessions } from "../list.ts";
 import { mountPointOf } from "../paths.ts";
 import { isMounted } from "../state.ts";
 import { destroy, explain } from "./btrfs.ts";
+import { noteIdentity, refuseChanged } from "./identity.ts";
 import { image } from "./image.ts";
 import type { RootKeeper, RootPlace } from "./keeper.ts";
 import { unmountRoot } from "./mounted.ts";
@@ -38,6 +40,7 @@ export const update: RootKeeper<UpdateRoot> = {
         requireProgram(place, ["cp", "--archive", "--reflink=auto", "--", root.of.path, copy], "coreutils");
         return copy;
       case "subvolume":
+        noteIdentity(place.dir, statAt(null, root.of.path));
         snapshot(root.of.path, copy);
         return copy;
       case "image": {
@@ -63,6 +66,10 @@ export const update: RootKeeper<UpdateRoot> = {
   async save(root, place) {
     refuseUsed(root, place);
     using dir = openDirectory(dirname(root.of.path));
+    if (root.of.kind === "subvolume") {
+      lock(dir, "exclusive");
+      refuseChanged(place.dir, statAt(null, root.of.path), root.of.path);
+    }
     const [name, copy] = [basename(root.of.path), basename(copyOf(root.of, place))];
     // A file system that is still mounted isn't clean; what runs in the session has been ended.
     if (root.of.kind === "image") unmount(place);
