@@ -1,4 +1,4 @@
-import { check, errnoName } from "./error.ts";
+import { check, errnoName, isErrno } from "./error.ts";
 import type { Fd } from "./fd.ts";
 import { startHelper } from "./helper.ts";
 import { lastErrno, native, nativeAsync, type Path } from "./libc.ts";
@@ -36,6 +36,7 @@ export async function runPiped(
     using _errEnd = errEnd;
     pid = start(program, [stdin, outEnd, errEnd]);
   }
+  using _relay = relaySignals(pid);
   let ended = false;
   const outcome = waitForEnd(pid).finally(() => (ended = true));
   // Whoever waits for the output first must not leave this one unheard.
@@ -49,6 +50,20 @@ export async function runPiped(
     if (!(await forward(open, onOutput)) && wasEnded) break;
   }
   return await outcome;
+}
+
+/** What is to end us ends it, and we go on to clean up. A terminal's keys reach it by themselves. */
+function relaySignals(pid: number): Disposable {
+  const signals = ["SIGTERM", "SIGHUP"] as const;
+  const relay = (signal: NodeJS.Signals) => {
+    try {
+      process.kill(pid, signal);
+    } catch (error) {
+      if (!isErrno(error, "ESRCH")) throw error;
+    }
+  };
+  for (const signal of signals) process.on(signal, relay);
+  return { [Symbol.dispose]: () => signals.forEach((signal) => process.off(signal, relay)) };
 }
 
 /** Of our session: keys of the terminal reach it too, and it may read from the terminal. */

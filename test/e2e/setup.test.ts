@@ -185,6 +185,20 @@ test("a begin that is killed while a script runs is undone by the next command, 
   expect(noted("calls")).toBe("setup-start ok\nsetup-stop fail\n");
 });
 
+test("a signal that is to end a begin ends the script that runs, and nothing is left", async () => {
+  for (const signal of ["SIGTERM", "SIGHUP"] as const) {
+    write("60own", `echo "$@" >>${notes}/calls; [ $1 != setup-start ] || { echo up; exec sleep 1000; }`);
+    const child = startFallthru(["begin", "own", "--name", "s"]);
+    await new Promise((up) => child.stderr?.once("data", up));
+    const gone = new Promise((done) => child.once("exit", done));
+    child.kill(signal);
+    expect(await gone).toBe(1);
+    expect(noted("calls")).toBe("setup-start ok\nsetup-stop fail\n");
+    rmSync(join(notes, "calls"));
+    expect((await fallthru(["list", "--json"])).stdout).toContain('"sessions": []');
+  }
+});
+
 test("recover runs them again, after a restart of the machine", async () => {
   write("60own", `echo "$@" $(mountpoint -q $CHROOT_PATH && echo mounted) $AUTH_USER >>${notes}/calls`);
   expect((await fallthru(["begin", "own", "--name", "s"])).status).toBe(0);
