@@ -1,4 +1,4 @@
-// deadline: 120
+// deadline: 240
 // Sessions of every chroot type whose root has to be made first.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { execFileSync } from "node:child_process";
