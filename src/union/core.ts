@@ -7,7 +7,7 @@ import type { Layer, LayerFileSystem } from "../layer/layer.ts";
 import type { AccessTimes } from "./accesstimes.ts";
 import type { HardLinkIndex } from "./hardlinks.ts";
 import type { Inode, InodeTable } from "./inode.ts";
-import type { Known } from "./known.ts";
+import type { KnownName } from "./known.ts";
 import type { WorkDirectory } from "./work.ts";
 
 /** What there is to write to. */
@@ -34,7 +34,11 @@ export interface Core {
   readonly cache: DirectoryCache;
   readonly table: InodeTable;
   readonly rootInode: Inode;
-  readonly known: Known | undefined;
+  /**
+   * By nodeid: what the kernel knows from a server before, until it is found again or forgotten; undefined where there was
+   * none before.
+   */
+  readonly known: Map<number, KnownName | undefined> | undefined;
   /** An inode's attributes are no longer what they were, though nobody asked for that: its ctime, for one. */
   readonly onCopyUp: (nodeid: number) => void;
   readonly accessTimes: AccessTimes;

@@ -15,7 +15,7 @@ export function inodeOf(core: Core, nodeid: number): Inode {
 
 /** An inode that the kernel knows from a server before, found again by its name. */
 function revive(core: Core, nodeid: number): Inode | undefined {
-  const known = core.known?.inodes.get(nodeid);
+  const known = core.known?.get(nodeid);
   if (known === undefined) return undefined;
   const parent = directoryOf(core, known.parent);
   const link = lookUp(core, parent, known.name) === undefined ? undefined : linkWithIno(core, parent, nodeid, known);
@@ -92,8 +92,18 @@ function adopt(core: Core, parent: Inode, name: Name, found: Found): Link {
       inode = undefined;
     }
   }
-  inode ??= fill(core.table.make(ino, found.type, found.isNestedWhiteout), found);
+  inode ??= holdKnown(core, fill(core.table.make(ino, found.type, found.isNestedWhiteout), found));
   return inode.addLink(parent, name, found.isUpperName);
+}
+
+/**
+ * What the kernel knows from a server before stays until it forgets it: from now on its names change with every operation,
+ * and by the one that it had it couldn't be found again.
+ */
+function holdKnown(core: Core, inode: Inode): Inode {
+  // As many look-ups as the kernel counts, which it gives back all at once.
+  if (core.known?.delete(inode.nodeid) === true) inode.lookups = Math.max(inode.lookups, 1);
+  return inode;
 }
 
 /** A directory has one name; other files are the same where their upper file is, or their lower one. */

@@ -103,6 +103,7 @@ export class Union implements Disposable {
    */
   forget(nodeid: number, count: number): boolean {
     const inode = this.#core.table.get(nodeid);
+    this.#core.known?.delete(nodeid);
     if (inode === undefined) return true;
     inode.lookups = Math.max(0, inode.lookups - count);
     this.#core.table.release(inode);

@@ -109,3 +109,21 @@ test.each(["overlay", "aufs"])(
     await run(["umount", target]);
   },
 );
+
+test("directories that are made, moved and removed while the server is killed stay in reach", async () => {
+  const target = await mount(20);
+  const worker = (name: string): string => `(
+    for i in $(seq 25); do
+      mkdir ${name}$i; echo y >${name}$i/y; ln ${name}$i/y ${name}$i/z; mv ${name}$i/y ${name}$i/x
+      mv ${name}$i ${name}_$i; test "$(ls ${name}_$i)" = "$(printf 'x\\nz')"; rm -r ${name}_$i
+    done)`;
+  const work = new Running(
+    `cd '${target}/dir'; ${worker("a")} & first=$!; ${worker("b")}; wait $first; ls -d [ab]* || true`,
+  );
+  while (!work.isDone) {
+    await killServer();
+    await sleep(100); // it is to get on, too
+  }
+  expect(await work.result).toMatchObject({ status: 0, stdout: "", stderr: expect.not.stringContaining("rm:") });
+  expect(await run(["umount", target])).toMatchObject({ status: 0 });
+});

@@ -328,9 +328,7 @@ export class UnionFileSystem implements FileSystem {
 
   /** What the server before had done of it when it was killed. */
   #renamedBefore(parent: number, name: Name, newParent: number, newName: Name, mode: RenameMode): Renamed {
-    const known = [...this.#journal.replay().inodes.values()].find(
-      (each) => each?.parent === parent && each.name === name,
-    );
+    const known = this.#journal.replay().at(parent, name);
     if (known === undefined) return "recorded";
     const [from, to] = [this.#inoAt(parent, name), this.#inoAt(newParent, newName)];
     const isDone = mode === "exchange" ? to === known.ino && from !== to : from === undefined && to !== undefined;

@@ -13,6 +13,8 @@ export interface KnownFile {
 export interface Replay {
   /** By nodeid: a name of the inode; undefined where it has lost the last. */
   readonly inodes: ReadonlyMap<number, KnownName | undefined>;
+  /** What stands at a name: also at those of a file that has several. */
+  readonly at: (parent: number, name: string) => KnownName | undefined;
   /** By handle. */
   readonly files: ReadonlyMap<number, KnownFile>;
   /** The file whose opening is the last record: whoever opened it may not have been told. */
@@ -61,7 +63,8 @@ export function replay(bank: Buffer, length: number): Replay {
       throw new Error(`the journal has a record of kind ${String(kind)} at ${at - 9}`);
     }
   }
-  return { inodes: names.ofInodes(), files, lastOpened };
+  const at = (parent: number, name: string): KnownName | undefined => names.known(parent, name);
+  return { inodes: names.ofInodes(), at, files, lastOpened };
 }
 
 function readName(bank: Buffer, at: number): string {
@@ -105,6 +108,11 @@ class Names {
     const all = new Map<number, KnownName | undefined>();
     for (const [nodeid, names] of this.#inodes) all.set(nodeid, names.at(-1));
     return all;
+  }
+
+  known(parent: number, name: string): KnownName | undefined {
+    const nodeid = this.#at(parent, name);
+    return this.#inodes.get(nodeid ?? 0)?.find((known) => known.parent === parent && known.name === name);
   }
 
   #at(parent: number, name: string): number | undefined {
