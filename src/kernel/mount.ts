@@ -14,11 +14,11 @@ import { UserError } from "../error.ts";
 import { check, isErrno, KernelError, unless } from "./error.ts";
 import { Fd } from "./fd.ts";
 import { readAvailable } from "./file.ts";
-import { cString, native, type NativeFunction, type Path, pathText, quick, withoutErrno } from "./libc.ts";
+import { cString, type Path, pathText, quick } from "./libc.ts";
 
 const fsopen_ = quick("syscall", "long", ["long", "void *", "unsigned int"]);
-const fsconfig_ = native("syscall", "long", ["long", "int", "unsigned int", "void *", "void *", "int"]);
-const configureQuickly_ = withoutErrno("syscall", "long", ["long", "int", "unsigned int", "void *", "void *", "int"]);
+// A file system that couldn't be made fails for another reason when asked again.
+const fsconfig_ = quick("syscall", "long", ["long", "int", "unsigned int", "void *", "void *", "int"], "told once");
 const fsmount_ = quick("syscall", "long", ["long", "int", "unsigned int", "unsigned int"]);
 const openTree_ = quick("syscall", "long", ["long", "int", "void *", "unsigned int"]);
 const moveMount_ = quick("syscall", "long", ["long", "int", "void *", "int", "void *", "unsigned int"]);
@@ -49,47 +49,36 @@ export class MountError extends KernelError {
  * @see fsopen(2), fsconfig(2), fsmount(2)
  */
 export function makeMount(type: string, options: readonly MountOption[], attributes = 0): Fd {
-  {
-    using context = openContext(type);
-    const isDone = [...options, undefined].every((option) => configure(configureQuickly_, context, option) === 0);
-    if (isDone) return finish(context, type, attributes);
-  }
-  // A context that failed fails for another reason when asked again: a new one, by calls that keep errno.
-  using context = openContext(type);
+  using context = new Fd(
+    check("mount", type, fsopen_(SYS.fsopen, cString(type), FSOPEN_CLOEXEC)),
+    `${type} file system`,
+  );
   let current: string | undefined;
   try {
     for (const option of options) {
       current = option[0];
       const value = option[1] ?? "";
-      const result = configure(fsconfig_, context, option);
+      const result = configure(context, option);
       check(`set mount option ${current}`, typeof value === "string" ? value : value.path, result);
     }
     current = undefined;
-    check("mount", type, configure(fsconfig_, context, undefined));
-    return finish(context, type, attributes);
+    check("mount", type, configure(context, undefined));
+    return new Fd(check("mount", type, fsmount_(SYS.fsmount, context.number, FSMOUNT_CLOEXEC, attributes)), type);
   } catch (error) {
     if (error instanceof KernelError) throw new MountError(error, current, readLog(context));
     throw error;
   }
 }
 
-function openContext(type: string): Fd {
-  return new Fd(check("mount", type, fsopen_(SYS.fsopen, cString(type), FSOPEN_CLOEXEC)), `${type} file system`);
-}
-
-function finish(context: Fd, type: string, attributes: number): Fd {
-  return new Fd(check("mount", type, fsmount_(SYS.fsmount, context.number, FSMOUNT_CLOEXEC, attributes)), type);
-}
-
 /** Sets one option; without one, makes the file system. @returns as fsconfig(2) */
-function configure(call: NativeFunction, { number }: Fd, option: MountOption | undefined): number {
-  if (option === undefined) return call(SYS.fsconfig, number, FSCONFIG.CMD_CREATE, null, null, 0);
+function configure({ number }: Fd, option: MountOption | undefined): number {
+  if (option === undefined) return fsconfig_(SYS.fsconfig, number, FSCONFIG.CMD_CREATE, null, null, 0);
   const [key, value] = option;
   const name = cString(key);
-  if (value === undefined) return call(SYS.fsconfig, number, FSCONFIG.SET_FLAG, name, null, 0);
-  if (typeof value !== "string") return call(SYS.fsconfig, number, FSCONFIG.SET_FD, name, null, value.number);
+  if (value === undefined) return fsconfig_(SYS.fsconfig, number, FSCONFIG.SET_FLAG, name, null, 0);
+  if (typeof value !== "string") return fsconfig_(SYS.fsconfig, number, FSCONFIG.SET_FD, name, null, value.number);
   // The kernel takes at most 255 bytes here: longer paths are handed over as /proc/self/fd/N.
-  return call(SYS.fsconfig, number, FSCONFIG.SET_STRING, name, cString(value), 0);
+  return fsconfig_(SYS.fsconfig, number, FSCONFIG.SET_STRING, name, cString(value), 0);
 }
 
 /** The messages queued on a file system context, `e overlay: …`, one line each. */

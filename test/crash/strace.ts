@@ -17,7 +17,7 @@ const changing = [
   ..."mkdir mkdirat mknodat openat openat2 creat rename renameat renameat2 link linkat symlink symlinkat".split(" "),
   ..."unlink unlinkat rmdir write pwrite64 ftruncate fsync fdatasync syncfs flock ioctl".split(" "),
   ..."fchown fchownat chmod fchmod fchmodat utimensat setxattr lsetxattr fsetxattr".split(" "),
-  ..."fsopen fsconfig fsmount open_tree move_mount mount_setattr mount umount2".split(" "),
+  ..."fsopen fsmount open_tree move_mount mount_setattr mount umount2".split(" "),
   ..."chroot chdir fchdir unshare setns sethostname setgroups setresgid setresuid personality".split(" "),
   ..."clone clone3 fork vfork execve kill tgkill waitid exit_group".split(" "),
 ];
@@ -63,7 +63,7 @@ const repeated = new Set([
   ..."openat2 mkdirat mknodat unlinkat renameat2 linkat symlinkat fchownat fchmodat utimensat lsetxattr fsetxattr".split(
     " ",
   ),
-  ..."fsopen fsconfig fsmount open_tree move_mount mount_setattr umount2".split(" "),
+  ..."fsopen fsmount open_tree move_mount mount_setattr umount2".split(" "),
   ..."chroot chdir fchdir unshare setns setgroups setresgid setresuid personality execve".split(" "),
 ]);
 
