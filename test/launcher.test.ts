@@ -67,9 +67,13 @@ test("it is found through a link and from PATH", async () => {
   });
 });
 
+/** What tools/bundle.ts makes chunks of. */
+const ownChunks = ["./commands/run.ts", "./schroot-here.ts", "../daemon/client.ts"];
+
 const program = (version: number): string =>
   `console.log(${version}, JSON.stringify(process.argv.slice(2)));
-process.exitCode = "run" in process.argv ? (await import("./commands/run.ts")).run : 3;
+if ("run" in process.argv) await Promise.all([${ownChunks.map((path) => `import("${path}")`).join(", ")}]);
+process.exitCode = 3;
 `;
 
 const tools = "cat cp dirname find flock ln mkdir mktemp mv node readlink rm sh sleep touch uname".split(" ");
@@ -85,7 +89,8 @@ function makeTree(): string {
   for (const name of ["fallthru", "build.sh", "package.json", "package-lock.json", "tools"])
     cpSync(join(top, name), join(tree, name), { recursive: true });
   writeFileSync(join(tree, "src/cli/main.ts"), program(1));
-  writeFileSync(join(tree, "src/cli/commands/run.ts"), "export const run = 1;\n");
+  mkdirSync(join(tree, "src/daemon"));
+  for (const path of ownChunks) writeFileSync(join(tree, "src/cli", path), "export const run = 1;\n");
   for (const tool of tools)
     symlinkSync(execFileSync("which", [tool], { encoding: "utf8" }).trim(), join(tree, "bin", tool));
   writeFileSync(join(tree, "bin/npm"), npm);

@@ -20,5 +20,5 @@ test("ending a session harms none of the same name in another mount name space",
   expect(child.exitCode).toBe(null);
   expect(child.signalCode).toBe(null);
   expect((await fallthru(["end", "twin"])).status).toBe(0);
-  expect(await ended).toBe("SIGKILL");
+  expect(await ended).toBe("SIGTERM");
 });
