@@ -64,9 +64,9 @@ async function begin(name: string): Promise<void> {
 }
 
 for (const [name, least] of [
-  ["file", 60],
-  ["loop", 55],
-  ["btrfs", 25],
+  ["file", 45],
+  ["loop", 40],
+  ["btrfs", 20],
 ] as const) {
   describe(`of a chroot of type ${name}`, () => {
     test("a begin that is killed leaves a session that is whole or gone", async () => {
