@@ -22,6 +22,8 @@ test("the service takes the socket that systemd has opened, clients that wait th
   });
   while (childrenOf(service.pid ?? 0).length === 0) await sleep(10);
   const workers = childrenOf(service.pid ?? 0);
+  // Until it is the worker's own, what is there is the service's.
+  while (!readFileSync(`/proc/${workers[0]}/cmdline`, "latin1").includes("daemon-worker")) await sleep(1);
   expect(readFileSync(`/proc/${workers[0]}/environ`, "latin1")).not.toContain("LISTEN");
   const ended = new Promise((done) => service.on("exit", (_, signal) => done(signal)));
   service.kill("SIGTERM");
