@@ -19,7 +19,7 @@ const noId = 0xffffffff;
  * @see acl(5) "ACL TEXT FORMS", include/uapi/linux/posix_acl_xattr.h, star(5) "SCHILY.acl.access"
  */
 export function encodeAcl(text: string, names: NameTable): Buffer | { readonly problem: string } {
-  const entries: { tag: number; permissions: number; id: number }[] = [];
+  const entries: AclEntry[] = [];
   for (const line of text.split(/[\n,]/)) {
     const words = line.replace(/#.*/, "").trim();
     if (words === "") continue;
@@ -28,7 +28,18 @@ export function encodeAcl(text: string, names: NameTable): Buffer | { readonly p
     entries.push(entry);
   }
   // The kernel takes them in this order only.
-  entries.sort((a, b) => a.tag - b.tag || a.id - b.id);
+  return packAcl(entries.toSorted((a, b) => a.tag - b.tag || a.id - b.id));
+}
+
+/** Tag and id as in the kernel's header; an id of noId where the tag has none. */
+export interface AclEntry {
+  readonly tag: number;
+  readonly permissions: number;
+  readonly id: number;
+}
+
+/** Entries in the kernel's order as an attribute's bytes. @see include/uapi/linux/posix_acl_xattr.h */
+export function packAcl(entries: readonly AclEntry[]): Buffer {
   const bytes = Buffer.alloc(4 + 8 * entries.length);
   bytes.writeUInt32LE(2, 0);
   for (const [index, { tag, permissions, id }] of entries.entries()) {
@@ -39,7 +50,7 @@ export function encodeAcl(text: string, names: NameTable): Buffer | { readonly p
   return bytes;
 }
 
-function parseEntry(text: string, names: NameTable): { tag: number; permissions: number; id: number } | undefined {
+function parseEntry(text: string, names: NameTable): AclEntry | undefined {
   const [type = "", qualifier = "", permissionText = "", star] = text.split(":");
   const permissions = parsePermissions(permissionText);
   if (permissions === undefined) return undefined;

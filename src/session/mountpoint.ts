@@ -1,4 +1,5 @@
 import { UserError } from "../error.ts";
+import { packAcl } from "../image/acl.ts";
 import { O } from "../kernel/abi/file.ts";
 import { unless } from "../kernel/error.ts";
 import { makeDirectoryAt, openAt, removeDirectoryAt } from "../kernel/file.ts";
@@ -20,20 +21,13 @@ export function makeMountPoint(id: string, visitor: number | undefined): string 
 /** By an ACL: whoever owned it could put something else there. @see acl(5), include/uapi/linux/posix_acl_xattr.h */
 function admit(place: string, uid: number): void {
   const [owner, named, group, mask, other, nobody] = [0x01, 0x02, 0x04, 0x10, 0x20, 0xffffffff];
-  const entries = [
-    [owner, 7, nobody],
-    [named, 1, uid],
-    [group, 0, nobody],
-    [mask, 1, nobody],
-    [other, 0, nobody],
-  ] as const;
-  const acl = Buffer.alloc(4 + 8 * entries.length);
-  acl.writeUInt32LE(2, 0);
-  for (const [index, [tag, permissions, id]] of entries.entries()) {
-    acl.writeUInt16LE(tag, 4 + index * 8);
-    acl.writeUInt16LE(permissions, 6 + index * 8);
-    acl.writeUInt32LE(id, 8 + index * 8);
-  }
+  const acl = packAcl([
+    { tag: owner, permissions: 7, id: nobody },
+    { tag: named, permissions: 1, id: uid },
+    { tag: group, permissions: 0, id: nobody },
+    { tag: mask, permissions: 1, id: nobody },
+    { tag: other, permissions: 0, id: nobody },
+  ]);
   using directory = openAt(null, place, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
   const isSet = unless(["EOPNOTSUPP"], () => {
     setXattr(directory, "system.posix_acl_access", acl);
