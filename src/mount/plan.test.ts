@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { MOUNT_ATTR } from "../kernel/abi/mount.ts";
 import { planHost } from "./host.ts";
-import { describeStep, type PlanStep, type Union } from "./plan.ts";
+import { describeStep, type PlanStep, type Union, splitLowers } from "./plan.ts";
 
 test("describeStep() says what a step does", () => {
   const union: Union = { type: "overlay", lowers: ["/a"], upper: "/u", work: "/w", volatile: false };
@@ -42,4 +42,10 @@ test("planHost() plans a union for the root first, and the kernel's interfaces l
   for (const [index, place] of places.entries()) {
     for (const later of places.slice(index + 1)) expect(place.startsWith(`${later === "/" ? "" : later}/`)).toBe(false);
   }
+});
+
+test("splitLowers() tells a session's own frozen layers from those that were there before it", () => {
+  const lowers = ["/frozen/2", "/frozen/1", "/extra", "/root"];
+  expect(splitLowers({ lowers, frozen: 2 })).toEqual({ own: ["/frozen/2", "/frozen/1"], base: ["/extra", "/root"] });
+  expect(splitLowers({ lowers })).toEqual({ own: [], base: lowers });
 });

@@ -8,6 +8,8 @@ export type UnionType = "overlay" | "fallthru";
 export interface Union {
   readonly type: UnionType;
   readonly lowers: readonly string[];
+  /** So many of the lowers, from the top, are what the session itself had changed before it was forked. */
+  readonly frozen?: number;
   readonly upper: string;
   readonly work: string;
   /** No sync at unmount, and no remount after a crash of the machine: for what is thrown away anyway. */
@@ -18,6 +20,17 @@ export interface Union {
   readonly options?: readonly string[];
   /** Further ways of ours. */
   readonly ours?: Pick<FallthruMount, "metacopy" | "index" | "redirects" | "marks" | "dialect" | "lowerDialect">;
+}
+
+/**
+ * The lowers of a session's union: its own, which are changes of the session's as its upper is (`fork` has frozen them,
+ * and another session may have them too), and those that were there before it.
+ */
+export function splitLowers({ lowers, frozen = 0 }: Pick<Union, "lowers" | "frozen">): {
+  readonly own: readonly string[];
+  readonly base: readonly string[];
+} {
+  return { own: lowers.slice(0, frozen), base: lowers.slice(frozen) };
 }
 
 /** What one step puts at the path `at` of the new tree. Attributes are MOUNT_ATTR flags. */

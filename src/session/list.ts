@@ -3,6 +3,7 @@ import { UserError } from "../error.ts";
 import { isErrno, unless } from "../kernel/error.ts";
 import { statAt } from "../kernel/file.ts";
 import { readMountInfo } from "../mount/mountinfo.ts";
+import { splitLowers } from "../mount/plan.ts";
 import { takenOptions } from "../mount/overlay/taken.ts";
 import { heldFileOf, mountPointOf, runDir, sessionDir, sessionsDir } from "./paths.ts";
 import { describeProcess, type ProcessInfo, processesInside } from "./processes.ts";
@@ -16,6 +17,8 @@ import { checkSessionId, isSessionId } from "./id.ts";
 export interface UnionInfo {
   readonly path: string;
   readonly lowers: readonly string[];
+  /** The topmost of the lowers that are the session's own: frozen when it was forked. */
+  readonly frozen: readonly string[];
   readonly upper: string;
   readonly work: string;
   /** The mount options that the kernel took. */
@@ -93,7 +96,7 @@ export function sessionInfo(id: string): SessionInfo {
     unions: unions.map(({ at, union }, index) => {
       const { lowers, upper, work } = union;
       const options = currentOptions(at) ?? record.unionOptions[index] ?? [];
-      return { path: at, lowers, upper, work, options };
+      return { path: at, lowers, frozen: splitLowers(union).own, upper, work, options };
     }),
     processes: processesInside(mountPointOf(id)).map(describeProcess),
   };

@@ -36,6 +36,11 @@ export const infoJson: readonly JsonField[] = [
   { name: "unions", type: "object[]", summary: "its union mounts, the root's first" },
   { name: "unions[].path", type: "string", summary: "where in the session it is mounted" },
   { name: "unions[].lowers", type: "string[]", summary: "the layers below, the topmost first" },
+  {
+    name: "unions[].frozen",
+    type: "string[]",
+    summary: "those of them, from the top, that the session itself had changed before it was forked",
+  },
   { name: "unions[].upper", type: "string", summary: "the directory of the changes" },
   { name: "unions[].work", type: "string", summary: "overlayfs's work directory" },
   { name: "unions[].options", type: "string[]", summary: "the mount options that the kernel took" },

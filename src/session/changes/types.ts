@@ -11,7 +11,11 @@ export type Aspect = "content" | "mode" | "owner" | "time" | "device" | "target"
  * of a directory that was renamed only what else happened in it is, below its new name.
  */
 export type Change = { readonly path: Name; readonly union: number } & (
-  | { readonly kind: "added"; readonly after: Attr; /** Another name of the same inode in the session. */ readonly linkTo?: Name }
+  | {
+      readonly kind: "added";
+      readonly after: Attr;
+      /** Another name of the same inode in the session. */ readonly linkTo?: Name;
+    }
   | { readonly kind: "deleted"; readonly before: Attr }
   | { readonly kind: "modified"; readonly before: Attr; readonly after: Attr; readonly aspects: readonly Aspect[] }
   /** A file, a directory, a link, … that was another kind of thing before; what a directory held is deleted, too. */
@@ -29,7 +33,10 @@ export type Change = { readonly path: Name; readonly union: number } & (
 export interface UnionTrees extends Disposable {
   /** Where it is in the session, an absolute path; the entry of a `Change` is at its `path` from there. */
   readonly at: string;
-  /** What is below the upper, merged. */
+  /**
+   * What is below all that the session has changed, merged: splitLowers(union).base. What `fork` has frozen
+   * (splitLowers(union).own) lies between that and the upper, and belongs to the changes.
+   */
   readonly before: Fd;
   /** What the session sees. */
   readonly after: Fd;
