@@ -26,7 +26,7 @@ export interface System {
 
 /** The executable, whose servers start fast; built, where this is the source. */
 function program(): string {
-  return isCompiled ? process.execPath : resolve(import.meta.dirname, "../../build/fallthru");
+  return isCompiled() ? process.execPath : resolve(import.meta.dirname, "../../build/fallthru");
 }
 
 /** The control: what a directory of the file system below does. */

@@ -83,10 +83,15 @@ export class KernelError extends Error {
   }
 }
 
-/** Passes a call's result on; −1 becomes the error that errno names. */
-export function check(syscall: string, path: Path, result: number): number {
-  if (result === -1) throw new KernelError({ syscall, path, errno: errnoName(lastErrno()) });
-  return result;
+/**
+ * Passes a call's result on; −1 becomes the error that errno names.
+ * @param place what it was about; of an open file the path is put together only for the message
+ */
+export function check(syscall: string, place: Path | { readonly path: Path }, result: number): number {
+  if (result !== -1) return result;
+  const errno = errnoName(lastErrno());
+  const path = typeof place === "object" && "path" in place ? place.path : place;
+  throw new KernelError({ syscall, path, errno });
 }
 
 /** Whether an error is one of these errnos, from our own calls or from node:fs. */

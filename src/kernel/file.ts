@@ -57,16 +57,17 @@ export function openAt(
   flags: number,
   options: { mode?: number; resolve?: number } = {},
 ): Fd {
-  const how = new BigUint64Array(3);
-  how[0] = BigInt(flags | O.CLOEXEC);
-  how[1] = BigInt(options.mode ?? 0);
-  how[2] = BigInt(options.resolve ?? 0);
+  // Three 64-bit numbers, whose upper halves are 0: the first bigint costs a start 0.05 ms.
+  const how = new Uint32Array(6);
+  how[0] = flags | O.CLOEXEC;
+  how[2] = options.mode ?? 0;
+  how[4] = options.resolve ?? 0;
   const bytes = new Uint8Array(how.buffer);
   const name = cString(path);
   let number = openat2_(SYS_openat2, at(dir), name, bytes, 24);
   // Where a directory is renamed or a mount is made anywhere on the machine while `..` is resolved inside, the
   // kernel can't tell whether it was left, and asks to try again.
-  for (let tries = 0; number === -1 && how[2] !== 0n && tries < 1000 && errnoName(lastErrno()) === "EAGAIN"; tries++) {
+  for (let tries = 0; number === -1 && how[4] !== 0 && tries < 1000 && errnoName(lastErrno()) === "EAGAIN"; tries++) {
     number = openat2_(SYS_openat2, at(dir), name, bytes, 24);
   }
   checkAt("open", dir, path, number);
@@ -237,7 +238,7 @@ export interface DirectoryEntry {
 export function* readDirectory(dir: Fd): Generator<DirectoryEntry> {
   const buffer = Buffer.alloc(32768);
   for (;;) {
-    const length = check("readdir", dir.path, getdents64_(dir.number, buffer, buffer.length));
+    const length = check("readdir", dir, getdents64_(dir.number, buffer, buffer.length));
     if (length === 0) return;
     for (let offset = 0; offset < length;) {
       const size = buffer.readUInt16LE(offset + 16);
@@ -261,7 +262,7 @@ export function readAll(file: Fd, sizeHint = 4095): Buffer {
   const chunks: Buffer[] = [];
   for (let size = sizeHint + 1; ; size = 65536) {
     const chunk = Buffer.allocUnsafe(size);
-    const length = check("read", file.path, read_(file.number, chunk, size));
+    const length = check("read", file, read_(file.number, chunk, size));
     if (length === 0) return chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks);
     chunks.push(chunk.subarray(0, length));
   }
@@ -276,17 +277,17 @@ export function readFile(path: Path): Buffer {
 /** What one read(2) gives: a message of a descriptor that hands out messages. */
 export function readAvailable(file: Fd): Buffer {
   const buffer = Buffer.alloc(4096);
-  return buffer.subarray(0, check("read", file.path, read_(file.number, buffer, buffer.length)));
+  return buffer.subarray(0, check("read", file, read_(file.number, buffer, buffer.length)));
 }
 
 export function writeAll(file: Fd, data: Uint8Array): void {
   for (let rest = data; rest.length > 0;)
-    rest = rest.subarray(check("write", file.path, write_(file.number, rest, rest.length)));
+    rest = rest.subarray(check("write", file, write_(file.number, rest, rest.length)));
 }
 
 /** Makes the content and metadata of an open file or directory durable. @see fsync(2) */
 export function sync(file: Fd): void {
-  check("sync", file.path, fsync_(file.number));
+  check("sync", file, fsync_(file.number));
 }
 
 export interface FileSystemInfo {
@@ -300,10 +301,10 @@ export interface FileSystemInfo {
 /** What the file system under an open file says of itself. @see statfs(2) */
 export function fileSystemOf(file: Fd): FileSystemInfo {
   const buffer = Buffer.alloc(120);
-  check("statfs", file.path, statfs_(file.number, buffer));
+  check("statfs", file, statfs_(file.number, buffer));
   const magic = Number(buffer.readBigUInt64LE(0) & 0xffffffffn);
   return {
-    type: fileSystemNames.get(magic) ?? `0x${magic.toString(16)}`,
+    type: fileSystemNames[magic] ?? `0x${magic.toString(16)}`,
     freeBytes: Number(buffer.readBigUInt64LE(32)) * Number(buffer.readBigUInt64LE(8)),
     totalInodes: Number(buffer.readBigUInt64LE(40)),
     freeInodes: Number(buffer.readBigUInt64LE(48)),
@@ -314,7 +315,7 @@ export type LockMode = "shared" | "exclusive";
 
 /** Takes a lock on an open file; it ends with the last descriptor of this opening, so with its holder. @see flock(2) */
 export function lock(file: Fd, mode: LockMode): void {
-  check("lock", file.path, flock_(file.number, mode === "shared" ? 1 : 2));
+  check("lock", file, flock_(file.number, mode === "shared" ? 1 : 2));
 }
 
 /** As lock(), but answers false at once where somebody else holds it. */
@@ -322,7 +323,7 @@ export function tryLock(file: Fd, mode: LockMode): boolean {
   const result = flock_(file.number, (mode === "shared" ? 1 : 2) | 4);
   if (result === 0) return true;
   try {
-    check("lock", file.path, result);
+    check("lock", file, result);
   } catch (error) {
     if (error instanceof Error && "errno" in error && error.errno === "EAGAIN") return false;
     throw error;
@@ -332,7 +333,7 @@ export function tryLock(file: Fd, mode: LockMode): boolean {
 
 /** A device's or file's ioctl(2) with one buffer. */
 export function ioctl(file: Fd, request: number, argument: Uint8Array | null, name = "ioctl"): number {
-  return check(name, file.path, ioctl_(file.number, request, argument));
+  return check(name, file, ioctl_(file.number, request, argument));
 }
 
 const syncfs_ = nativeAsync("syncfs", "int", ["int"]);

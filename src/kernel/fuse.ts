@@ -81,7 +81,7 @@ export function openBacking(device: Fd, file: number): number {
 /** Opens that use it keep the file; new ones can't name the id. @throws {KernelError} ENOENT: no such id */
 export function closeBacking(device: Fd, id: number): void {
   backingId[0] = id;
-  check("unregister backing file", device.path, ioctl_(device.number, FUSE_DEV_IOC.BACKING_CLOSE, backingIdBytes));
+  check("unregister backing file", device, ioctl_(device.number, FUSE_DEV_IOC.BACKING_CLOSE, backingIdBytes));
 }
 
 /** A second descriptor of the same connection, for a thread of its own; replies go to the one that the request came from. */
@@ -89,7 +89,7 @@ export function cloneFuseDevice(device: Fd): Fd {
   const clone = openFuseDevice();
   const argument = new Uint8Array(Uint32Array.of(device.number).buffer);
   try {
-    check("clone", device.path, ioctl_(clone.number, FUSE_DEV_IOC.CLONE, argument));
+    check("clone", device, ioctl_(clone.number, FUSE_DEV_IOC.CLONE, argument));
     return clone;
   } catch (error) {
     clone.close();

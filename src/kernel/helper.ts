@@ -57,5 +57,5 @@ export function startHelper(
 }
 
 function duplicate(fd: Fd, above: number): number {
-  return check("duplicate", fd.path, fcntl_(fd.number, F_DUPFD_CLOEXEC, above));
+  return check("duplicate", fd, fcntl_(fd.number, F_DUPFD_CLOEXEC, above));
 }

@@ -16,7 +16,7 @@ export function makeMemoryFile(name: string): Fd {
 
 /** Makes a file that long; what is new reads as zeros, and takes no memory before it is written to. */
 export function resizeFile(file: Fd, size: number): void {
-  check("resize", file.path, ftruncate_(file.number, size));
+  check("resize", file, ftruncate_(file.number, size));
 }
 
 /**
@@ -26,6 +26,6 @@ export function resizeFile(file: Fd, size: number): void {
  */
 export function mapFile(file: Fd, offset: number, size: number): Buffer {
   const address = mmap_(null, size, PROT_READ | PROT_WRITE, MAP_SHARED, file.number, offset);
-  check("map", file.path, address === -1 ? -1 : 0);
+  check("map", file, address === -1 ? -1 : 0);
   return Buffer.from(viewOf(BigInt(address), size));
 }

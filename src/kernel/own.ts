@@ -12,19 +12,25 @@ import type { Path } from "./libc.ts";
  * @see proc_pid_cmdline(5)
  */
 export function verbatimArguments(words: readonly string[]): readonly Path[] {
-  if (!words.some(isMangled)) return words;
+  if (!areMangled(words)) return words;
   const given = splitAtNul(readFile("/proc/self/cmdline")).slice(-words.length);
   return words.map((word, index) => sameText(given[index], word) ?? word);
 }
 
 /**
- * This process's environment.
+ * This process's environment, or only these variables of it.
  * @see proc_pid_environ(5)
  */
-export function ownEnvironment(): Record<string, Path> {
+export function ownEnvironment(names: readonly string[] = Object.keys(process.env)): Record<string, Path> {
   const env: Record<string, Path> = {};
-  for (const [key, value] of Object.entries(process.env)) if (value !== undefined) env[key] = value;
-  if (!Object.entries(env).some(([key, value]) => isMangled(key) || isMangled(value.toString()))) return env;
+  let isExact = true;
+  for (const key of names) {
+    const value = process.env[key];
+    if (value === undefined) continue;
+    env[key] = value;
+    isExact &&= !isMangled(key) && !isMangled(value);
+  }
+  if (isExact) return env;
   for (const line of splitAtNul(readFile("/proc/self/environ"))) {
     const equals = line.indexOf("=");
     const key = line.subarray(0, equals).toString("utf8");
@@ -38,6 +44,12 @@ export function ownEnvironment(): Record<string, Path> {
 export function ownDirectory(): Path | undefined {
   const directory = unless(["ENOENT"], () => process.cwd());
   return directory !== undefined && isMangled(directory) ? readLinkAt(null, "/proc/self/cwd") : directory;
+}
+
+// No some(): the first call of an array's method that takes a function costs a start 0.06 ms.
+function areMangled(words: readonly string[]): boolean {
+  for (const word of words) if (isMangled(word)) return true;
+  return false;
 }
 
 function isMangled(text: string): boolean {

@@ -103,7 +103,7 @@ async function forward(open: Map<1 | 2, Fd>, onOutput: OnOutput): Promise<boolea
     const bytes = Buffer.alloc(65_536);
     const length = read_(fd.number, bytes, bytes.length);
     if (length < 0 && errnoName(lastErrno()) === "EINTR") continue;
-    if (check("read", fd.path, length) === 0) open.delete(stream);
+    if (check("read", fd, length) === 0) open.delete(stream);
     else onOutput(stream, bytes.subarray(0, length));
   }
   return isAny;

@@ -185,7 +185,7 @@ function isolate(where: Surroundings): void {
 /** Threads that were made since then share this one's directories, and then Linux refuses a mount name space. */
 function changeSpace(space: Fd, kind: number): void {
   if (kind === CLONE.NEWNS) check("unshare", "", unshare_(CLONE.FS));
-  check("setns", space.path, setns_(space.number, kind));
+  check("setns", space, setns_(space.number, kind));
 }
 
 /** Gives this thread, and what it starts from now on, name spaces of its own. @see unshare(2) */
@@ -206,8 +206,8 @@ function raiseLoopback(): void {
 function enter(where: Surroundings, then: "stay" | "come back" = "stay"): void {
   const { uid, gid, groups } = where.credentials;
   const calls = threadCallNumbers();
-  check("chdir", where.root.path, fchdir_(where.root.number));
-  check("chroot", where.root.path, chroot_(cString(".")));
+  check("chdir", where.root, fchdir_(where.root.number));
+  check("chroot", where.root, chroot_(cString(".")));
   check("chdir", "/", chdir_(cString("/")));
   setGroups(groups);
   check("setgid", "", syscall3(calls.setresgid, gid, gid, then === "stay" ? gid : 0));
@@ -259,7 +259,7 @@ function comeBack(own: Fd, cwd: Fd, spaces: NameSpaces, groups: readonly number[
     for (const [fd, kind] of spaces.open) changeSpace(fd, kind);
     check("chdir", "/", fchdir_(own.number));
     check("chroot", "/", chroot_(cString(".")));
-    check("chdir", cwd.path, fchdir_(cwd.number));
+    check("chdir", cwd, fchdir_(cwd.number));
     check("set personality", "", personality_(0));
   } catch (error) {
     writeAll(new Fd(2, "standard error"), Buffer.from(`fallthru: ${String(error)}\n`));
@@ -268,21 +268,31 @@ function comeBack(own: Fd, cwd: Fd, spaces: NameSpaces, groups: readonly number[
 }
 
 /** Where the program's file is, as execvp(3) finds it, seen from inside and as the user. */
-function findExecutable(program: Program): Path {
-  const file = Buffer.from(program.file);
-  if (file.includes("/")) return program.file;
-  const searched = Buffer.from(program.env["PATH"] ?? "/usr/local/bin:/usr/bin:/bin").toString("latin1");
-  const paths: Path[] = [];
-  for (const directory of searched.split(":")) {
-    const path = Buffer.concat([Buffer.from(directory === "" ? "./" : `${directory}/`, "latin1"), file]);
+function findExecutable({ file, env }: Program): Path {
+  if (typeof file === "string" ? file.includes("/") : file.includes(slash)) return file;
+  const paths = placesOf(file, env["PATH"] ?? "/usr/local/bin:/usr/bin:/bin");
+  for (const path of paths) {
     if (canAccess_(AT.FDCWD, cString(path), 1, 0) === 0 && !isDirectoryPath(path)) return path;
-    paths.push(path);
   }
   // Only where there is none does it matter why.
   const isDenied = paths.some(
     (path) => faccessat_(AT.FDCWD, cString(path), 1, 0) !== 0 && errnoName(lastErrno()) === "EACCES",
   );
-  throw new KernelError({ syscall: "run", path: program.file, errno: isDenied ? "EACCES" : "ENOENT" });
+  throw new KernelError({ syscall: "run", path: file, errno: isDenied ? "EACCES" : "ENOENT" });
+}
+
+const slash = "/".charCodeAt(0);
+
+/** A file in each directory that a PATH names. What is all text stays so: the first Buffer costs a start 0.1 ms. */
+function placesOf(file: Path, search: Path): Path[] {
+  const isText = typeof file === "string" && typeof search === "string";
+  const directories = isText ? search : Buffer.from(search).toString("latin1");
+  const places: Path[] = [];
+  for (const each of directories.split(":")) {
+    const directory = each === "" ? "./" : `${each}/`;
+    places.push(isText ? `${directory}${file}` : Buffer.concat([Buffer.from(directory, "latin1"), Buffer.from(file)]));
+  }
+  return places;
 }
 
 function isDirectoryPath(path: Path): boolean {
@@ -293,16 +303,24 @@ function isDirectoryPath(path: Path): boolean {
 }
 
 function environmentLines(env: Program["env"]): Path[] {
-  return Object.entries(env).map(([key, value]) =>
-    typeof value === "string" ? `${key}=${value}` : Buffer.concat([Buffer.from(`${key}=`), value]),
-  );
+  const lines: Path[] = [];
+  for (const key of Object.keys(env)) {
+    const value = env[key] ?? "";
+    lines.push(typeof value === "string" ? `${key}=${value}` : Buffer.concat([Buffer.from(`${key}=`), value]));
+  }
+  return lines;
 }
 
 /** Calls with a NULL-terminated `char *[]`; what it points to lives as long as the call. */
 export function withPointers(strings: readonly Path[], call: (array: Uint8Array) => number): number {
-  const kept = strings.map((text) => cString(text));
-  // Not BigUint64Array.from(), whose first call costs 0.1 ms.
-  const addresses = new BigUint64Array([...kept.map((bytes) => addressOf(bytes)), 0n]);
+  // Neither map() nor BigUint64Array.from(): the first call of such a method costs 0.06 and 0.1 ms.
+  const kept: Uint8Array[] = [];
+  const addresses = new BigUint64Array(strings.length + 1);
+  for (const text of strings) {
+    const bytes = cString(text);
+    addresses[kept.length] = addressOf(bytes);
+    kept.push(bytes);
+  }
   const result = call(new Uint8Array(addresses.buffer));
   kept.length = 0; // used until here: the garbage collector doesn't see addresses
   return result;

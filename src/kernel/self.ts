@@ -53,8 +53,8 @@ export function pauseForever(): never {
 
 /** Changes this process's root directory, and its working directory to it. @see chroot(2) */
 export function changeRoot(root: Fd): void {
-  check("chdir", root.path, fchdir_(root.number));
-  check("chroot", root.path, chroot_(cString(".")));
+  check("chdir", root, fchdir_(root.number));
+  check("chroot", root, chroot_(cString(".")));
 }
 
 /** Whether a terminal's keys (Ctrl-C and the like) are sent to this process, and so to all of its process group. */

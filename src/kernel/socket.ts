@@ -67,7 +67,7 @@ export function acceptFrom(listening: Fd): Fd | undefined {
   if (number !== -1) return new Fd(number, "connection");
   const errno = errnoName(lastErrno());
   if (["EAGAIN", "EINTR", "ECONNABORTED"].includes(errno)) return undefined;
-  check("accept", listening.path, number);
+  check("accept", listening, number);
   return undefined;
 }
 
@@ -83,7 +83,7 @@ export interface Peer {
 /** What the kernel says of the other end. @see unix(7), SO_PEERCRED; socket(7), SO_PEERGROUPS */
 export function peerOf(connection: Fd): Peer {
   const credentials = Buffer.alloc(12);
-  check("getsockopt", connection.path, socketOption(connection, SO.PEERCRED, credentials).result);
+  check("getsockopt", connection, socketOption(connection, SO.PEERCRED, credentials).result);
   const { groups, length } = groupsOfPeer(connection);
   return {
     pid: credentials.readInt32LE(0),
@@ -96,7 +96,7 @@ export function peerOf(connection: Fd): Peer {
 /** A descriptor of the process that made a connection: unlike its number it is never another's. @see socket(7), SO_PEERPIDFD */
 export function openPeer(connection: Fd): Fd {
   const number = Buffer.alloc(4);
-  check("getsockopt", connection.path, socketOption(connection, SO.PEERPIDFD, number).result);
+  check("getsockopt", connection, socketOption(connection, SO.PEERPIDFD, number).result);
   return new Fd(number.readInt32LE(0), "peer");
 }
 
@@ -106,7 +106,7 @@ function groupsOfPeer(connection: Fd): { groups: Buffer; length: number } {
     const groups = Buffer.allocUnsafe(most * 4);
     const { result, length } = socketOption(connection, SO.PEERGROUPS, groups);
     if (result !== -1) return { groups, length };
-    if (errnoName(lastErrno()) !== "ERANGE") check("getsockopt", connection.path, result);
+    if (errnoName(lastErrno()) !== "ERANGE") check("getsockopt", connection, result);
   }
   throw new RangeError("more groups than there can be");
 }
@@ -146,7 +146,7 @@ export function sendAllWith(socket: Fd, data: Uint8Array, files: readonly Fd[]):
 /** After a call that returned no bytes. @throws what nobody expects of a connection */
 function mayGoOn(syscall: string, socket: Fd): boolean {
   try {
-    check(syscall, socket.path, -1);
+    check(syscall, socket, -1);
   } catch (error) {
     if (isErrno(error, "EINTR")) return true;
     if (!isErrno(error, "EPIPE", "ECONNRESET")) throw error;
@@ -185,7 +185,7 @@ function filesIn(control: Buffer): Fd[] {
 
 function isEnd(socket: Fd): boolean {
   try {
-    check("receive", socket.path, -1);
+    check("receive", socket, -1);
   } catch (error) {
     if (isErrno(error, "EAGAIN", "EINTR")) return false;
     if (!isErrno(error, "ECONNRESET")) throw error;

@@ -45,7 +45,7 @@ export function prepareSpawn(attachment: Attachment | undefined): SpawnSetup {
   if (attachment === undefined) return { attributes, actions: null, [Symbol.dispose]: () => {} };
   const actions = new Uint8Array(256);
   // Above all that they are to become, so that none is overwritten before it is copied.
-  const copies = attachment.descriptors.map((fd) => new Fd(check("duplicate", fd.path, copyAboveStdio(fd)), fd.path));
+  const copies = attachment.descriptors.map((fd) => new Fd(check("duplicate", fd, copyAboveStdio(fd)), fd.path));
   const release = (): void => {
     actionsDestroy_(actions);
     for (const copy of copies) copy.close();

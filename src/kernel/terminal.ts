@@ -88,5 +88,5 @@ export function leaveTerminal(terminal: Fd): void {
 }
 
 function control(terminal: Fd, request: number, argument: Uint8Array | null): void {
-  check("ioctl", terminal.path, ioctl_(terminal.number, request, argument));
+  check("ioctl", terminal, ioctl_(terminal.number, request, argument));
 }

@@ -20,7 +20,7 @@ export function setXattrAt(dir: Fd, name: Path, attribute: Path, value: Uint8Arr
 
 /** As setXattrAt(), of an open file that isn't O_PATH. */
 export function setXattr(file: Fd, attribute: Path, value: Uint8Array): void {
-  check("setxattr", file.path, fsetxattr_(file.number, cString(attribute), value, value.length, 0));
+  check("setxattr", file, fsetxattr_(file.number, cString(attribute), value, value.length, 0));
 }
 
 /** @throws {KernelError} ENODATA where there is none of this name, EOPNOTSUPP where the file system has none */

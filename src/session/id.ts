@@ -2,9 +2,16 @@ import { UserError } from "../error.ts";
 
 const longest = 128;
 
+// No regular expression: the first one costs a start 0.06 ms.
+const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+
 /** schroot's own rule for session names, and short enough for every path that it becomes part of. */
 export function isSessionId(id: string): boolean {
-  return /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(id) && id.length <= longest;
+  for (let at = 0; at < id.length; at++) {
+    const letter = id.charAt(at);
+    if (!letters.includes(letter) && (at === 0 || !"_.-".includes(letter))) return false;
+  }
+  return id.length > 0 && id.length <= longest;
 }
 
 export function checkSessionId(id: string): void {

@@ -58,7 +58,7 @@ export function startPidSpace(mountPoint: string): PidSpace {
 }
 
 function initProgram(order: InitOrder, inherits: Fd): Program {
-  const argv = isCompiled ? [process.execPath, "init"] : [process.execPath, import.meta.filename];
+  const argv = isCompiled() ? [process.execPath, "init"] : [process.execPath, import.meta.filename];
   return { file: process.execPath, argv, env: { [orderVariable]: JSON.stringify(order) }, inherits };
 }
 
@@ -89,6 +89,6 @@ export function runInit(): never {
 }
 
 // Where there is no executable that is this program (the library on Node), this file is started by itself.
-if (!isCompiled && process.argv[1] === import.meta.filename) {
+if (!isCompiled() && process.argv[1] === import.meta.filename) {
   runInit();
 }

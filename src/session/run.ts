@@ -12,7 +12,7 @@ import { explainNotRun } from "./notrun.ts";
 import { mountPointOf, sessionDir } from "./paths.ts";
 import { personalityNumber } from "./personality.ts";
 import { readRecord, type SessionRecord } from "./record.ts";
-import { isSessionMounted, prepareState } from "./state.ts";
+import { isSessionMounted, requireSuperuser } from "./state.ts";
 import type { CommandOptions } from "./types.ts";
 import { findUser, type User } from "./user.ts";
 import type { SignalRelay } from "./waiting.ts";
@@ -31,7 +31,7 @@ export { exitNow } from "../kernel/self.ts";
  */
 export async function runInSession(id: string, options: CommandOptions): Promise<number> {
   checkSessionId(id);
-  prepareState();
+  requireSuperuser();
   if (options.pidNamespace !== true) return enterSession(id, (record) => becomeCommand(record, options));
   const { SignalRelay } = await import("./waiting.ts");
   using signals = new SignalRelay();
@@ -70,7 +70,7 @@ async function becomeCommand(record: Record, options: CommandOptions): Promise<n
  */
 export async function startInSession<T>(id: string, start: (root: Fd, record: Record) => Promise<T>): Promise<T> {
   checkSessionId(id);
-  prepareState();
+  requireSuperuser();
   return enterSession(id, async (record) => {
     const goBack = await joinGroups(record, "come back");
     try {

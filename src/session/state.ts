@@ -72,7 +72,8 @@ export function isAlive(mountPoint: string): boolean {
   return unless(["ENOENT", "ENOTCONN", "ECONNABORTED"], () => statAt(null, mountPoint, "fresh"))?.isMountRoot === true;
 }
 
-function requireSuperuser(): void {
+/** All that a session which is there already needs. */
+export function requireSuperuser(): void {
   if (process.geteuid?.() === 0) return;
   throw new UserError("failed", "only the superuser can do this", { hint: "run it as root: sudo fallthru …" });
 }

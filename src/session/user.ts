@@ -40,7 +40,7 @@ export function findUser(root: Fd, wanted: string): User {
     const gid = findGroup(groups, groupPart);
     return { ...entry, gid, groups: [gid] };
   }
-  return { ...entry, groups: [...new Set([entry.gid, ...groupsOf(groups, entry.name)])] };
+  return { ...entry, groups: groupsOf(groups, entry.name, entry.gid) };
 }
 
 function findEntry(passwd: string, wanted: string): PasswdEntry {
@@ -68,14 +68,15 @@ function findGroup(groups: string, wanted: string): number {
   });
 }
 
-/** The supplementary groups of a user. Only lines that have the name in them are taken apart: most have no members. */
-function groupsOf(groups: string, user: string): number[] {
-  const found: number[] = [];
+/** A user's own group and the supplementary ones. Only lines that have the name in them are taken apart: most have no members. */
+function groupsOf(groups: string, user: string, own: number): number[] {
+  const found = [own];
   for (const line of groups.split("\n")) {
     if (!line.includes(user)) continue;
     const fields = line.split(":");
     const [, , gid, members = ""] = fields;
-    if (isEntry(fields, 4) && members.split(",").includes(user)) found.push(Number(gid));
+    if (!isEntry(fields, 4) || !members.split(",").includes(user)) continue;
+    if (!found.includes(Number(gid))) found.push(Number(gid));
   }
   return found;
 }

@@ -44,6 +44,10 @@ export type SessionOptionValues = OptionsOf<typeof sessionOptionSpecs>;
 
 /** The first option of `given` that only a new session can have. */
 export function givenSessionOption(given: SessionOptionValues): string | undefined {
-  const keys = Object.keys(sessionOptionSpecs) as (keyof SessionOptionValues)[];
-  return keys.find((key) => (Array.isArray(given[key]) ? given[key].length > 0 : given[key] !== undefined));
+  // No find(): the first call of an array's method that takes a function costs a start 0.06 ms.
+  for (const key of Object.keys(sessionOptionSpecs) as (keyof SessionOptionValues)[]) {
+    const value = given[key];
+    if (Array.isArray(value) ? value.length > 0 : value !== undefined) return key;
+  }
+  return undefined;
 }

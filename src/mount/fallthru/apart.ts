@@ -14,7 +14,7 @@ import { inMountSpace } from "../../kernel/space.ts";
  * starts in the caller's.
  */
 export function startApart<T>(start: () => T): T {
-  if (!isCompiled) return start();
+  if (!isCompiled()) return start();
   using made = new DisposableStack();
   let begun = false;
   try {

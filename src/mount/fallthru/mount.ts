@@ -88,7 +88,7 @@ function startServer(device: Fd, mount: FallthruMount, target: string, layers: r
   using nothing = openAt(null, "/dev/null", O.RDWR);
   const [reading, writing] = makePipe();
   using ready = reading;
-  const server = isCompiled ? [process.execPath, "serve"] : [process.execPath, "--expose-gc", serverFile()];
+  const server = isCompiled() ? [process.execPath, "serve"] : [process.execPath, "--expose-gc", serverFile()];
   const argv = ["sh", "-c", holder, "fallthru-holder", ...server];
   {
     using written = writing;

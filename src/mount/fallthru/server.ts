@@ -142,6 +142,6 @@ function describe(error: unknown): ServerError {
 }
 
 // Where there is no executable that is this program, this file is started by itself.
-if (!isCompiled && process.argv[1] === import.meta.filename) {
+if (!isCompiled() && process.argv[1] === import.meta.filename) {
   process.exit(runServer());
 }
