@@ -1,5 +1,6 @@
 import { AT, O, S, STATX_BASIC_STATS, STATX_SIZE } from "./abi/file.ts";
 import { errnoName, KernelError } from "./error.ts";
+import { type Attr, parseStatx } from "./file.ts";
 import { lastErrno, native, type NativeFunction } from "./libc.ts";
 
 /**
@@ -151,6 +152,11 @@ let serial = 0;
 export function statName(dirfd: number, name: Name): number {
   serial++;
   return result(statx_(dirfd, put(0, name), AT.SYMLINK_NOFOLLOW, STATX_BASIC_STATS, statBytes));
+}
+
+/** All of what `stat` holds, to be kept. */
+export function takeAttr(): Attr {
+  return parseStatx(statBytes);
 }
 
 const empty = Buffer.alloc(1);

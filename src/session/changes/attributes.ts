@@ -1,0 +1,58 @@
+import { E } from "../../kernel/abi/errno.ts";
+import { fail, type Name } from "../../kernel/at.ts";
+import { attributeName, getXattr, listXattrs } from "../../kernel/io.ts";
+import type { Entry } from "./content.ts";
+
+/** An entry whose extended attributes are to be read; `prefix` is of those that its layer keeps to itself. */
+export interface AttributeSource extends Entry {
+  readonly prefix: Name | undefined;
+}
+
+const list = Buffer.alloc(65536);
+const value = Buffer.alloc(65536);
+
+/**
+ * Which extended attributes differ. Marks of the layer aren't compared; those that a union above it wrote are, by the
+ * names that it gave them.
+ */
+export function differingAttributes(before: AttributeSource, after: AttributeSource): Name[] {
+  const now = namesOf(after);
+  // A file system that has none can't say what was changed.
+  if (now === "none possible") return [];
+  const was = namesOf(before);
+  const names = was === "none possible" ? [] : was;
+  if (names.length === 0 && now.length === 0) return [];
+  const all = [...new Set([...names, ...now])].toSorted();
+  return all.filter((name) => {
+    if (!names.includes(name) || !now.includes(name)) return true;
+    return valueOf(before, name)?.equals(valueOf(after, name) ?? value) !== true;
+  });
+}
+
+const nested = "overlay.";
+
+function namesOf({ fd, name, prefix }: AttributeSource): readonly Name[] | "none possible" {
+  const length = listXattrs(fd, name, list);
+  if (length === 0) return [];
+  if (length === -E.OPNOTSUPP) return "none possible";
+  if (length < 0) return fail("listxattr", name, length);
+  const names = list
+    .toString("latin1", 0, length - 1)
+    .split("\0")
+    .filter((attribute) => attribute !== "");
+  if (prefix === undefined || !names.some((attribute) => attribute.startsWith(prefix))) return names;
+  return names
+    .filter((attribute) => !attribute.startsWith(prefix) || attribute.startsWith(prefix + nested))
+    .map((attribute) =>
+      attribute.startsWith(prefix) ? prefix + attribute.slice(prefix.length + nested.length) : attribute,
+    );
+}
+
+/** The value under the name that it shows; undefined where it has just gone. */
+function valueOf({ fd, name, prefix }: AttributeSource, attribute: Name): Buffer | undefined {
+  const stored =
+    prefix !== undefined && attribute.startsWith(prefix) ? prefix + nested + attribute.slice(prefix.length) : attribute;
+  const length = getXattr(fd, name, attributeName(stored), value);
+  if (length === -E.NODATA) return undefined;
+  return length < 0 ? fail("getxattr", name, length) : Buffer.from(value.subarray(0, length));
+}

@@ -1,0 +1,27 @@
+import type { Name } from "../../kernel/at.ts";
+import type { Attr } from "../../kernel/file.ts";
+
+/** Paths as bytes, from the top of a tree, which is "". */
+
+export function join(directory: Name, name: Name): Name {
+  return directory === "" ? name : `${directory}/${name}`;
+}
+
+export function directoryOf(path: Name): Name {
+  return path.slice(0, Math.max(0, path.lastIndexOf("/")));
+}
+
+export function nameOf(path: Name): Name {
+  return path.slice(path.lastIndexOf("/") + 1);
+}
+
+/** In the order of a walk that goes through each directory's names as bytes. */
+export function comparePaths(one: Name, other: Name): number {
+  const [a, b] = [one.replaceAll("/", "\0"), other.replaceAll("/", "\0")];
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** The same for all names of an inode. */
+export function identityOf({ dev, ino }: Attr): string {
+  return `${dev.major}:${dev.minor}:${ino}`;
+}

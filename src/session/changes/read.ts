@@ -1,0 +1,29 @@
+import { addIndexed } from "./indexed.ts";
+import { nameLinks } from "./links.ts";
+import { comparePaths } from "./names.ts";
+import { pairRenames } from "./renames.ts";
+import type { Change, UnionTrees } from "./types.ts";
+import { readUpper } from "./upper.ts";
+import { Walk } from "./walk.ts";
+
+/** All that was changed, union by union, each sorted by path. Takes as long as there are changes, however large the root. */
+export function readChanges(trees: readonly UnionTrees[]): Change[] {
+  return trees.flatMap(changesOf);
+}
+
+function changesOf(trees: UnionTrees, union: number): Change[] {
+  const walk = new Walk(trees, union, readUpper(trees.upper, trees.dialect));
+  const changes: (Change | undefined)[] = walk.changes;
+  const inOrder = changes.length;
+  const indexed = addIndexed(trees, walk);
+  pairRenames(trees, changes, walk.met);
+  nameLinks(
+    changes,
+    walk.met.toSorted((a, b) => comparePaths(a.path, b.path)),
+    union,
+    indexed,
+  );
+  const isInOrder = changes.length === inOrder;
+  const all = changes.filter((change) => change !== undefined);
+  return isInOrder ? all : all.toSorted((a, b) => comparePaths(a.path, b.path));
+}

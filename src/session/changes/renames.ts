@@ -1,0 +1,102 @@
+import { closeFd, type Name, statFd, takeAttr } from "../../kernel/at.ts";
+import { type Attr, isDirectory } from "../../kernel/file.ts";
+import { fileSystemUuid, openHandle } from "../../kernel/handle.ts";
+import { decodeOrigin } from "../../layer/handle.ts";
+import { attrAt, openDirectoryAt, openFileAt } from "./below.ts";
+import { differ, isSameType, type Side } from "./compare.ts";
+import { sourceOf } from "./moves.ts";
+import { directoryOf, identityOf, nameOf } from "./names.ts";
+import type { Change, UnionTrees } from "./types.ts";
+import type { Met } from "./walk.ts";
+
+type Changes = (Change | undefined)[];
+
+/**
+ * Makes one change of the two that a renamed file is: it was added, says what it was copied from, and that was deleted.
+ * The change of what was deleted becomes undefined.
+ */
+export function pairRenames(trees: UnionTrees, changes: Changes, met: readonly Met[]): void {
+  const moved = met.filter(({ file, change }) => {
+    const isAdded = change !== undefined && changes[change]?.kind === "added";
+    return isAdded && (file.origin !== undefined || file.redirect !== undefined);
+  });
+  if (moved.length === 0) return;
+  const gone = new Map<Name, number>();
+  for (const [index, change] of changes.entries())
+    if (change?.kind === "deleted" && !isDirectory(change.before)) gone.set(change.was ?? change.path, index);
+  if (gone.size === 0) return;
+  const known = identities(trees, changes, gone);
+  for (const one of moved) {
+    const from = contentSource(one) ?? known.get(originOf(trees, one));
+    const index = from === undefined ? undefined : gone.get(from);
+    if (from === undefined || index === undefined || one.change === undefined) continue;
+    const [deleted, added] = [changes[index], changes[one.change]];
+    if (deleted?.kind !== "deleted" || added === undefined || !isSameType(deleted.before, one.file.attr)) continue;
+    const renamed = rename(trees, one, from, deleted);
+    if (renamed === undefined) continue;
+    changes[one.change] = renamed;
+    one.before = deleted.before;
+    changes[index] = undefined;
+    gone.delete(from);
+  }
+}
+
+function rename(trees: UnionTrees, met: Met, from: Name, deleted: Change & { kind: "deleted" }): Change | undefined {
+  const { path, file } = met;
+  const { before, union } = deleted;
+  using below = openDirectoryAt(trees.before, directoryOf(from));
+  using upper = openDirectoryAt(trees.upper, directoryOf(path));
+  if (below === undefined || upper === undefined) return undefined;
+  const { prefix } = trees.dialect;
+  const was: Side = {
+    fd: below.number,
+    name: nameOf(from),
+    attr: before,
+    prefix: trees.isBeforeRaw ? prefix : undefined,
+  };
+  const own: Side = { fd: upper.number, name: nameOf(path), attr: file.attr, prefix };
+  const now: Side = file.isMetacopy ? { ...own, open: () => openFileAt(trees.after, path) } : own;
+  const aspects = differ(was, now, file.isMetacopy && contentSource(met) === from ? "same" : "unknown");
+  return { kind: "renamed", path, union, from, before, after: file.attr, aspects };
+}
+
+/** Where the content of a file is below, if it says so. */
+function contentSource({ file, was }: Met): Name | undefined {
+  return sourceOf(file.redirect, was === undefined ? undefined : directoryOf(was));
+}
+
+/** By device and inode number: the paths below of what was deleted. */
+function identities(trees: UnionTrees, changes: Changes, gone: ReadonlyMap<Name, number>): Map<string, Name> {
+  const known = new Map<string, Name>();
+  for (const [path, index] of gone) {
+    const change = changes[index];
+    if (change?.kind !== "deleted") continue;
+    const attr = trees.isBeforeRaw ? change.before : attrInLowers(trees, path);
+    if (attr !== undefined) known.set(identityOf(attr), path);
+  }
+  return known;
+}
+
+function attrInLowers({ lowers }: UnionTrees, path: Name): Attr | undefined {
+  for (const lower of lowers) {
+    const attr = attrAt(lower, path);
+    if (attr !== undefined) return attr;
+  }
+  return undefined;
+}
+
+/** Which file below it was copied from; "": unknown. */
+function originOf({ lowers }: UnionTrees, { file }: Met): string {
+  const handle = file.origin === undefined ? undefined : decodeOrigin(file.origin);
+  if (handle === undefined) return "";
+  for (const lower of lowers) {
+    // A file system without one is known by all zeros.
+    if (!handle.uuid.equals(fileSystemUuid(lower.number) ?? Buffer.alloc(16))) continue;
+    const fd = openHandle(lower.number, handle);
+    if (fd < 0) continue;
+    const result = statFd(fd);
+    closeFd(fd);
+    if (result === 0) return identityOf(takeAttr());
+  }
+  return "";
+}

@@ -1,0 +1,64 @@
+import { UserError } from "../../error.ts";
+import { O, RESOLVE } from "../../kernel/abi/file.ts";
+import type { Fd } from "../../kernel/fd.ts";
+import { openAt, openDirectory, statAt } from "../../kernel/file.ts";
+import { cloneMount } from "../../kernel/mount.ts";
+import { openLayerRoot } from "../../layer/layer.ts";
+import { mountLowers, upperDialect } from "../../mount/lowers.ts";
+import { type PlanStep, splitLowers } from "../../mount/plan.ts";
+import { mountPointOf } from "../paths.ts";
+import type { SessionRecord } from "../record.ts";
+import { isSessionMounted } from "../state.ts";
+import type { UnionTrees } from "./types.ts";
+
+/**
+ * Opens both sides of all unions of a session, in the plan's order; closed together.
+ * @throws {UserError} failed: it isn't mounted; unsupported: it changes its root itself
+ */
+export function openTrees(record: Pick<SessionRecord, "id" | "plan">): UnionTrees[] & Disposable {
+  const steps = record.plan.steps.filter((step) => step.kind === "union");
+  if (steps.length === 0) {
+    throw new UserError(
+      "unsupported",
+      `session ${record.id} has no union: what it changes, it changes in its root itself`,
+      {
+        hint: "a root that is unpacked or a snapshot is compared with its source by other means",
+      },
+    );
+  }
+  if (!isSessionMounted(record.id)) {
+    throw new UserError("failed", `session ${record.id} isn't mounted: its changes can't be read`, {
+      hint: "mount it again: fallthru recover",
+    });
+  }
+  using opened = new DisposableStack();
+  using root = openDirectory(mountPointOf(record.id));
+  const trees = steps.map((step) => opened.use(openUnionTrees(step, root)));
+  const all = opened.move();
+  return Object.assign(trees, { [Symbol.dispose]: () => all.dispose() });
+}
+
+export function openUnionTrees({ at, union }: PlanStep & { kind: "union" }, root: Fd): UnionTrees {
+  using undo = new DisposableStack();
+  const { base } = splitLowers(union);
+  const lowers = base.map((lower) => undo.use(openLayerRoot(lower, "noatime")));
+  const upper = undo.use(openLayerRoot(union.upper, "noatime"));
+  const merged = mountLowers({ ...union, lowers: base }, lowers);
+  const before = merged === undefined ? lowers[0] : undo.use(merged);
+  if (before === undefined) throw new UserError("data", `the union at ${at} has no lower`);
+  const after = undo.use(openMerged(root, at));
+  const dialect = upperDialect(union, upper);
+  const target = base.at(-1) ?? "";
+  const opened = undo.move();
+  const close = (): void => opened.dispose();
+  const isBeforeRaw = merged === undefined;
+  return { at, before, after, target, union, upper, dialect, lowers, isBeforeRaw, [Symbol.dispose]: close };
+}
+
+/** The session's own union, on a copy of its mount without what is mounted below. */
+function openMerged(root: Fd, at: string): Fd {
+  using place = openAt(root, at, O.PATH | O.DIRECTORY, { resolve: RESOLVE.IN_ROOT });
+  if (!statAt(place).isMountRoot) throw new UserError("failed", `nothing is mounted at ${at} in the session`);
+  using mount = cloneMount(place, "");
+  return openAt(mount, ".", O.RDONLY | O.DIRECTORY);
+}

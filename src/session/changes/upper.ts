@@ -1,0 +1,148 @@
+import { UserError } from "../../error.ts";
+import { E } from "../../kernel/abi/errno.ts";
+import { S } from "../../kernel/abi/file.ts";
+import { closeFd, fail, must, type Name, stat, statFd, statName, takeAttr } from "../../kernel/at.ts";
+import type { Fd } from "../../kernel/fd.ts";
+import type { Attr } from "../../kernel/file.ts";
+import { listDirectory } from "../../kernel/io.ts";
+import type { Dialect, DirectoryMarks } from "../../layer/dialect/dialect.ts";
+import { isMarkedWhiteout, OverlayDialect, readMark } from "../../layer/dialect/overlay.ts";
+import { openDirectoryName } from "../../layer/directory.ts";
+import { quotePath } from "../../layer/quote.ts";
+import { join } from "./names.ts";
+
+export interface UpperDirectory {
+  readonly kind: "directory";
+  readonly name: Name;
+  readonly attr: Attr;
+  /** Nothing below merges into it. */
+  readonly isOpaque: boolean;
+  /** Where it lies below: a name in the same directory, or with a slash first a path from the root. */
+  readonly redirect: Name | undefined;
+  /** By their names, sorted. */
+  readonly children: readonly UpperEntry[];
+}
+
+/** Anything but a directory. */
+export interface UpperFile {
+  readonly kind: "file";
+  readonly name: Name;
+  readonly attr: Attr;
+  /** Its content is below: at `redirect`, where there is one. */
+  readonly isMetacopy: boolean;
+  readonly redirect: Name | undefined;
+  /** Which file below it was copied from; see decodeOrigin(). */
+  readonly origin: Buffer | undefined;
+}
+
+export type UpperEntry = UpperDirectory | UpperFile | { readonly kind: "whiteout"; readonly name: Name };
+
+/**
+ * Reads the tree of an upper, names and attributes. What goes meanwhile is passed over: processes may run in the session.
+ * It is read whole before anything is compared, since what was moved is marked only where it has gone.
+ */
+export function readUpper(root: Fd, dialect: Dialect): UpperDirectory {
+  must("stat", root.path, statFd(root.number));
+  return readDirectory({ dialect, path: "" }, root.number, "", takeAttr());
+}
+
+interface Place {
+  readonly dialect: Dialect;
+  readonly path: Name;
+}
+
+function readDirectory({ dialect, path }: Place, fd: number, name: Name, attr: Attr): UpperDirectory {
+  const marks = dialect.readMarks(fd);
+  const names: Name[] = [];
+  const result = listDirectory(fd, (found) => {
+    if (found !== "." && found !== "..") names.push(found);
+  });
+  if (result < 0) fail("readdir", path, result);
+  const { plain, deleted } = dialect.whiteouts === "beside" ? splitNames(names, dialect) : { plain: names };
+  const children: UpperEntry[] = [];
+  for (const child of plain) {
+    const entry = readEntry({ dialect, path: join(path, child) }, fd, child, marks);
+    if (entry?.kind === "directory" && deleted?.has(child) === true) children.push({ ...entry, isOpaque: true });
+    else if (entry !== undefined) children.push(entry);
+    deleted?.delete(child);
+  }
+  for (const child of deleted ?? []) children.push({ kind: "whiteout", name: child });
+  // As bytes: each character is one.
+  children.sort((a, b) => (a.name < b.name ? -1 : 1));
+  const redirect = marks.redirect === undefined || marks.isOpaque ? undefined : checkRedirect(marks.redirect, path);
+  return { kind: "directory", name, attr, isOpaque: marks.isOpaque, redirect, children };
+}
+
+/** The names that show, and those that others delete. */
+function splitNames(names: readonly Name[], dialect: Dialect): { plain: readonly Name[]; deleted: Set<Name> } {
+  const deleted = new Set<Name>();
+  for (const name of names) {
+    const victim = dialect.isReserved(name) ? dialect.deletedBy(name) : undefined;
+    if (victim !== undefined) deleted.add(victim);
+  }
+  return { plain: names.filter((name) => !dialect.isReserved(name)), deleted };
+}
+
+function readEntry(place: Place, dirfd: number, name: Name, marks: DirectoryMarks): UpperEntry | undefined {
+  const result = statName(dirfd, name);
+  if (result === -E.NOENT) return undefined;
+  if (result < 0) fail("stat", place.path, result);
+  if (stat.isWhiteoutDevice && place.dialect.whiteouts === "in-place") return { kind: "whiteout", name };
+  const attr = takeAttr();
+  if (stat.type === S.IFDIR) return enter(place, dirfd, name, attr);
+  const plain: UpperFile = { kind: "file", name, attr, isMetacopy: false, redirect: undefined, origin: undefined };
+  const { dialect } = place;
+  if (!(dialect instanceof OverlayDialect)) return plain;
+  const isEmpty = stat.type === S.IFREG && stat.size === 0;
+  if (isEmpty && marks.hasMarkedWhiteouts && isMarkedWhiteout(dirfd, name, dialect.marks))
+    return { kind: "whiteout", name };
+  if (isEmpty && marks.hasNestedWhiteouts && readMark(dirfd, name, dialect.marks.nestedWhiteout) !== undefined)
+    return { ...plain, attr: { ...attr, mode: S.IFCHR | (attr.mode & 0o7777) } };
+  return marks.isImpure || isLikelyMetacopy(attr) ? readMarks(place, dialect, dirfd, plain) : plain;
+}
+
+/** A file of the index, which no name in the upper need lead to. */
+export function readIndexed(dialect: Dialect, dirfd: number, name: Name): UpperFile | undefined {
+  const entry = readEntry({ dialect, path: name }, dirfd, name, indexMarks);
+  return entry?.kind === "file" ? entry : undefined;
+}
+
+const indexMarks: DirectoryMarks = {
+  isOpaque: false,
+  hasMarkedWhiteouts: false,
+  redirect: undefined,
+  isImpure: true,
+  hasDefaultAcl: false,
+  hasNestedWhiteouts: false,
+};
+
+/** Uppers that were copied by other programs may have lost the mark of the directory. */
+function isLikelyMetacopy({ mode, size, blocks }: Attr): boolean {
+  return (mode & S.IFMT) === S.IFREG && size > 0 && blocks * 512 < size;
+}
+
+function readMarks({ path }: Place, { marks }: OverlayDialect, dirfd: number, file: UpperFile): UpperFile {
+  const origin = readMark(dirfd, file.name, marks.origin);
+  const isRegular = (file.attr.mode & S.IFMT) === S.IFREG;
+  const isMetacopy = isRegular && readMark(dirfd, file.name, marks.metacopy) !== undefined;
+  const redirect = isMetacopy ? readMark(dirfd, file.name, marks.redirect)?.toString("latin1") : undefined;
+  return { ...file, origin, isMetacopy, redirect: redirect === undefined ? undefined : checkRedirect(redirect, path) };
+}
+
+function enter(place: Place, dirfd: number, name: Name, attr: Attr): UpperDirectory | undefined {
+  const fd = openDirectoryName(dirfd, name);
+  if (fd === -E.NOENT || fd === -E.NOTDIR || fd === -E.LOOP) return undefined;
+  if (fd < 0) fail("open", place.path, fd);
+  try {
+    return readDirectory(place, fd, name, attr);
+  } finally {
+    closeFd(fd);
+  }
+}
+
+/** What leads out of the layer is no mark of a union's. */
+function checkRedirect(value: Name, path: Name): Name {
+  const names = value.startsWith("/") ? value.slice(1).split("/") : [value];
+  if (!names.some((name) => name === "" || name === "." || name === ".." || name.includes("/"))) return value;
+  throw new UserError("data", `the upper is damaged: ${quotePath(path)} has the redirect ${quotePath(value)}`);
+}

@@ -1,0 +1,212 @@
+import type { Name } from "../../kernel/at.ts";
+import { type Attr, isDirectory } from "../../kernel/file.ts";
+import { attrBelow, kindAt, namesIn, openDirectoryAt, openFileAt, withDirectory } from "./below.ts";
+import { differ, isSameType, type KnownContent, type Side } from "./compare.ts";
+import { findMoves, type Moves, sourceOf } from "./moves.ts";
+import { join } from "./names.ts";
+import type { Change, UnionTrees } from "./types.ts";
+import type { UpperDirectory, UpperEntry, UpperFile } from "./upper.ts";
+
+/** A file of the upper, and which change it is, if it is one. */
+export interface Met {
+  readonly path: Name;
+  readonly file: UpperFile;
+  /** Where it is looked for below. */
+  readonly was: Name | undefined;
+  /** What is there, if it is of its type; of a renamed file, what that was. */
+  before: Attr | undefined;
+  change: number | undefined;
+}
+
+/** One directory of the session, while it is looked at. */
+interface Here {
+  readonly node: UpperDirectory;
+  readonly path: Name;
+  /** Where it is below; undefined: nowhere. */
+  readonly was: Name | undefined;
+  /** Open; −1: there is none. */
+  readonly before: number;
+  readonly upper: number;
+  /** What is below shows where the upper says nothing. */
+  readonly isMerged: boolean;
+}
+
+/** Compares an upper with what is below it, and nothing more of that than has to be. */
+export class Walk {
+  readonly changes: Change[] = [];
+  /** Files of the upper with more than one name, or from elsewhere below. */
+  readonly met: Met[] = [];
+  readonly #trees: UnionTrees;
+  readonly union: number;
+  readonly moves: Moves;
+
+  constructor(trees: UnionTrees, union: number, root: UpperDirectory) {
+    this.#trees = trees;
+    this.union = union;
+    this.moves = findMoves(root, { has: (path) => kindAt(trees.before, path) });
+    const [before, upper] = [trees.before.number, trees.upper.number];
+    const was = attrBelow(before, ".");
+    const here: Here = { node: root, path: "", was: "", before, upper, isMerged: !root.isOpaque };
+    if (was !== undefined) this.#directory(here, was);
+  }
+
+  /** A directory that is on both sides, and what is in it. */
+  #directory(here: Here, was: Attr): void {
+    const aspects = differ(this.#below(here.before, "", was), this.#inUpper(here.upper, "", here.node.attr));
+    const at = this.#at(here.path, here.was);
+    if (aspects.length > 0) this.changes.push({ kind: "modified", ...at, before: was, after: here.node.attr, aspects });
+    this.#contents(here);
+  }
+
+  #contents(here: Here): void {
+    const { node, before, isMerged, path } = here;
+    if (isMerged || before < 0) {
+      for (const child of node.children) this.#child(here, child);
+      return;
+    }
+    const own = new Map(node.children.map((child) => [child.name, child]));
+    const names = new Set([...own.keys(), ...namesIn(before, path)]);
+    for (const name of [...names].toSorted()) this.#child(here, own.get(name) ?? { kind: "whiteout", name });
+  }
+
+  #child(here: Here, child: UpperEntry): void {
+    const { name } = child;
+    const path = join(here.path, name);
+    const was = here.was === undefined ? undefined : join(here.was, name);
+    const isBelow = here.before >= 0 && was !== undefined && !this.moves.sources.has(was);
+    const before = isBelow ? attrBelow(here.before, name) : undefined;
+    if (child.kind === "whiteout") {
+      if (before !== undefined) this.#delete(here.before, name, path, was, before);
+    } else if (child.kind === "file") {
+      this.#file(here, child, path, was, before);
+    } else {
+      this.#subdirectory(here, child, path, was, before);
+    }
+  }
+
+  #file(here: Here, file: UpperFile, path: Name, was: Name | undefined, before: Attr | undefined): void {
+    const at = this.#at(path, was);
+    const count = this.changes.length;
+    if (before === undefined) {
+      this.changes.push({ kind: "added", ...this.#at(path), after: file.attr });
+    } else if (isSameType(before, file.attr)) {
+      const [content, after] = this.#contentOf(here, file, path, was);
+      const aspects = differ(this.#below(here.before, file.name, before), after, content);
+      if (aspects.length > 0) this.changes.push({ kind: "modified", ...at, before, after: file.attr, aspects });
+    } else {
+      this.changes.push({ kind: "type", ...at, before, after: file.attr });
+      if (isDirectory(before)) this.#deleteContents(here.before, file.name, path, was);
+    }
+    const change = this.changes.length > count ? count : undefined;
+    if (file.attr.nlink > 1 || (before?.nlink ?? 0) > 1 || file.origin !== undefined || file.redirect !== undefined)
+      this.met.push({ path, file, was, before: before && isSameType(before, file.attr) ? before : undefined, change });
+  }
+
+  /** Of a file whose content is still below: whether it is that of the same name there. */
+  #contentOf(here: Here, file: UpperFile, path: Name, was: Name | undefined): [KnownContent, Side] {
+    const side = this.#inUpper(here.upper, file.name, file.attr);
+    if (!file.isMetacopy) return ["unknown", side];
+    const source = file.redirect === undefined ? was : sourceOf(file.redirect, here.was);
+    return source === was ? ["same", side] : ["unknown", { ...side, open: () => openFileAt(this.#trees.after, path) }];
+  }
+
+  #subdirectory(here: Here, node: UpperDirectory, path: Name, was: Name | undefined, before: Attr | undefined): void {
+    const { name } = node;
+    if (this.moves.tangled.has(node)) {
+      using after = openDirectoryAt(this.#trees.after, here.path);
+      if (after !== undefined) this.#compareWhole({ before: here.before, after: after.number }, name, path, was);
+      return;
+    }
+    withDirectory(here.upper, name, (upper) => {
+      const move = this.moves.byNode.get(node);
+      if (move !== undefined) return this.#renamed(node, path, move.from, upper);
+      const at = this.#at(path, was);
+      if (before === undefined) this.changes.push({ kind: "added", ...this.#at(path), after: node.attr });
+      else if (!isDirectory(before)) this.changes.push({ kind: "type", ...at, before, after: node.attr });
+      else {
+        const isMerged = !node.isOpaque && isMergedByName(here, node, was);
+        return withDirectory(here.before, name, (below) =>
+          this.#directory({ node, path, was, before: below, upper, isMerged }, before),
+        );
+      }
+      return this.#contents({ node, path, was: undefined, before: -1, upper, isMerged: false });
+    });
+  }
+
+  #renamed(node: UpperDirectory, path: Name, from: Name, upper: number): void {
+    using directory = openDirectoryAt(this.#trees.before, from);
+    const below = directory?.number ?? -1;
+    const before = below < 0 ? undefined : attrBelow(below, ".");
+    // The chroot is being changed at this moment.
+    if (before === undefined) return;
+    const aspects = differ(this.#below(below, "", before), this.#inUpper(upper, "", node.attr));
+    this.changes.push({ kind: "renamed", ...this.#at(path), from, before, after: node.attr, aspects });
+    this.#contents({ node, path, was: from, before: below, upper, isMerged: true });
+  }
+
+  #delete(dirfd: number, name: Name, path: Name, was: Name | undefined, before: Attr): void {
+    this.changes.push({ kind: "deleted", ...this.#at(path, was), before });
+    if (isDirectory(before)) this.#deleteContents(dirfd, name, path, was);
+  }
+
+  /** Not what was moved out of it before. */
+  #deleteContents(dirfd: number, name: Name, path: Name, was: Name | undefined): void {
+    withDirectory(dirfd, name, (fd) => {
+      for (const child of namesIn(fd, path)) {
+        const childWas = join(was ?? path, child);
+        const attr = this.moves.sources.has(childWas) ? undefined : attrBelow(fd, child);
+        if (attr !== undefined) this.#delete(fd, child, join(path, child), childWas, attr);
+      }
+    });
+  }
+
+  /** Compares everything on both sides: where the upper's marks alone don't tell the story. */
+  #compareWhole(dirs: { before: number; after: number }, name: Name, path: Name, was: Name | undefined): void {
+    const isBelow = dirs.before >= 0 && was !== undefined && !this.moves.sources.has(was);
+    const before = isBelow ? attrBelow(dirs.before, name) : undefined;
+    const after = attrBelow(dirs.after, name);
+    if (after === undefined) {
+      if (before !== undefined) this.#delete(dirs.before, name, path, was, before);
+      return;
+    }
+    const at = this.#at(path, was);
+    if (before === undefined) this.changes.push({ kind: "added", ...this.#at(path), after });
+    else if (!isSameType(before, after)) {
+      this.changes.push({ kind: "type", ...at, before, after });
+      if (isDirectory(before)) this.#deleteContents(dirs.before, name, path, was);
+    } else {
+      const side: Side = { fd: dirs.after, name, attr: after, prefix: undefined };
+      const aspects = differ(this.#below(dirs.before, name, before), side);
+      if (aspects.length > 0) this.changes.push({ kind: "modified", ...at, before, after, aspects });
+    }
+    if (!isDirectory(after)) return;
+    withDirectory(dirs.after, name, (inAfter) => {
+      const each = (inBefore: number): void => {
+        const names = new Set([...namesIn(inAfter, path), ...(inBefore < 0 ? [] : namesIn(inBefore, path))]);
+        for (const child of [...names].toSorted())
+          this.#compareWhole({ before: inBefore, after: inAfter }, child, join(path, child), join(was ?? path, child));
+      };
+      if (before !== undefined && isDirectory(before)) withDirectory(dirs.before, name, each);
+      else each(-1);
+    });
+  }
+
+  #at(path: Name, was?: Name): Place {
+    return { path, union: this.union, ...(was === undefined || was === path ? {} : { was }) };
+  }
+
+  #below(fd: number, name: Name, attr: Attr): Side {
+    return { fd, name, attr, prefix: this.#trees.isBeforeRaw ? this.#trees.dialect.prefix : undefined };
+  }
+
+  #inUpper(fd: number, name: Name, attr: Attr): Side {
+    return { fd, name, attr, prefix: this.#trees.dialect.prefix };
+  }
+}
+
+type Place = Pick<Change, "path" | "union"> & { readonly was?: Name };
+
+/** A directory that says where it lies below is merged with that alone, one that doesn't as its parent is. */
+function isMergedByName(here: Here, node: UpperDirectory, was: Name | undefined): boolean {
+  return node.redirect === undefined ? here.isMerged : sourceOf(node.redirect, here.was) === was;
+}
