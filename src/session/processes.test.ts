@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { execFileSync, spawn } from "node:child_process";
-import { mkdirSync, rmdirSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readlinkSync, renameSync, rmdirSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import { temporaryDirectory } from "../../test/support/directories.ts";
 import { tinyRoot } from "../../test/support/roots.ts";
 import { UserError } from "../error.ts";
-import { describeProcess, killInside, processesInside } from "./processes.ts";
+import { describeProcess, killInside, lookInside, processesInside } from "./processes.ts";
 
 /** Stands for a session's mount point: a file system of its own. */
 const root = temporaryDirectory("mounted");
@@ -60,6 +61,36 @@ test("a root whose name only begins like this one is another's", async () => {
   expect(processesInside(root)).toEqual([]);
   child.kill();
   execFileSync("rm", ["-rf", other]);
+});
+
+/** A directory so deep that twice as deep is more than the 4096 bytes of a path that Linux tells. */
+function deepDirectory(top: string): string {
+  const directory = join(top, ...Array.from({ length: 11 }, () => "d".repeat(250)));
+  mkdirSync(directory, { recursive: true });
+  return directory;
+}
+
+test("a working directory or root whose path is too long to be told hides nobody, and is no hindrance", async () => {
+  const elsewhere = temporaryDirectory("far");
+  const [standingAt, insideAt, elsewhereAt] = [join(root, "standing"), join(root, "inside"), join(elsewhere, "half")];
+  const standing = spawn("sleep", ["1000"], { cwd: deepDirectory(standingAt), stdio: "ignore" });
+  const rootDir = deepDirectory(insideAt);
+  copyFileSync(join(root, "bin/busybox"), join(rootDir, "busybox"));
+  const inside = spawn("chroot", [rootDir, "/busybox", "sleep", "1000"], { stdio: "ignore" });
+  const ended = new Promise((done) => inside.once("exit", (_, signal) => done(signal)));
+  const other = spawn("sleep", ["1000"], { cwd: deepDirectory(elsewhereAt), stdio: "ignore" });
+  try {
+    await untilInside(1);
+    for (const half of [standingAt, insideAt])
+      renameSync(half, join(deepDirectory(join(root, "deeper")), basename(half)));
+    renameSync(elsewhereAt, join(deepDirectory(join(elsewhere, "deeper")), "half"));
+    expect(() => readlinkSync(`/proc/${other.pid}/cwd`)).toThrow("ENAMETOOLONG");
+    expect(lookInside(root)).toMatchObject({ inside: [inside.pid], standing: [standing.pid] });
+    expect(killInside(root)).toBe(1);
+    expect(await ended).toBe("SIGKILL");
+  } finally {
+    for (const child of [other, standing, inside]) child.kill("SIGKILL");
+  }
 });
 
 test("killInside() names a process that doesn't die", async () => {

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { UserError } from "../error.ts";
 import { isErrno, unless } from "../kernel/error.ts";
 import { sameDevice, statAt } from "../kernel/file.ts";
+import { readMountInfo } from "../mount/mountinfo.ts";
 
 export interface ProcessInfo {
   readonly pid: number;
@@ -40,8 +41,9 @@ export function lookInside(mountPoint: string): Look {
 }
 
 function standsInside(pid: number, mountPoint: string): boolean {
-  const path = ofProcess(() => readlinkSync(`/proc/${pid}/cwd`));
-  if (path === undefined || (path !== mountPoint && !path.startsWith(`${mountPoint}/`))) return false;
+  const path = placeOf(pid, "cwd");
+  if (path === tooFar) return isFarInside(pid, "cwd", mountPoint);
+  if (path === undefined || !isAtOrBelow(path, mountPoint)) return false;
   const attr = ofProcess(() => statSync(`/proc/${pid}/cwd/`));
   const own = ofProcess(() => statSync(path));
   return attr !== undefined && own?.dev === attr.dev && own.ino === attr.ino;
@@ -63,17 +65,41 @@ function pids(): number[] {
 }
 
 function isInside(pid: number, mountPoint: string, dev: number | undefined): boolean {
-  const root = ofProcess(() => readlinkSync(`/proc/${pid}/root`));
+  const root = placeOf(pid, "root");
   if (root === undefined) return false;
-  const isBelow = root === mountPoint || root.startsWith(`${mountPoint}/`);
-  if (!isBelow && root !== "/") return false;
+  const isBelow = root === tooFar ? isFarInside(pid, "root", mountPoint) : isAtOrBelow(root, mountPoint);
+  if (!isBelow && root !== "/" && root !== tooFar) return false;
   const attr = ofProcess(() => statSync(`/proc/${pid}/root/`));
   if (attr === undefined) return false;
   if (attr.dev === dev) return true;
   if (!isBelow) return false;
+  if (root === tooFar) return true;
   // On another file system that is mounted inside; in another mount name space the path leads elsewhere.
   const own = ofProcess(() => statSync(root));
   return (own?.dev === attr.dev && own.ino === attr.ino) || (dev !== undefined && hasMounted(pid, dev));
+}
+
+/** Stands for a path that is longer than a page: Linux doesn't tell it (ENAMETOOLONG, d_path() in fs/d_path.c). */
+const tooFar = Symbol("too far");
+
+function placeOf(pid: number, link: "cwd" | "root"): string | typeof tooFar | undefined {
+  try {
+    return ofProcess(() => readlinkSync(`/proc/${pid}/${link}`));
+  } catch (error) {
+    if (isErrno(error, "ENAMETOOLONG")) return tooFar;
+    throw error;
+  }
+}
+
+function isAtOrBelow(path: string, mountPoint: string): boolean {
+  return path === mountPoint || path.startsWith(`${mountPoint}/`);
+}
+
+/** Where the path isn't told: whether the mount that it ends on is the session's, or below. */
+function isFarInside(pid: number, link: "cwd" | "root", mountPoint: string): boolean {
+  const attr = ofProcess(() => statAt(null, `/proc/${pid}/${link}/`));
+  const mount = attr && readMountInfo().find(({ id }) => BigInt(id) === attr.mountId);
+  return mount !== undefined && isAtOrBelow(mount.mountPoint, mountPoint);
 }
 
 /** Whether a process that moved into a mount name space of its own still has something of the session's there. */

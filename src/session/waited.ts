@@ -81,12 +81,12 @@ function executableOf(pid: number): string | undefined {
   return ofProcess(() => readlinkSync(`/proc/${pid}/exe`));
 }
 
-/** It may end while it is looked at. */
+/** It may end while it is looked at, and the path of its program be longer than Linux tells. */
 function ofProcess<T>(look: () => T): T | undefined {
   try {
     return look();
   } catch (error) {
-    if (isErrno(error, "ENOENT", "ESRCH", "EACCES")) return undefined;
+    if (isErrno(error, "ENOENT", "ESRCH", "EACCES", "ENAMETOOLONG")) return undefined;
     throw error;
   }
 }
