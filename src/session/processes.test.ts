@@ -32,10 +32,10 @@ async function untilInside(count: number): Promise<number[]> {
 test("killInside() kills all and says how many there were, and no others", async () => {
   expect([killInside(root), processesInside(root)]).toEqual([0, []]);
   const outside = spawn("sleep", ["1000"], { cwd: root, stdio: "ignore" });
-  const { pid, ended } = start("trap '' TERM; sleep 1000; exit");
+  const { pid, ended } = start("trap '' TERM; sleep 1000; while :; do :; done");
   const found = await untilInside(2);
   expect(found).toContain(pid);
-  expect(describeProcess(pid)).toEqual({ pid, command: "/bin/sh -c trap '' TERM; sleep 1000; exit" });
+  expect(describeProcess(pid)).toEqual({ pid, command: "/bin/sh -c trap '' TERM; sleep 1000; while :; do :; done" });
   expect(killInside(root)).toBe(2);
   expect(await ended).toBe("SIGKILL");
   expect(outside.exitCode).toBeNull();
