@@ -42,9 +42,20 @@ export function readChroots(directory: string = configDirectory): Configuration 
  */
 export function findChroot(name: string, directory: string = configDirectory): Chroot {
   const { stanzas, problems } = readStanzas(directory, name);
+  const chroot = chooseChroot(name, stanzas);
+  if (chroot === undefined) throw notFound(name, directory, problems);
+  return chroot;
+}
+
+/** As findChroot(), for who asks whether there is one: nothing is parsed to say which names are near. */
+export function findChrootIfAny(name: string, directory: string = configDirectory): Chroot | undefined {
+  return chooseChroot(name, readStanzas(directory, name).stanzas);
+}
+
+function chooseChroot(name: string, stanzas: readonly Stanza[]): Chroot | undefined {
   const found = findDescriptions(stanzas, name);
   const [first] = found;
-  if (first === undefined) throw notFound(name, directory, problems);
+  if (first === undefined) return undefined;
   const [ambiguous] = first.name === name ? repetitions(found) : aliasProblems(found);
   if (ambiguous !== undefined) throw problemError(ambiguous);
   const reading = readStanza(first);

@@ -1,4 +1,4 @@
-import { closeSync, constants, type Dirent, fstatSync, openSync, readdirSync, readFileSync } from "node:fs";
+import { closeSync, constants, type Dirent, fstatSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
 import { isErrno } from "../kernel/error.ts";
 import { isPermittedName } from "./names.ts";
 import type { Problem } from "./problem.ts";
@@ -80,11 +80,20 @@ export function readTrusted(file: string): ConfigFile | Problem | undefined {
     if ((mode & 0o002) !== 0) {
       return { file, line: 0, message: "not read, as everybody may write to it", hint: `chmod o-w ${file}` };
     }
-    return { file, content: readFileSync(fd) };
+    return { file, content: readWhole(fd) };
   } finally {
     closeSync(fd);
   }
 }
+
+/** Hundreds of small files: with readFileSync() they take twice as long. */
+function readWhole(fd: number): Buffer {
+  const length = readSync(fd, buffer, 0, buffer.length, null);
+  const start = Buffer.from(buffer.subarray(0, length));
+  return length < buffer.length ? start : Buffer.concat([start, readFileSync(fd)]);
+}
+
+const buffer = Buffer.allocUnsafe(16_384);
 
 function notRegular(file: string): Problem {
   return { file, line: 0, message: "is not a regular file" };

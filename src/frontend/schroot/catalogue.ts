@@ -1,6 +1,5 @@
-import { readdirSync } from "node:fs";
 import { readChroots } from "../../chroot/config.ts";
-import { schrootSessions } from "../../session/schrootfile.ts";
+import { allSessionFiles } from "../../session/schrootfiles.ts";
 import type { Caller } from "./caller.ts";
 import { tell } from "./messages.ts";
 import type { ChrootSet, Request } from "./request.ts";
@@ -54,17 +53,9 @@ function tellOfNone(caller: Caller): void {
 }
 
 function readSessions(): Entry[] {
-  const subjects = sessionFiles().flatMap((id) => readSession(id) ?? []);
+  const files = allSessionFiles();
+  const subjects = files.ids.flatMap((id) => readSession(id, files) ?? []);
   return subjects.map((subject) => ({ name: `session:${subject.name}`, isAlias: false, subject: () => subject }));
-}
-
-function sessionFiles(): string[] {
-  try {
-    return readdirSync(schrootSessions);
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return [];
-    throw error;
-  }
 }
 
 function isIn(name: string, sets: ReadonlySet<ChrootSet>): boolean {

@@ -1,7 +1,6 @@
-import { findChroot } from "../../chroot/config.ts";
+import { findChrootIfAny } from "../../chroot/config.ts";
 import { findType } from "../../chroot/types/index.ts";
 import type { Chroot } from "../../chroot/types.ts";
-import { UserError } from "../../error.ts";
 import { defaultFilter } from "../../session/environment.ts";
 import type { Keys } from "./keys.ts";
 import type { Subject } from "./subjects.ts";
@@ -105,25 +104,15 @@ function sourceTypeKeys(keys: Keys): Keys {
 
 /** @returns undefined where there is none */
 export function findDescribed(namespace: "chroot" | "source", name: string): Subject | undefined {
-  const chroot = lookUp(name);
+  const chroot = findChrootIfAny(name);
   if (chroot !== undefined) {
     if (namespace === "chroot") return describeChroot(chroot, name);
     return hasSource(chroot) ? describeSource(chroot, name) : undefined;
   }
   // `ALIAS-source` is how sources were called before there were name spaces.
-  const base = name.endsWith("-source") ? lookUp(name.slice(0, -"-source".length)) : undefined;
+  const base = name.endsWith("-source") ? findChrootIfAny(name.slice(0, -"-source".length)) : undefined;
   if (namespace === "source" || base === undefined || !hasSource(base)) return undefined;
   return base.aliases.includes(name.slice(0, -"-source".length)) ? describeSource(base, name) : undefined;
-}
-
-/** The chroot of this name or alias. */
-function lookUp(name: string): Chroot | undefined {
-  try {
-    return findChroot(name);
-  } catch (error) {
-    if (error instanceof UserError && error.code === "not-found") return undefined;
-    throw error;
-  }
 }
 
 export function describeChroot(chroot: Chroot, selectedName: string): Subject {
@@ -156,7 +145,7 @@ export function isPlain(name: string): boolean {
 
 /** A plain chroot is the only session that it has, by its own name; @returns undefined where there is none */
 export function findPlain(name: string, namespace: Subject["namespace"]): Subject | undefined {
-  const chroot = namespace === "source" ? undefined : lookUp(name);
+  const chroot = namespace === "source" ? undefined : findChrootIfAny(name);
   if (chroot?.type !== "plain") return undefined;
   if (namespace === "chroot") return describeChroot(chroot, name);
   return chroot.name === name ? plainSession(chroot) : undefined;

@@ -1,7 +1,8 @@
 import type { Chroot } from "../../chroot/types.ts";
 import type { UserError } from "../../error.ts";
 import { readSchrootFile } from "../../session/schrootfile.ts";
-import { isSessionThere } from "../../session/there.ts";
+import type { SessionFiles } from "../../session/schrootfiles.ts";
+import { isOwnSession, isSessionThere } from "../../session/there.ts";
 import { type Keys, parseGroup } from "./keys.ts";
 import type { Caller } from "./caller.ts";
 import { refusal } from "./messages.ts";
@@ -64,12 +65,19 @@ function splitName(given: string, otherwise: Namespace): { namespace: Namespace;
   return { namespace, name: given.slice(colon + 1) };
 }
 
-/** A session of ours or of a real schroot's; undefined where its file is there without it. */
-export function readSession(id: string): Subject | undefined {
+/**
+ * A session of ours or of a real schroot's; undefined where its file is there without it.
+ * @param files of all sessions, for who looks at many
+ */
+export function readSession(id: string, files?: SessionFiles): Subject | undefined {
   if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(id)) return undefined;
-  const text = readSchrootFile(id);
+  const text = files === undefined ? readSchrootFile(id) : files.read(id);
   const group = text === undefined ? undefined : parseGroup(text);
-  if (group === undefined || group.name !== id || !isSessionThere(id, group.keys["mount-location"])) return undefined;
+  if (group === undefined || group.name !== id) return undefined;
+  const mountLocation = group.keys["mount-location"];
+  const isThere =
+    files === undefined ? isSessionThere(id, mountLocation) : !isOwnSession(id, mountLocation) || files.isThere(id);
+  if (!isThere) return undefined;
   const union = group.keys["union-type"];
   const isUnion = union !== undefined && union !== "none";
   return {
