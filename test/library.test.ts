@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import { resolve } from "node:path";
 import { temporaryDirectory, describeChroot } from "./support/directories.ts";
-import { run } from "./support/fallthru.ts";
+import { executable, run } from "./support/fallthru.ts";
 import { tinyRoot } from "./support/roots.ts";
 
 const top = resolve(import.meta.dirname, "..");
@@ -30,6 +30,22 @@ test("beginSession(), listSessions() and endSession() work on Node", async () =>
   `;
   const result = await run([node, "--input-type=module", "--eval", program], { directory: temporaryDirectory() });
   expect(result).toMatchObject({ status: 0, stdout: "from-node tiny open\n0\ntrue not-found\n", stderr: "" });
+});
+
+test("commands have the standard input, output and error of the Node process", async () => {
+  describeChroot("tiny", tinyRoot());
+  const program = `
+    import { beginSession, runInSession, runOnce } from ${JSON.stringify(resolve(top, "dist/index.js"))};
+    const command = ["sh", "-c", "cat; echo out; echo err >&2; exit 3"];
+    console.log(await runOnce("tiny", {}, { command }));
+    await beginSession("tiny", { name: "node" });
+    console.log(await runInSession("node", { command, pidNamespace: true }));
+    await runInSession("node", { command });
+  `;
+  const script = `echo in | "$0" --input-type=module --eval "$1"`;
+  const result = await run(["sh", "-c", script, node, program], { directory: temporaryDirectory() });
+  await run([executable, "end", "node"]);
+  expect(result).toMatchObject({ status: 3, stdout: "in\nout\n3\nout\n3\nout\n", stderr: "err\nerr\nerr\n" });
 });
 
 test("mountUnion() of fallthru/union mounts a union that a Node process serves", async () => {

@@ -136,6 +136,10 @@ interface BunFfi {
   toArrayBuffer(address: number, offset: number, size: number): ArrayBuffer;
 }
 
+export function isBun(): boolean {
+  return bunFfi() !== undefined;
+}
+
 function bunFfi(): BunFfi | undefined {
   return (globalThis as { Bun?: { FFI?: BunFfi } }).Bun?.FFI;
 }

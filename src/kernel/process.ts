@@ -12,7 +12,7 @@ import { AT, O } from "./abi/file.ts";
 import { check, errnoName, isErrno, KernelError, unless } from "./error.ts";
 import { Fd } from "./fd.ts";
 import { isDirectory, openAt, statAt, writeAll } from "./file.ts";
-import { addressOf, cString, lastErrno, native, type Path, quick, withoutErrno } from "./libc.ts";
+import { addressOf, cString, isBun, lastErrno, native, type Path, quick, withoutErrno } from "./libc.ts";
 import { exitNow } from "./self.ts";
 import { type Attachment, prepareSpawn } from "./stdio.ts";
 
@@ -362,6 +362,8 @@ export function fileLimitOfParent(): number | undefined {
 
 /** Marks every descriptor above 2 to be closed by the next exec: ours, and those that our caller left open. */
 function closeOnExec(): void {
+  // Node marks standard input, output and error as well. One that our caller had closed stays so.
+  if (!isBun()) for (const number of [0, 1, 2]) fcntl_(number, F_SETFD, 0);
   check("close_range", "", syscallCloseRange(SYS_close_range, 3, 0xffffffff, CLOSE_RANGE_CLOEXEC));
 }
 
