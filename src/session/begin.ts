@@ -6,6 +6,7 @@ import { unless } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { openDirectory } from "../kernel/file.ts";
 import { type Attached, attachPlan } from "../mount/attach.ts";
+import { noteBegun } from "./begun.ts";
 import { makeControlGroups } from "./cgroup.ts";
 import { defaultFilter } from "./environment.ts";
 import { type Hold, takeHold } from "./hold.ts";
@@ -178,6 +179,7 @@ async function build(
     plan: plan.mounts,
     unionOptions: attached.unionOptions,
     files: plan.files,
+    begun: noteBegun(plan.mounts),
     command: commandDefaults(source),
   };
   if (kind === "named") await syncLayers(layers, source.kind === "chroot" && source.root.kind === "archive");

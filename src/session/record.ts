@@ -4,6 +4,7 @@ import { unless } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { openAt, readFile, renameAt, statAt, sync, unlinkAt, writeAll } from "../kernel/file.ts";
 import type { MountPlan } from "../mount/plan.ts";
+import type { Begun } from "./begun.ts";
 import { sessionDir } from "./paths.ts";
 import type { RootFiles } from "./rootfiles.ts";
 import type { Limits, Network, Upper } from "./types.ts";
@@ -31,6 +32,8 @@ export interface RecordDetails {
   readonly plan: MountPlan;
   readonly unionOptions: readonly (readonly string[])[];
   readonly files: RootFiles;
+  /** Of sessions that were begun by an older Fallthru nobody has noted it. */
+  readonly begun?: Begun;
   readonly command: CommandDefaults;
 }
 

@@ -3,11 +3,12 @@ import type { Fd } from "../kernel/fd.ts";
 import { openDirectory } from "../kernel/file.ts";
 import { detachMount } from "../kernel/mount.ts";
 import { attachPlan } from "../mount/attach.ts";
+import { renewBegun } from "./begun.ts";
 import { makeControlGroups, removeControlGroups } from "./cgroup.ts";
 import { type Hold, takeHold } from "./hold.ts";
 import { sessionIds } from "./list.ts";
 import { mountPointOf, sessionDir } from "./paths.ts";
-import { readRecord, recordKind, removeRecord, type SessionRecord } from "./record.ts";
+import { readRecord, recordKind, type RecordKind, removeRecord, type SessionRecord, writeRecord } from "./record.ts";
 import { makeMountPoint, removeMountPoint } from "./mountpoint.ts";
 import { clearLeftovers, findSetup, removeRemains, undo } from "./remains.ts";
 import { readNote } from "./root/note.ts";
@@ -72,7 +73,7 @@ async function restore(hold: Hold, report: RecoverReport): Promise<void> {
   report.recovered.push(id);
 }
 
-async function mountAgain(record: SessionRecord, hold: Hold, dir: Fd): Promise<void> {
+async function mountAgain(record: SessionRecord & { readonly kind: RecordKind }, hold: Hold, dir: Fd): Promise<void> {
   const mountPoint = mountPointOf(record.id);
   const setup = await findSetup(dir);
   try {
@@ -86,8 +87,11 @@ async function mountAgain(record: SessionRecord, hold: Hold, dir: Fd): Promise<v
     makeMountPoint(record.id, record.visitor);
     makeControlGroups(record.id, record.limits);
     await setup?.start("setup-recover", "unmounted");
+    const renewed = renewBegun(record.begun ?? [], record.plan, record.files);
     attachPlan(record.plan, mountPoint, { prepare: (root) => writeRootFiles(root, record.files) });
     await setup?.start("setup-recover", "mounted");
+    const { kind, ...details } = record;
+    writeRecord(dir, { ...details, begun: renewed() }, kind);
   } catch (error) {
     await undo(() => {
       while (isMounted(mountPoint)) detachMount(mountPoint);

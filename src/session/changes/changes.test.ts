@@ -1,55 +1,12 @@
 import { expect, test } from "bun:test";
-import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync } from "node:fs";
-import { join } from "node:path";
 import { random, randomChanges } from "../../../test/support/changes.ts";
-import { temporaryDirectory } from "../../../test/support/directories.ts";
 import { applyChanges, factLines, factsOf } from "../../../test/support/facts.ts";
+import { Stage } from "../../../test/support/stage.ts";
 import { applyToPath } from "../../../test/support/unions.ts";
-import { cloneMount, detachMount } from "../../kernel/mount.ts";
-import { type Fd } from "../../kernel/fd.ts";
 import { openDirectory } from "../../kernel/file.ts";
-import { attachSteps } from "../../mount/attach.ts";
 import type { Union } from "../../mount/plan.ts";
 import { readChanges } from "./read.ts";
-import { openTrees, openUnionTrees } from "./trees.ts";
-import type { UnionTrees } from "./types.ts";
-
-/** A union over lowers that `prepare` fills, mounted; its trees are looked at while it is. */
-class Stage implements Disposable {
-  readonly base = mkdtempSync(join(temporaryDirectory("changes"), "stage-"));
-  readonly union: Union;
-  readonly merged = join(this.base, "place/merged");
-
-  constructor(
-    type: Union["type"],
-    lowers: number,
-    prepare: (lower: string, index: number) => void,
-    more: Partial<Union> = {},
-  ) {
-    const path = (name: string): string => {
-      const made = join(this.base, name);
-      mkdirSync(made, { recursive: true });
-      return made;
-    };
-    const names = Array.from({ length: lowers }, (_, index) => path(`lower${index}`));
-    for (const [index, name] of names.entries()) prepare(name, index);
-    mkdirSync(this.merged, { recursive: true });
-    this.union = { type, lowers: names, upper: path("upper"), work: path("work"), volatile: false, ...more };
-    using place = openDirectory(join(this.base, "place"));
-    attachSteps(place, [{ kind: "union", at: "/merged", union: this.union, attributes: 0 }]);
-  }
-
-  trees(): UnionTrees {
-    using root: Fd = cloneMount(null, this.merged);
-    return openUnionTrees({ kind: "union", at: "/", union: this.union, attributes: 0 }, root);
-  }
-
-  [Symbol.dispose](): void {
-    detachMount(this.merged);
-    execFileSync("rm", ["-rf", this.base]);
-  }
-}
+import { openTrees } from "./trees.ts";
 
 /** The list of changes, applied to what was there before, must give what is there. */
 function checkChanges(stage: Stage): ReturnType<typeof readChanges> {

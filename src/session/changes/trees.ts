@@ -15,7 +15,7 @@ import type { UnionTrees } from "./types.ts";
  * Opens both sides of all unions of a session, in the plan's order; closed together.
  * @throws {UserError} failed: it isn't mounted; unsupported: it changes its root itself
  */
-export function openTrees(record: Pick<SessionRecord, "id" | "plan">): UnionTrees[] & Disposable {
+export function openTrees(record: Pick<SessionRecord, "id" | "plan" | "begun">): UnionTrees[] & Disposable {
   const steps = record.plan.steps.filter((step) => step.kind === "union");
   if (steps.length === 0) {
     throw new UserError(
@@ -33,12 +33,16 @@ export function openTrees(record: Pick<SessionRecord, "id" | "plan">): UnionTree
   }
   using opened = new DisposableStack();
   using root = openDirectory(mountPointOf(record.id));
-  const trees = steps.map((step) => opened.use(openUnionTrees(step, root)));
+  const trees = steps.map((step, index) => opened.use(openUnionTrees(step, root, record.begun?.[index])));
   const all = opened.move();
   return Object.assign(trees, { [Symbol.dispose]: () => all.dispose() });
 }
 
-export function openUnionTrees({ at, union }: PlanStep & { kind: "union" }, root: Fd): UnionTrees {
+export function openUnionTrees(
+  { at, union }: PlanStep & { kind: "union" },
+  root: Fd,
+  begun: UnionTrees["begun"] = {},
+): UnionTrees {
   using undo = new DisposableStack();
   const { base } = splitLowers(union);
   const lowers = base.map((lower) => undo.use(openLayerRoot(lower, "noatime")));
@@ -52,7 +56,7 @@ export function openUnionTrees({ at, union }: PlanStep & { kind: "union" }, root
   const opened = undo.move();
   const close = (): void => opened.dispose();
   const isBeforeRaw = merged === undefined;
-  return { at, before, after, target, union, upper, dialect, lowers, isBeforeRaw, [Symbol.dispose]: close };
+  return { at, before, after, target, union, upper, dialect, lowers, begun, isBeforeRaw, [Symbol.dispose]: close };
 }
 
 /** The session's own union, on a copy of its mount without what is mounted below. */

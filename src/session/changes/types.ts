@@ -70,6 +70,8 @@ export interface UnionTrees extends Disposable {
   readonly dialect: Dialect;
   /** What `before` is made of, from the top. */
   readonly lowers: readonly Fd[];
+  /** What `begin` has written and nobody has changed since, by path: when its inode was changed, in nanoseconds. */
+  readonly begun: Readonly<Record<Name, string>>;
   /** Whether `before` is the one lower itself, with its private attributes. */
   readonly isBeforeRaw: boolean;
 }

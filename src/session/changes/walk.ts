@@ -54,7 +54,9 @@ export class Walk {
   #directory(here: Here, was: Attr): void {
     const aspects = differ(this.#below(here.before, "", was), this.#inUpper(here.upper, "", here.node.attr));
     const at = this.#at(here.path, here.was);
-    if (aspects.length > 0) this.changes.push({ kind: "modified", ...at, before: was, after: here.node.attr, aspects });
+    const isOurs = this.#isBegun(here.path, here.node.attr);
+    if (aspects.length > 0 && !isOurs)
+      this.changes.push({ kind: "modified", ...at, before: was, after: here.node.attr, aspects });
     this.#contents(here);
   }
 
@@ -85,6 +87,7 @@ export class Walk {
   }
 
   #file(here: Here, file: UpperFile, path: Name, was: Name | undefined, before: Attr | undefined): void {
+    if (this.#isBegun(path, file.attr)) return;
     const at = this.#at(path, was);
     const count = this.changes.length;
     if (before === undefined) {
@@ -129,7 +132,10 @@ export class Walk {
           this.#directory({ node, path, was, before: below, upper, isMerged }, before),
         );
       }
-      return this.#contents({ node, path, was: undefined, before: -1, upper, isMerged: false });
+      const count = this.changes.length;
+      this.#contents({ node, path, was: undefined, before: -1, upper, isMerged: false });
+      // A mount point that nobody has put anything into.
+      if (this.changes.length === count && this.#isBegun(path, node.attr)) this.changes.pop();
     });
   }
 
@@ -189,6 +195,11 @@ export class Walk {
       if (before !== undefined && isDirectory(before)) withDirectory(dirs.before, name, each);
       else each(-1);
     });
+  }
+
+  /** Whether `begin` has written it, and nobody has changed it since. */
+  #isBegun(path: Name, attr: Attr): boolean {
+    return this.#trees.begun[path] === String(attr.ctimeNs);
   }
 
   #at(path: Name, was?: Name): Place {
