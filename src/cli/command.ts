@@ -101,8 +101,8 @@ export interface Declaration<P extends OperandSpecs, O extends OptionSpecs, D> {
   /** The hint for more operands than it takes; it may be slow. */
   surplusHint?(operands: readonly string[]): Promise<string>;
   run(operands: OperandsOf<P>, options: OptionsOf<O>, common: Common): Result<D> | Promise<Result<D>>;
-  /** The data for people; without it nothing is printed unless --json is given. */
-  text?(data: D, common: Common): string;
+  /** The data for people; without it nothing is printed unless --json is given. Bytes are written as they are. */
+  text?(data: D, common: Common): string | Uint8Array;
 }
 
 /** A verb whose types are checked already: what the parser hands it is what it declared. */

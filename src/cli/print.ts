@@ -56,8 +56,8 @@ function widthOf(text: string): number {
  * Writes all of `text`. process.stdout isn't used: it takes 9 ms to come to life, and loses its end at an exit.
  * @returns false where the reader has gone away, which is nobody's mistake
  */
-export function write(fd: 1 | 2, text: string): boolean {
-  const bytes = Buffer.from(text);
+export function write(fd: 1 | 2, text: string | Uint8Array): boolean {
+  const bytes = typeof text === "string" ? Buffer.from(text) : text;
   for (let offset = 0; offset < bytes.length;) {
     try {
       offset += writeSync(fd, bytes, offset);

@@ -18,6 +18,7 @@ export const verbs: readonly Verb[] = [
   { name: "end", load: async () => (await import("./end.ts")).end },
   { name: "list", load: async () => (await import("./list.ts")).list },
   { name: "info", load: async () => (await import("./info.ts")).info },
+  { name: "diff", load: async () => (await import("./diff.ts")).diff },
   { name: "recover", load: async () => (await import("./recover.ts")).recover },
   { name: "gc", load: async () => (await import("./gc.ts")).gc },
   { name: "chroot create", load: async () => (await import("./chroot/create.ts")).create },

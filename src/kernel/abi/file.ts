@@ -54,6 +54,8 @@ export const S = {
   IFDIR: 0o040000,
   IFCHR: 0o020000,
   IFIFO: 0o010000,
+  ISUID: 0o004000,
+  ISGID: 0o002000,
 } as const;
 
 // include/uapi/linux/fs.h
