@@ -24,7 +24,7 @@ into usr/lib/fallthru
 install -m 755 build/fallthru "$root/usr/lib/fallthru/"
 install -m 644 build/koffi.node "$root/usr/lib/fallthru/"
 into usr/bin
-for name in fallthru schroot; do ln -s ../lib/fallthru/fallthru "$root/usr/bin/$name"; done
+for name in fallthru schroot fallthru-login; do ln -s ../lib/fallthru/fallthru "$root/usr/bin/$name"; done
 # Where setup scripts of an administrator's own look for them: $LIBEXEC_DIR.
 into "usr/lib/$multiarch/schroot"
 for name in schroot-mount schroot-listmounts; do ln -s ../../fallthru/fallthru "$root/usr/lib/$multiarch/schroot/$name"; done

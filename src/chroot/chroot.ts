@@ -1,4 +1,5 @@
 import { KeyReader } from "./keys.ts";
+import { takeLogin } from "./login.ts";
 import { isPermittedName, nameHint, nameProblem } from "./names.ts";
 import type { Stanza } from "./parse.ts";
 import type { Problem } from "./problem.ts";
@@ -71,6 +72,7 @@ function takeCommon(stanza: Stanza, keys: KeyReader): Omit<ChrootBase, "type"> {
     userModifiableKeys: keys.take("user-modifiable-keys", parseNames, []),
     rootModifiableKeys: keys.take("root-modifiable-keys", parseNames, []),
     lowers: keys.take("fallthru.lower", parseAbsolutePaths, []),
+    login: takeLogin(keys),
     custom: {},
     warnings: [],
   };

@@ -154,7 +154,7 @@ function isTranslation(key: string): boolean {
 function isCustom(key: string): boolean {
   return (
     /^(?:[a-z][a-z0-9]*\.)+[a-z][a-z0-9-]*$/.test(key) &&
-    !/^(?:auth|chroot|host|libexec|mount|session|status|sysconf|fallthru)\./.test(key) &&
+    !/^(?:auth|chroot|host|libexec|mount|session|status|sysconf|fallthru|login)\./.test(key) &&
     key !== "setup.data.dir"
   );
 }

@@ -1,4 +1,5 @@
 import type { KeyReader } from "./keys.ts";
+import type { LoginPolicy } from "./login.ts";
 import type { Problem } from "./problem.ts";
 import type { chrootTypes } from "./types/index.ts";
 
@@ -34,6 +35,8 @@ export interface ChrootBase {
   readonly rootModifiableKeys: readonly string[];
   /** Directories laid over the root, the topmost first: our own key `fallthru.lower`. */
   readonly lowers: readonly string[];
+  /** Whose logins are sessions of it; undefined: nobody's. */
+  readonly login: LoginPolicy | undefined;
   /** An administrator's own keys, such as `debian.distribution`. */
   readonly custom: Readonly<Record<string, string>>;
   /** What was understood, though it isn't written as it should be. */

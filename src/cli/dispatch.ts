@@ -68,17 +68,19 @@ type Request =
 /** Finds the verb: its one or two words, before which only options that every verb has may stand. */
 function readRequest(argv: readonly string[], table: readonly Verb[]): Request {
   // Nearly always; what follows costs a start 0.2 ms.
-  for (const verb of table) if (verb.name === argv[0]) return { kind: "verb", verb, argv: argv.slice(1) };
+  for (const verb of table) {
+    if (verb.name === argv[0] && verb.isFirstWord !== true) return { kind: "verb", verb, argv: argv.slice(1) };
+  }
   const first = argv.findIndex((word) => !/^(--json|--quiet|--verbose|-[qv]+)$/.test(word));
   const [flags, words] = first === -1 ? [argv, []] : [argv.slice(0, first), argv.slice(first)];
   const [word = "", next = ""] = words;
   if (word === "--help" || word === "-h" || word === "help") return helpRequest(words.slice(1).join(" "), table);
   if (isGroup(word, table) && (next === "--help" || next === "-h")) return helpRequest(word, table);
   const isVersion = word === "--version" || word === "-V";
-  const name = isVersion ? "version" : isGroup(word, table) ? `${word} ${next}` : word;
-  const verb = table.find((each) => each.name === name);
+  const names = isVersion ? ["version"] : [`${word} ${next}`, word];
+  const verb = names.map((name) => table.find((each) => each.name === name)).find((found) => found !== undefined);
   if (verb !== undefined) {
-    return { kind: "verb", verb, argv: [...flags, ...words.slice(isVersion ? 1 : name.split(" ").length)] };
+    return { kind: "verb", verb, argv: [...flags, ...words.slice(isVersion ? 1 : verb.name.split(" ").length)] };
   }
   throw new Mistake({ kind: "verb", word, next });
 }

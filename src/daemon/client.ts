@@ -13,6 +13,7 @@ import {
 import { isErrno, unless } from "../kernel/error.ts";
 import { Fd } from "../kernel/fd.ts";
 import { openAt, writeAll } from "../kernel/file.ts";
+import type { Path } from "../kernel/libc.ts";
 import { fileLimitOfParent } from "../kernel/process.ts";
 import { ownDirectory, ownEnvironment, verbatimArguments } from "../kernel/own.ts";
 import { waitUntilReady } from "../kernel/poll.ts";
@@ -23,6 +24,7 @@ import {
   decodeService,
   encodeClient,
   Inbox,
+  type ProgramName,
   type Request,
   requestLimit,
   socketPath,
@@ -42,6 +44,17 @@ const longestWaitMs = 500;
 /** Those that mean the command, where they reach us. */
 const forwarded = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2 } as const;
 
+/** What somebody wants of the service. */
+export interface Wish {
+  readonly program: ProgramName;
+  /** Without the program's name. */
+  readonly argv: readonly Path[];
+  readonly environment: Readonly<Record<string, Path>>;
+}
+
+/** The exit status, or that a shell on the machine's own root is all that there is. */
+export type Outcome = number | "host";
+
 /**
  * Has the service do what schroot(1) does, for this process: with its arguments, environment, working directory and
  * descriptors 0 to 2. Who it is the service sees by itself.
@@ -49,11 +62,24 @@ const forwarded = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2 } as cons
  * @returns the exit status
  */
 export async function askService(argv: readonly string[], path: string = socketPath): Promise<number> {
-  const socket = connect(path);
-  if (typeof socket === "string") return fail(socket);
-  using client = new Client(socket);
-  return await client.ask(argv);
+  const wish: Wish = { program: "schroot", argv: verbatimArguments(argv), environment: ownEnvironment() };
+  const outcome = await askFor(wish, path);
+  return outcome === "host" ? 1 : outcome;
 }
+
+/** The same for any of its programs. @param onUnreachable called in the place of an answer */
+export async function askFor(
+  wish: Wish,
+  path: string = socketPath,
+  onUnreachable: Unreachable = fail,
+): Promise<Outcome> {
+  const socket = connect(path);
+  if (typeof socket === "string") return onUnreachable(socket);
+  using client = new Client(socket);
+  return await client.ask(wish);
+}
+
+type Unreachable = (why: string) => Outcome | Promise<Outcome>;
 
 /** @returns what is wrong, where nobody listens */
 function connect(path: string): Fd | string {
@@ -89,7 +115,7 @@ class Client implements Disposable {
     this.#socket = socket;
   }
 
-  async ask(argv: readonly string[]): Promise<number> {
+  async ask(wish: Wish): Promise<Outcome> {
     const given = [0, 1, 2].map((number) => new Fd(number, `descriptor ${number}`));
     const kinds = given.map(kindOf);
     const open = given.filter((_, number) => kinds[number] !== "closed");
@@ -101,7 +127,7 @@ class Client implements Disposable {
       const { line } = this.#relay;
       files = open.map((file) => (kinds[file.number] === "terminal" ? line : file));
     }
-    const request = makeRequest(argv, open, this.#relay !== undefined);
+    const request = makeRequest(wish, open, this.#relay !== undefined);
     const isSent = sendAllWith(this.#socket, encodeClient({ kind: "request", request }), files);
     this.#relay?.line.close();
     // Not before: the service begins meanwhile, and a signal that ends us here ends what it does for us.
@@ -112,7 +138,7 @@ class Client implements Disposable {
     return this.#listen();
   }
 
-  async #listen(): Promise<number> {
+  async #listen(): Promise<Outcome> {
     for (;;) {
       const ready = await this.#untilReady();
       this.#relay?.pass();
@@ -140,7 +166,7 @@ class Client implements Disposable {
   }
 
   /** @returns the exit status, where that is what it was */
-  #obey(message: ServiceMessage): number | undefined {
+  #obey(message: ServiceMessage): Outcome | undefined {
     if (message.kind !== "started" && message.kind !== "stopped") this.#relay?.leave();
     switch (message.kind) {
       case "say":
@@ -155,6 +181,8 @@ class Client implements Disposable {
       case "stopped":
         this.#stopSelf();
         return undefined;
+      case "host":
+        return "host";
       case "exit":
         return message.status;
     }
@@ -210,13 +238,14 @@ function hasControllingTerminal(): boolean {
   return terminal !== undefined;
 }
 
-function makeRequest(argv: readonly string[], open: readonly Fd[], hasTerminal: boolean): Request {
-  const environment = Object.entries(ownEnvironment())
+function makeRequest({ program, argv, ...wish }: Wish, open: readonly Fd[], hasTerminal: boolean): Request {
+  const environment = Object.entries(wish.environment)
     .filter(([name]) => name !== "" && !name.includes("="))
     .map(([name, value]) => [Buffer.from(name), Buffer.from(value)] as const);
   const directory = ownDirectory();
   return {
-    argv: verbatimArguments(argv).map((word) => Buffer.from(word)),
+    program,
+    argv: argv.map((word) => Buffer.from(word)),
     environment,
     directory: directory === undefined ? undefined : Buffer.from(directory),
     // oxlint-disable-next-line typescript/no-deprecated -- for a moment it is another, and there is nobody else here

@@ -1,4 +1,5 @@
 import { UserError } from "../error.ts";
+import { login } from "../frontend/login/login.ts";
 import { schroot } from "../frontend/schroot/schroot.ts";
 import { socketPath } from "./protocol.ts";
 
@@ -31,6 +32,6 @@ export async function serveOneUser(): Promise<{ status: number }> {
     import("../frontend/schroot/show.ts"),
     import("../session/run.ts"),
   ]);
-  await work(schroot);
+  await work({ schroot, login });
   return { status: 0 };
 }

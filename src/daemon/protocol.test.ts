@@ -37,6 +37,7 @@ function randomRequest(random: (limit: number) => number): Request {
     umask: random(0o1000),
     fileLimit: random(5000),
     descriptors,
+    program: random(2) === 1 ? "login" : "schroot",
     hasTerminal: descriptors.includes(0) && random(2) === 1,
   };
 }
@@ -120,6 +121,7 @@ test("decodeClient() refuses numbers that would take much memory, NULs, and vari
     umask: 0,
     fileLimit: 0,
     descriptors: [],
+    program: "schroot" as const,
     hasTerminal: false,
   };
   const encode = (changes: Partial<Request>): Buffer =>

@@ -7,7 +7,7 @@
 export const socketPath = "/run/fallthrud/socket";
 
 /** Both ends must speak the same one: they come from one package. */
-export const protocolVersion = 1;
+export const protocolVersion = 2;
 
 /** Linux takes 6 MiB of arguments and variables at most, with the usual limit of stacks a third of that. */
 export const requestLimit = 4 << 20;
@@ -15,8 +15,12 @@ export const requestLimit = 4 << 20;
 export const messageLimit = 64;
 const wordLimit = 65_536;
 
+/** What the service does for its clients. */
+export type ProgramName = "schroot" | "login";
+
 /** What a client asks for. */
 export interface Request {
+  readonly program: ProgramName;
   /** Without the name of the program. */
   readonly argv: readonly Uint8Array[];
   readonly environment: readonly (readonly [name: Uint8Array, value: Uint8Array])[];
@@ -41,6 +45,7 @@ export type ServiceMessage =
   | { readonly kind: "show" } //    answer when all that was said has been shown
   | { readonly kind: "started" } // a command has the terminal now
   | { readonly kind: "stopped" } // and was stopped
+  | { readonly kind: "host" } //    nothing was done: be a shell on the machine's own root
   | { readonly kind: "exit"; readonly status: number };
 
 /** What isn't a message of this protocol. */
@@ -52,7 +57,7 @@ export class ProtocolError extends Error {
 export class VersionError extends ProtocolError {}
 
 const clientKinds = { request: 1, signal: 2, shown: 3 } as const;
-const serviceKinds = { say: 1, show: 2, started: 3, stopped: 4, exit: 5 } as const;
+const serviceKinds = { say: 1, show: 2, started: 3, stopped: 4, exit: 5, host: 6 } as const;
 
 export function encodeClient(message: ClientMessage): Buffer {
   const kind = clientKinds[message.kind];
@@ -96,7 +101,8 @@ function encodeRequest(request: Request): Buffer[] {
   head.writeUInt16LE(protocolVersion, 0);
   head.writeUInt16LE(request.umask, 2);
   head[4] = request.descriptors.reduce((mask, number) => mask | (1 << number), 0);
-  head[5] = (request.hasTerminal ? 1 : 0) | (request.directory === undefined ? 0 : 2);
+  head[5] =
+    (request.hasTerminal ? 1 : 0) | (request.directory === undefined ? 0 : 2) | (request.program === "login" ? 4 : 0);
   return [
     head,
     number32(request.fileLimit),
@@ -192,6 +198,8 @@ export function decodeService(message: Buffer): ServiceMessage {
       return body.end({ kind: "started" });
     case serviceKinds.stopped:
       return body.end({ kind: "stopped" });
+    case serviceKinds.host:
+      return body.end({ kind: "host" });
     case serviceKinds.exit:
       return body.end({ kind: "exit", status: body.number8() });
     default:
@@ -205,7 +213,7 @@ function decodeRequest(body: Body): Request {
   const umask = body.number16();
   const mask = body.number8();
   const flags = body.number8();
-  if (umask > 0o777 || mask > 7 || flags > 3) throw new ProtocolError("a request with unknown flags");
+  if (umask > 0o777 || mask > 7 || flags > 7) throw new ProtocolError("a request with unknown flags");
   const fileLimit = body.number32();
   const directory = body.word();
   const argv = Array.from({ length: body.count() }, () => body.word());
@@ -216,6 +224,7 @@ function decodeRequest(body: Body): Request {
   const descriptors = [0, 1, 2].filter((number) => (mask & (1 << number)) !== 0);
   if (hasTerminal && !descriptors.includes(0)) throw new ProtocolError("a terminal that isn't there");
   return body.end({
+    program: (flags & 4) === 0 ? "schroot" : "login",
     argv,
     environment,
     directory: (flags & 2) === 0 ? undefined : directory,

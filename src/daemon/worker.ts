@@ -12,8 +12,16 @@ import { log } from "./log.ts";
 import { PeerCaller } from "./peer.ts";
 import { protocolVersion, ProtocolError, VersionError } from "./protocol.ts";
 
-/** What runs schroot(1) for one caller. */
-export type FrontEnd = (argv: readonly string[], caller: Caller) => Promise<number>;
+/** What the service does for one caller: the whole of a program. */
+export interface FrontEnds {
+  readonly schroot: (argv: readonly string[], caller: Caller) => Promise<number>;
+  readonly login: (argv: readonly Uint8Array[], caller: Caller) => Promise<Answer>;
+}
+
+/** What came of it, and what is left to do when the client has been told. */
+type Answer =
+  | { readonly kind: "status"; readonly status: number; readonly afterwards?: () => Promise<void> }
+  | { readonly kind: "host" };
 
 /** What a worker gets as its descriptor 3: connections come through it, and a byte goes back for each that is done with. */
 const workerSocket = 3;
@@ -22,21 +30,21 @@ const workerSocket = 3;
  * Serves one client after another, all of the same user: while it starts a command this process has the user's
  * real id, and so is open to the user's signals. It ends with the service that started it, or after a client whose terminal it took.
  */
-export async function work(frontEnd: FrontEnd): Promise<void> {
+export async function work(frontEnds: FrontEnds): Promise<void> {
   using control = new Fd(workerSocket, "the service");
   for (;;) {
     waitUntilReady([{ file: control }], -1);
     const received = receiveDescriptor(control);
     if (received === undefined) return;
     using socket = new Fd(received.descriptor, "connection");
-    if ((await serve(socket, frontEnd)) === "used up") return;
+    if ((await serve(socket, frontEnds)) === "used up") return;
     socket.close();
     if (!sendAll(control, Uint8Array.of(1))) return;
   }
 }
 
 /** Serves one client. Nothing that it says or does goes beyond its connection. */
-async function serve(socket: Fd, frontEnd: FrontEnd): Promise<"ready" | "used up"> {
+async function serve(socket: Fd, frontEnds: FrontEnds): Promise<"ready" | "used up"> {
   const peer = peerOf(socket);
   const connection = new Connection(socket);
   let asked: Asked | undefined;
@@ -51,7 +59,7 @@ async function serve(socket: Fd, frontEnd: FrontEnd): Promise<"ready" | "used up
   if (asked === undefined) return "ready";
   workFor(peer.pid);
   try {
-    return await answer(connection, peer, asked, frontEnd);
+    return await answer(connection, peer, asked, frontEnds);
   } finally {
     workFor(undefined);
   }
@@ -61,22 +69,22 @@ async function answer(
   connection: Connection,
   peer: Peer,
   asked: Asked,
-  frontEnd: FrontEnd,
+  frontEnds: FrontEnds,
 ): Promise<"ready" | "used up"> {
-  const argv = asked.request.argv.map((word) => Buffer.from(word).toString("utf8"));
-  const words = ["schroot", ...argv].map(quoted).join(" ");
+  const { program, argv } = asked.request;
+  const words = [program, ...argv.map((word) => Buffer.from(word).toString("utf8"))].map(quoted).join(" ");
   try {
     // Not what the one who started the service has there, and not what an earlier command left.
     forgetKeys();
     const account = findHostUser(peer.uid);
     if (account?.uid !== peer.uid) throw new UserError("not-found", `User ‘${peer.uid}’ not found`);
-    using caller = new PeerCaller(connection, peer, account, asked);
     const who = `${account.name} (uid ${peer.uid}, process ${peer.pid})`;
     log(`${who}: ${words}`);
-    const status = await frontEnd(argv, caller);
-    log(`${who}: status ${status}: ${words}`);
-    connection.send({ kind: "exit", status });
-    return caller.hadTerminal ? "used up" : "ready";
+    const { answered, hadTerminal } = await ask(new PeerCaller(connection, peer, account, asked), asked, frontEnds);
+    log(`${who}: ${answered.kind === "host" ? "left to the host" : `status ${answered.status}`}: ${words}`);
+    connection.send(answered.kind === "host" ? answered : { kind: "exit", status: answered.status });
+    if (answered.kind === "status") await finish(answered.afterwards, `${who}: ${words}`);
+    return hadTerminal ? "used up" : "ready";
   } catch (error) {
     for (const file of asked.files) file.close();
     const message = error instanceof Error ? error.message : String(error);
@@ -85,6 +93,30 @@ async function answer(
     connection.send({ kind: "say", stream: 2, text: Buffer.from(`E: ${text}\n`) });
     connection.send({ kind: "exit", status: 1 });
     return error instanceof UserError ? "ready" : "used up";
+  }
+}
+
+/** The caller's descriptors are closed then: nobody waits for the end of a pipe that is only open here. */
+async function ask(
+  made: PeerCaller,
+  { request }: Asked,
+  frontEnds: FrontEnds,
+): Promise<{ answered: Answer; hadTerminal: boolean }> {
+  using caller = made;
+  if (request.program === "login") {
+    return { answered: await frontEnds.login(request.argv, caller), hadTerminal: caller.hadTerminal };
+  }
+  const argv = request.argv.map((word) => Buffer.from(word).toString("utf8"));
+  const status = await frontEnds.schroot(argv, caller);
+  return { answered: { kind: "status", status }, hadTerminal: caller.hadTerminal };
+}
+
+/** What goes wrong now is the administrator's to know: the client has gone. */
+async function finish(afterwards: (() => Promise<void>) | undefined, what: string): Promise<void> {
+  try {
+    await afterwards?.();
+  } catch (error) {
+    log(`${error instanceof Error ? error.message : String(error)}: ${what}`);
   }
 }
 

@@ -141,6 +141,10 @@ export function isRegularFile(attr: Attr): boolean {
   return (attr.mode & S.IFMT) === S.IFREG;
 }
 
+export function isSocket(attr: Attr): boolean {
+  return (attr.mode & S.IFMT) === S.IFSOCK;
+}
+
 export function sameDevice(a: Attr, b: Attr): boolean {
   return a.dev.major === b.dev.major && a.dev.minor === b.dev.minor;
 }

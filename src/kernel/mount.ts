@@ -6,6 +6,7 @@ import {
   MNT_DETACH,
   MOVE_MOUNT,
   MS_PRIVATE,
+  MS_SLAVE,
   OPEN_TREE_CLONE,
   SYS,
   UMOUNT_NOFOLLOW,
@@ -145,6 +146,11 @@ export function makePrivate(mount: Fd, depth: "single" | "recursive" = "single")
   mountSetattr(mount, 0n, 0n, BigInt(MS_PRIVATE), depth);
 }
 
+/** Lets what is mounted and unmounted below the original be seen below this copy, and not the other way. */
+export function makeFollower(mount: Fd): void {
+  mountSetattr(mount, 0n, 0n, BigInt(MS_SLAVE), "recursive");
+}
+
 /** struct mount_attr: set, clear, propagation, user namespace. */
 function mountSetattr(mount: Fd, set: bigint, clear: bigint, propagation: bigint, depth: "single" | "recursive"): void {
   const attr = new Uint8Array(BigUint64Array.of(set, clear, propagation, 0n).buffer);
@@ -164,4 +170,11 @@ function mountSetattr(mount: Fd, set: bigint, clear: bigint, propagation: bigint
  */
 export function detachMount(path: Path): void {
   check("unmount", path, umount2_(cString(path), MNT_DETACH | UMOUNT_NOFOLLOW));
+}
+
+/** As detachMount(), of a mount whose root is open, wherever it is by now; passes over one that is nowhere any more. */
+export function detachOpened(mount: Fd): void {
+  unless(["EINVAL"], () => {
+    check("unmount", mount.path, umount2_(cString(mount.procPath), MNT_DETACH));
+  });
 }

@@ -83,6 +83,16 @@ export function become(where: Surroundings, program: Program): never {
   resetSignals();
   // From here on no file may be read for our own sake (koffi): it would be the root's.
   enter(where);
+  return replaceSelf(program);
+}
+
+/** The same without a change of root, user or directory: also for who has no rights. */
+export function becomeHere(program: Program): never {
+  resetSignals();
+  return replaceSelf(program);
+}
+
+function replaceSelf(program: Program): never {
   const file = findExecutable(program);
   restoreFileLimit();
   closeOnExec();

@@ -13,6 +13,7 @@ import {
   renameAt,
   setTimesAt,
   statAt,
+  symlinkAt,
   unlinkAt,
   writeAll,
 } from "../kernel/file.ts";
@@ -107,6 +108,16 @@ export function copyIntoDirectory(parent: Fd, name: string, content: Uint8Array,
     unless(["ENOENT"], () => unlinkAt(parent, temporary));
     throw error;
   }
+}
+
+/** Puts a symbolic link at `path`, in the place of whatever file or link is there. */
+export function linkInto(root: Fd, path: string, target: string): void {
+  using parent = openParent(root, path, "make");
+  const name = path.slice(path.lastIndexOf("/") + 1);
+  const temporary = `.${name}.fallthru-new`;
+  unless(["ENOENT"], () => unlinkAt(parent, temporary));
+  symlinkAt(target, parent, temporary);
+  renameAt(parent, temporary, parent, name);
 }
 
 /** A file of this name and a killed process's is replaced; the directory's own content is left alone otherwise. */

@@ -16,6 +16,7 @@ import {
   attachMount,
   cloneMount,
   detachMount,
+  makeFollower,
   makeMount,
   makePrivate,
   MountError,
@@ -37,8 +38,8 @@ export interface Attached {
 
 export interface AttachOptions {
   /**
-   * Called with the root before anything is mounted in it, so that what is written there can't land in anything of the
-   * host's. What it throws undoes the whole.
+   * Called with the root before anything is mounted in it (or where the plan says), so that what is written there can't
+   * land in anything of the host's. What it throws undoes the whole.
    */
   readonly prepare?: (root: Fd) => void;
   /**
@@ -55,6 +56,7 @@ export interface AttachOptions {
 export function attachPlan(plan: MountPlan, mountPoint: string, options: AttachOptions = {}): Attached {
   const order = options.order ?? (canBuildDetached() ? "detached" : "attached");
   const [first, ...others] = plan.steps;
+  const { filesAfter = 1 } = plan;
   if (first === undefined) throw new Error("an empty mount plan");
   const unionOptions: (readonly string[])[] = [];
   const warnings: string[] = [];
@@ -62,10 +64,11 @@ export function attachPlan(plan: MountPlan, mountPoint: string, options: AttachO
   using root = makeStep(first, unionOptions);
   try {
     if (order === "attached") attachBeside(root, mountPoint);
-    options.prepare?.(root);
-    for (const step of others) executeStep(step, root, unionOptions, warnings);
-    // Copies of the host's mounts would otherwise go on following what the host mounts and unmounts below them.
-    makePrivate(root, "recursive");
+    for (const [index, step] of others.entries()) {
+      if (index + 1 === filesAfter) options.prepare?.(root);
+      executeStep(step, root, unionOptions, warnings);
+    }
+    if (filesAfter > others.length) options.prepare?.(root);
     attachMount(root, target);
   } finally {
     if (order === "attached") clearBeside(mountPoint);
@@ -75,16 +78,19 @@ export function attachPlan(plan: MountPlan, mountPoint: string, options: AttachO
 
 /**
  * Mounts further steps in a tree that is in its place already, each at once: what stands stays where a later one fails.
- * None of them follows what the host mounts and unmounts below it.
  * @throws {KernelError} with the step that failed
  */
 export function attachSteps(root: Fd, steps: readonly PlanStep[]): void {
   for (const step of steps) {
     using mount = makeStep(step, []);
-    makePrivate(mount, "recursive");
-    using target = openTarget(root, step.at, mount);
-    attachOn(mount, target);
+    attachInto(root, mount, step.at);
   }
+}
+
+/** Attaches what is mounted nowhere yet in a tree that is in its place; a missing mount point is made. */
+export function attachInto(root: Fd, mount: Fd, at: string): void {
+  using target = openTarget(root, at, mount);
+  attachOn(mount, target);
 }
 
 /** No session's name begins with a dot. */
@@ -180,6 +186,9 @@ function makeStep(step: PlanStep, unionOptions: (readonly string[])[]): Fd {
     case "bind": {
       const mount = cloneMount(null, step.from, step.depth);
       try {
+        // A copy of the host's mounts would otherwise go on following what the host mounts and unmounts below them.
+        if (step.follows === true) makeFollower(mount);
+        else makePrivate(mount, "recursive");
         if (step.attributes !== 0) setMountAttributes(mount, { set: step.attributes }, step.depth);
       } catch (error) {
         mount.close();

@@ -53,6 +53,8 @@ export type PlanStep =
       readonly optional?: boolean;
       /** Passed over where the host has nothing to show, or the tree no directory for it. */
       readonly ifThere?: boolean;
+      /** What the host mounts and unmounts below it later is seen, too. */
+      readonly follows?: boolean;
     }
   | {
       readonly kind: "filesystem";
@@ -71,6 +73,8 @@ export type PlanStep =
  */
 export interface MountPlan {
   readonly steps: readonly PlanStep[];
+  /** Files are written when so many steps are done: none of those may be one through which the host's own are reached. */
+  readonly filesAfter?: number;
 }
 
 /** A step in words, as --dry-run and `info` print it. */

@@ -68,7 +68,8 @@ async function makeSession(
   kind: RecordKind,
 ): Promise<{ hold: Hold; begun: Begun }> {
   if (options.name !== undefined) checkSessionId(options.name);
-  const found = findSource(asked);
+  const found: Source =
+    options.isHost === true && typeof asked !== "string" ? { kind: "host", name: asked.name } : findSource(asked);
   if (found.kind === "host" && options.source === true)
     throw new UserError("usage", "this machine's own root can't be a source chroot", {
       hint: "change it without Fallthru",
@@ -78,7 +79,7 @@ async function makeSession(
   const { stuck } = await clearLeftovers();
   const union = unionOf(source, options);
   const choice = chooseUpper(options.upper ?? describedUpper(source, union), union);
-  const id = options.name ?? makeSessionId(source.kind === "host" ? "host" : source.chroot.name);
+  const id = options.name ?? makeSessionId(nameOf(source));
   const hold = explainFull(sessionsDir, () => takeHold(id));
   if (hold === undefined) throw taken(id);
   try {
@@ -95,6 +96,10 @@ async function makeSession(
     await undoSession(hold, options.setup);
     throw error;
   }
+}
+
+function nameOf(source: Source): string {
+  return source.kind === "host" ? source.name : source.chroot.name;
 }
 
 /** Where union-overlay-directory says that changes are kept. */
@@ -168,7 +173,7 @@ async function build(
   const createdMs = Date.now();
   const record: Omit<SessionRecord, "version"> = {
     id,
-    chroot: source.kind === "host" ? "host" : source.chroot.name,
+    chroot: nameOf(source),
     createdMs,
     ...(options.ttlSeconds === undefined ? {} : { expiresMs: createdMs + options.ttlSeconds * 1000 }),
     upper,

@@ -161,8 +161,13 @@ async function trySaveSource(...args: Parameters<typeof saveSource>): Promise<Sa
 }
 
 /** Ends and releases an automatic session that the caller holds; what it has changed in the chroot itself (`source`) is kept. */
-export async function endAutomatic(hold: Hold, { source, setup: context }: SessionOptions): Promise<Removed> {
-  const removed = source === true ? await endSource(hold, context) : await endHeld(hold, asUsual(context));
+export async function endAutomatic(
+  hold: Hold,
+  { source, setup: context }: SessionOptions,
+  graceMs: number = usualGraceMs,
+): Promise<Removed> {
+  const usual = { ...asUsual(context), graceMs };
+  const removed = source === true ? await endSource(hold, context) : await endHeld(hold, usual);
   hold.release();
   if (removed.failure !== undefined) throw failedLate(hold.id, removed.failure);
   return removed;

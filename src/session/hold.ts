@@ -2,7 +2,7 @@ import { readdirSync } from "node:fs";
 import { O } from "../kernel/abi/file.ts";
 import { isErrno, unless } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
-import { linkAt, openAt, statAt, tryLock, unlinkAt } from "../kernel/file.ts";
+import { linkAt, lock, openAt, statAt, tryLock, unlinkAt } from "../kernel/file.ts";
 import { heldDir, heldFileOf } from "./paths.ts";
 import { pause } from "./processes.ts";
 import { recordFileOf, recordKind } from "./record.ts";
@@ -31,6 +31,17 @@ export class Hold implements Disposable {
     this.#file.close();
   }
 
+  /** Lets others hold it too: see takeShared(). Linux makes one lock of the other without a moment in between. */
+  share(): void {
+    lock(this.#file, "shared");
+  }
+
+  /** The opposite, where nobody else is left; else this one holds it no more. @returns whether it is ours alone now */
+  holdAlone(): boolean {
+    // While another was gone the name may have become somebody else's.
+    return tryLock(this.#file, "exclusive") && isStillThere(this.id, this.#file);
+  }
+
   /** Without release(): what is there is left for others to clear. */
   [Symbol.dispose](): void {
     this.#file.close();
@@ -54,6 +65,20 @@ export function takeHold(id: string): Hold | undefined {
 /** Takes hold of a session id, or undefined where another process holds it. */
 function tryHold(id: string): Hold | undefined {
   return claim(id, openMark(id));
+}
+
+/**
+ * Holds a session together with others, who began it and share it; waits where somebody is making or removing it.
+ * @returns undefined where there is none
+ */
+export function takeShared(id: string): Hold | undefined {
+  for (;;) {
+    const file = unless(["ENOENT"], () => openAt(null, heldFileOf(id), O.RDWR | O.NOFOLLOW));
+    if (file === undefined) return undefined;
+    lock(file, "shared");
+    if (isStillThere(id, file)) return new Hold(id, file);
+    file.close();
+  }
 }
 
 function openMark(id: string): Fd {

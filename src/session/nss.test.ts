@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { isAccounts, mergeDatabase } from "./nss.ts";
+import { isAccounts, mergeDatabase, withAccount, withGroups } from "./nss.ts";
 
 const lines = (...each: readonly string[]) => each.map((line) => `${line}\n`).join("");
 
@@ -74,4 +74,31 @@ test("isAccounts() knows the databases with accounts", () => {
     false,
     false,
   ]);
+});
+
+const alice = { name: "alice", uid: 7001, gid: 7001, home: "/home/alice", shell: "/bin/bash" };
+
+test("withAccount() adds a person, or puts right who has their name or number", () => {
+  const root = "root:x:0:0:root:/root:/bin/sh\n";
+  const entry = "alice:x:7001:7001::/home/alice:/bin/bash\n";
+  expect(withAccount(root, alice)).toBe(root + entry);
+  expect(withAccount(root.trimEnd(), alice)).toBe(root + entry);
+  const named = "alice:x:1000:1000:Alice L.:/a:/bin/false\n";
+  expect(withAccount(`${named}${root}`, alice)).toBe(entry.replace("::", ":Alice L.:") + root);
+  expect(withAccount(`${root}other:x:7001:1:::\n${named}`, alice)).toBe(root + entry.replace("::", ":Alice L.:"));
+  expect(withAccount(entry, alice)).toBe(entry);
+});
+
+test("withAccount() leaves the superuser's other names alone", () => {
+  const passwd = "root:x:0:0:root:/root:/bin/sh\ntoor:x:0:0::/root:/bin/sh\n";
+  expect(withAccount(passwd, { name: "root", uid: 0, gid: 0, home: "/root", shell: "/bin/sh" })).toBe(passwd);
+});
+
+test("withGroups() adds names for numbers that have none, and takes no name from another number", () => {
+  const groups = [
+    { name: "students", gid: 7100 },
+    { name: "users", gid: 7200 },
+    { name: "audio", gid: 29 },
+  ];
+  expect(withGroups("users:x:100:\nsound:x:29:\n", groups)).toBe("users:x:100:\nsound:x:29:\nstudents:x:7100:\n");
 });

@@ -42,6 +42,49 @@ function mergeEntry(name: string, ours: string, theirs: string): string {
   }
 }
 
+/** Somebody as passwd(5) is to have them. */
+interface Account {
+  readonly name: string;
+  readonly uid: number;
+  readonly gid: number;
+  readonly home: string;
+  readonly shell: string;
+}
+
+/**
+ * passwd(5) with this account, whose own words of the person (the fifth field) stay. Nobody else keeps the number: ls(1)
+ * would show the person's files as theirs.
+ * @param text latin1, so that every byte survives
+ */
+export function withAccount(text: string, { name, uid, gid, home, shell }: Account): string {
+  const lines = linesOf(text);
+  const own = Buffer.from(name).toString("latin1");
+  const old = lines.find((line) => nameOf(line) === own)?.split(":");
+  const [person, path, program] = [old?.[4] ?? "", home, shell].map((field) => Buffer.from(field).toString("latin1"));
+  const entry = [own, old?.[1] ?? "x", uid, gid, person, path, program].join(":");
+  const hasNumber = (line: string) => uid >= firstPerson && line.split(":")[2] === String(uid);
+  const isTheirs = (line: string) => nameOf(line) === own || hasNumber(line);
+  const at = lines.findIndex(isTheirs);
+  if (at < 0) return [...lines, entry, ""].join("\n");
+  const kept = lines.flatMap((line, index) => (index === at ? [entry] : isTheirs(line) ? [] : [line]));
+  return [...kept, ""].join("\n");
+}
+
+/** group(5) with an entry for each of these numbers that has none; a name that another number has stays that one's. */
+export function withGroups(text: string, groups: readonly { readonly name: string; readonly gid: number }[]): string {
+  const lines = linesOf(text);
+  const numbers = new Set(lines.map((line) => line.split(":")[2]));
+  const names = new Set(lines.map(nameOf));
+  const missing = groups.filter(({ name, gid }) => !numbers.has(String(gid)) && !names.has(name));
+  if (missing.length === 0) return text;
+  const added = missing.map(({ name, gid }) => `${Buffer.from(name).toString("latin1")}:x:${gid}:`);
+  return [...lines, ...added, ""].join("\n");
+}
+
+function linesOf(text: string): string[] {
+  return text.split("\n").filter((line) => line !== "");
+}
+
 function isPerson(id: string | undefined): boolean {
   return id !== undefined && Number(id) >= firstPerson && Number(id) < lastPerson;
 }

@@ -10,6 +10,7 @@ import { openAt } from "../kernel/file.ts";
 import { planHost } from "../mount/host.ts";
 import { splitOptions } from "../mount/mountinfo.ts";
 import { describeStep, type MountPlan, type PlanStep, type Union } from "../mount/plan.ts";
+import { extraSteps, withoutSuid } from "./extra.ts";
 import type { RootFiles } from "./rootfiles.ts";
 import { findSource, type Source } from "./source.ts";
 import { chooseUpper } from "./layers.ts";
@@ -43,6 +44,17 @@ export interface Adjusted {
 
 /** The mounts and files of a session on `source`. */
 export function makePlan(source: Source, options: SessionOptions, places: PlanPlaces): SessionPlan {
+  const plan = sourcePlan(source, options, places);
+  const extra = extraSteps(options.mounts ?? [], places.makeUnion);
+  const steps = [...plan.mounts.steps, ...extra];
+  return {
+    ...plan,
+    mounts: { ...plan.mounts, steps: options.noSuid === true ? withoutSuid(steps) : steps },
+    files: options.files === undefined ? plan.files : { ...plan.files, extra: options.files },
+  };
+}
+
+function sourcePlan(source: Source, options: SessionOptions, places: PlanPlaces): SessionPlan {
   const { makeUnion } = places;
   const extra = options.lowers ?? [];
   for (const lower of extra) requireDirectory(lower);
@@ -50,7 +62,9 @@ export function makePlan(source: Source, options: SessionOptions, places: PlanPl
   switch (source.kind) {
     case "host": {
       const { steps, warnings } = planHost((lower) => makeUnion(lower === "/" ? [...extra, lower] : [lower]));
-      return { mounts: { steps: [...steps, ...binds] }, files: { copies: [], databases: [] }, warnings };
+      // Its /etc may be a mount of its own.
+      const mounts = { steps: [...steps, ...binds], filesAfter: steps.length };
+      return { mounts, files: noFiles, warnings };
     }
     case "chroot": {
       const { chroot, profile } = source;

@@ -4,8 +4,10 @@ import { O } from "../kernel/abi/file.ts";
 import { unless } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { type Attr, isRegularFile, openAt, readAll, statAt } from "../kernel/file.ts";
-import { copyInto, copyIntoDirectory, openParent, readInside } from "../layer/inside.ts";
-import { isAccounts, mergeDatabase } from "./nss.ts";
+import { copyInto, copyIntoDirectory, linkInto, openParent, readInside } from "../layer/inside.ts";
+import { existsInside } from "./environment.ts";
+import { isAccounts, mergeDatabase, withAccount, withGroups } from "./nss.ts";
+import type { ExtraFiles } from "./types.ts";
 
 /** What a profile has copied from the host into the root: files, and name-service databases. */
 export interface RootFiles {
@@ -13,6 +15,7 @@ export interface RootFiles {
   readonly databases: readonly { readonly name: string; readonly mode: "merge" | "replace" }[];
   /** For /etc/debian_chroot, which shells show in their prompt. */
   readonly name?: string;
+  readonly extra?: ExtraFiles;
 }
 
 /** Where the databases of nsswitch.conf(5) lie; `shadow` and `gshadow` are readable by the superuser only. */
@@ -24,10 +27,41 @@ export function writeRootFiles(root: Fd, files: RootFiles): void {
   if (files.name !== undefined) {
     copyInto(root, "/etc/debian_chroot", Buffer.from(`${files.name}\n`), defaultAttr("debian_chroot"));
   }
-  if (files.databases.length === 0) return;
-  const remote = remoteDatabases();
+  if (files.databases.length > 0) {
+    const remote = remoteDatabases();
+    using etc = openParent(root, "/etc/passwd", "make");
+    for (const { name, mode } of files.databases) writeDatabase(etc, name, mode, remote.has(name));
+  }
+  if (files.extra !== undefined) writeExtra(root, files.extra);
+}
+
+function writeExtra(root: Fd, { account, written, links }: ExtraFiles): void {
+  for (const { path, text, mode } of written) {
+    copyInto(root, path, Buffer.from(text), { ...defaultAttr(path), mode });
+  }
+  for (const { path, target } of links) linkInto(root, path, target);
+  if (account === undefined) return;
   using etc = openParent(root, "/etc/passwd", "make");
-  for (const { name, mode } of files.databases) writeDatabase(etc, name, mode, remote.has(name));
+  const change = (name: string, edit: (text: string) => string): void => {
+    const old = readInside(etc, name)?.toString("latin1") ?? "";
+    const attr = unless(["ENOENT"], () => statAt(etc, name));
+    const content = Buffer.from(edit(old), "latin1");
+    if (content.toString("latin1") !== old) copyIntoDirectory(etc, name, content, attr ?? defaultAttr(name));
+  };
+  change("passwd", (text) => withAccount(text, { ...account, shell: realShell(root, text, account) }));
+  change("group", (text) => withGroups(text, account.groups));
+}
+
+/** A shell of ours can't be one inside, where nobody would begin a session for it. */
+const ownShell = /\/(?:fallthru-login|fallthru)$/;
+
+/** The person's shell: one of the candidates, else what the root's passwd(5) says, else any. */
+function realShell(root: Fd, passwd: string, { name, shells }: { name: string; shells: readonly string[] }): string {
+  const entry = passwd.split("\n").find((line) => line.startsWith(`${Buffer.from(name).toString("latin1")}:`));
+  const candidates = [...shells, entry?.split(":")[6] ?? "", "/bin/bash"];
+  return (
+    candidates.find((path) => path.startsWith("/") && !ownShell.test(path) && existsInside(root, path)) ?? "/bin/sh"
+  );
 }
 
 /** A file that the host doesn't have is passed over, as schroot does. */

@@ -7,7 +7,7 @@ import { findScripts, type Scripts } from "./scripts.ts";
 
 /** What a session is a view of. */
 export type Source =
-  | { readonly kind: "host" }
+  | { readonly kind: "host"; readonly name: string }
   | {
       readonly kind: "chroot";
       readonly chroot: Chroot;
@@ -23,7 +23,7 @@ export const hostName = "host";
 
 /** @throws {UserError} not-found, config */
 export function findSource(asked: string | Chroot): Source {
-  if (asked === hostName) return { kind: "host" };
+  if (asked === hostName) return { kind: "host", name: hostName };
   const chroot = typeof asked === "string" ? findChroot(asked) : asked;
   return { kind: "chroot", chroot, root: locateRoot(chroot), profile: readProfile(chroot) };
 }

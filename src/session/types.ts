@@ -15,6 +15,40 @@ export interface Bind {
 
 export type Network = "host" | "none";
 
+/** A mount that a front end wants in a session, above what the chroot's profile has; what isn't there is left out. */
+export type ExtraMount =
+  | {
+      readonly kind: "share"; // the host's own, with what is mounted below it later
+      readonly from: string;
+      readonly at: string;
+      readonly readOnly: boolean;
+    }
+  | { readonly kind: "copy"; readonly at: string } // what the host has there; changes are the session's
+  | {
+      readonly kind: "empty"; // in memory, and its owner's alone
+      readonly at: string;
+      readonly uid: number;
+      readonly gid: number;
+      readonly sizeBytes: number | undefined;
+    };
+
+/** What a front end wants written into a session's root, after what the profile copies. */
+export interface ExtraFiles {
+  /** Put in where the root has nobody of this name, or somebody else. */
+  readonly account?: {
+    readonly name: string;
+    readonly uid: number;
+    readonly gid: number;
+    readonly home: string;
+    /** The first that is there; without any the root's own choice. See realShell(). */
+    readonly shells: readonly string[];
+    /** Each gets an entry in group(5) where its number has none there. */
+    readonly groups: readonly { readonly name: string; readonly gid: number }[];
+  };
+  readonly written: readonly { readonly path: string; readonly text: string; readonly mode: number }[];
+  readonly links: readonly { readonly path: string; readonly target: string }[];
+}
+
 /**
  * Whose unions a session stands on; "auto": overlayfs where it can be, ours where it must; "none": it changes the
  * chroot's root itself, where that isn't the session's own anyway (a snapshot, an unpacked archive).
@@ -72,6 +106,12 @@ export interface SessionOptions {
   /** Directories to lay over the root, the topmost first, below the upper. */
   readonly lowers?: readonly string[];
   readonly binds?: readonly Bind[];
+  readonly mounts?: readonly ExtraMount[];
+  readonly files?: ExtraFiles;
+  /** Nothing in it gives more rights than its caller has: no set-user-ID, no file capabilities. */
+  readonly noSuid?: boolean;
+  /** The chroot is this machine's own root: a view of it, with all that is mounted below. */
+  readonly isHost?: boolean;
   readonly network?: Network;
   readonly hostname?: string;
   readonly limits?: Limits;

@@ -17,6 +17,7 @@ const request = {
   umask: 0,
   fileLimit: 1024,
   descriptors: [],
+  program: "schroot" as const,
   hasTerminal: false,
 };
 
@@ -60,8 +61,8 @@ test("malformed and huge messages cost only their connection", async () => {
 test("a request of another version is told so", async () => {
   await using service = await new Service().start();
   const other = encodeClient({ kind: "request", request });
-  other.writeUInt16LE(2, 5);
-  expect(await send(service.path, other)).toContain("E: The service speaks version 1 of its protocol only");
+  other.writeUInt16LE(1, 5);
+  expect(await send(service.path, other)).toContain("E: The service speaks version 2 of its protocol only");
 });
 
 test("a connection that begins with anything but a request is ended", async () => {

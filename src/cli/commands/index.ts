@@ -7,6 +7,8 @@ export interface Verb {
   readonly name: string;
   /** For our own scripts: not in the help, the completion or the manual. */
   readonly isHidden?: boolean;
+  /** It is also the first word of others: `login`, `login enable`. */
+  readonly isFirstWord?: boolean;
   readonly load: () => Promise<Command>;
 }
 
@@ -27,6 +29,7 @@ export const verbs: readonly Verb[] = [
   { name: "chroot remove", load: async () => (await import("./chroot/remove.ts")).remove },
   { name: "chroot update", load: async () => (await import("./chroot/update.ts")).update },
   { name: "chroot list", load: async () => (await import("./chroot/list.ts")).list },
+  { name: "login", isFirstWord: true, load: async () => (await import("./login/login.ts")).login },
   { name: "mount", load: async () => (await import("./mount.ts")).mount },
   { name: "layer list", load: async () => (await import("./layer/list.ts")).list },
   { name: "layer add", load: async () => (await import("./layer/add.ts")).add },

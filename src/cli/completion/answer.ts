@@ -35,9 +35,9 @@ export async function answer(table: readonly Verb[], words: readonly string[], n
   const [word = "", next = ""] = before.slice(start);
   const isGroup = shown.some(({ name }) => name.startsWith(`${word} `));
   if (isGroup && before.length === start + 1) return ours(current, await secondWords(shown, word));
-  const verb = shown.find(({ name }) => name === (isGroup ? `${word} ${next}` : word));
+  const verb = shown.find(({ name }) => name === `${word} ${next}`) ?? shown.find(({ name }) => name === word);
   if (verb === undefined) return ours(current, []);
-  const skipped = start + (isGroup ? 2 : 1);
+  const skipped = start + verb.name.split(" ").length;
   return verbAnswer(await verb.load(), before.slice(skipped), current, { names, skipped });
 }
 

@@ -21,6 +21,7 @@ export const MOUNT_ATTR = {
 } as const;
 
 export const MS_PRIVATE = 1 << 18;
+export const MS_SLAVE = 1 << 19;
 
 // arch/*/include/asm/unistd: from 424 on the numbers are the same on every architecture.
 export const SYS = {

@@ -1,0 +1,107 @@
+import { UserError } from "../../error.ts";
+import { groupNameOf } from "../../session/accounts.ts";
+import { whyNotStarted } from "../../session/command.ts";
+import { type Path, startInSession, type Surroundings } from "../../session/run.ts";
+import { enterShared, type SharedSession } from "../../session/shared.ts";
+import { fillHome } from "../../session/skeleton.ts";
+import type { Caller, CommandEnd } from "../schroot/caller.ts";
+import { findLogin, type Login } from "./find.ts";
+import { rememberedShell } from "./shells.ts";
+import { loginEnvironment, makeShell, readWanted, shellInside, type Wanted } from "./shell.ts";
+import { showOwn } from "./shown.ts";
+import { loginSession } from "./view.ts";
+
+/** How a login ended. */
+export type Answer =
+  | {
+      readonly kind: "status";
+      readonly status: number;
+      /** What is left to do, for which nobody need wait. */
+      readonly afterwards?: () => Promise<void>;
+    }
+  | { readonly kind: "host" }; // a plain shell is the caller's, on this machine's own root
+
+/** What still runs in a session after its last logout has so long to end by itself. */
+const graceMs = 2000;
+
+/**
+ * One login of one caller: begins their session or joins it, runs their shell in it, and ends it after the last of
+ * them. Where anything fails they get no shell, unless their chroot's description says otherwise.
+ */
+export async function login(argv: readonly Path[], caller: Caller): Promise<Answer> {
+  let found: Login | undefined;
+  let session: SharedSession | undefined;
+  const afterwards = async (): Promise<void> => session?.leave(graceMs);
+  try {
+    const wanted = readWanted(argv);
+    found = findLogin({ name: caller.name, groups: () => groupsOf(caller) });
+    session = await enter(found, caller);
+    const end = await runShell(session.id, { login: found, wanted, caller });
+    return { kind: "status", status: "status" in end ? end.status : 128 + end.signal, afterwards };
+  } catch (error) {
+    const isHost = found?.policy.onFailure === "host";
+    explain(error, caller, isHost);
+    if (!isHost) return { kind: "status", status: 1, afterwards };
+    await afterwards();
+    return { kind: "host" };
+  }
+}
+
+function groupsOf(caller: Caller): Set<string> {
+  return new Set([caller.gid, ...caller.groups].map(groupNameOf));
+}
+
+function enter(found: Login, caller: Caller): Promise<SharedSession> {
+  const { chroot, policy } = found;
+  const shells = [policy.shell, rememberedShell(caller.name), caller.shell].filter((shell) => shell !== undefined);
+  return enterShared(chroot, loginSession(found, caller, shells), ({ mountPoint, warnings }) => {
+    if (policy.home === "tmpfs") fillHome(mountPoint, caller);
+    for (const warning of warnings) caller.say(2, `fallthru: ${warning}\n`);
+  });
+}
+
+/** The session can't end before the shell has its root. */
+async function runShell(
+  id: string,
+  { login: found, wanted, caller }: { login: Login; wanted: Wanted; caller: Caller },
+): Promise<CommandEnd> {
+  const signal = await caller.interrupted?.();
+  if (signal !== undefined) return { status: signal };
+  const { ended } = await startInSession(id, async (root, { network, hostname }) => {
+    const shown = showOwn(root, caller);
+    const shell = shellInside(root, caller);
+    const env = loginEnvironment(found, caller, { id, shell, changes: shown.changes });
+    const { uid, gid, groups, home } = caller;
+    const where: Surroundings = {
+      root,
+      credentials: { uid, gid, groups },
+      directories: [...(caller.directory === undefined ? [] : [caller.directory]), home, "/"],
+      network,
+      hostname,
+    };
+    const started = Promise.withResolvers<void>();
+    const program = makeShell(root, wanted, shell, env);
+    const running = caller.run(where, program, started.resolve).finally(() => {
+      shown[Symbol.dispose]();
+    });
+    await Promise.race([started.promise, running]);
+    return { ended: running };
+  });
+  return ended;
+}
+
+function explain(error: unknown, caller: Caller, isHost: boolean): void {
+  const message = error instanceof Error ? error.message : String(error);
+  const notStarted = whyNotStarted(error);
+  const text = notStarted === undefined ? message : `${message} (${notStarted.what})`;
+  const hint = error instanceof UserError ? error.hint : undefined;
+  const outcome = isHost ? "you are on this machine's own root" : "you can't log in here";
+  const lines = [`fallthru: ${outcome}: ${text}`, ...(hint === undefined ? [] : [`hint: ${hint}`])];
+  caller.say(2, lines.map((line) => `${visible(line)}\n`).join(""));
+}
+
+/** Names come from hostile places, and a terminal obeys what it is shown. */
+function visible(text: string): string {
+  // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
+  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, "?");
+}

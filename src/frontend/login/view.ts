@@ -1,0 +1,109 @@
+import { realpathSync, statSync } from "node:fs";
+import { basename, dirname } from "node:path";
+import type { Login } from "./find.ts";
+import type { Caller } from "../schroot/caller.ts";
+import { groupNameOf } from "../../session/accounts.ts";
+import { randomHex } from "../../session/id.ts";
+import type { ExtraFiles, ExtraMount, SessionOptions, SetupUser } from "../../session/types.ts";
+
+/** Where a session shows single things of the host's, out of the way of its own. */
+export const hostPlace = "/run/host";
+
+/** The session that a person's login is. */
+export function loginSession(
+  login: Login,
+  caller: Caller,
+  shells: readonly string[],
+): SessionOptions & { readonly name: string } {
+  const { chroot, policy } = login;
+  const { memoryBytes, cpus, pids, ttlSeconds } = policy;
+  const own = `${chroot.name.slice(0, 90)}-login-${caller.uid}`;
+  return {
+    name: policy.session === "user" ? own : `${own}-${randomHex()}`,
+    upper: policy.upper,
+    network: policy.network,
+    limits: {
+      ...(memoryBytes === undefined ? {} : { memoryBytes }),
+      ...(cpus === undefined ? {} : { cpus }),
+      ...(pids === undefined ? {} : { pids }),
+    },
+    ...(ttlSeconds === undefined ? {} : { ttlSeconds }),
+    ...(policy.sudo ? {} : { noSuid: true }),
+    ...(isHostView(login) ? { isHost: true } : {}),
+    mounts: mountsOf(login, caller),
+    files: filesOf(login, caller, shells),
+    setup: { user: setupUserOf(caller) },
+  };
+}
+
+/** Whom an administrator's setup scripts are told of. */
+function setupUserOf(caller: Caller): SetupUser {
+  const { name, uid, gid, home, shell, groupName } = caller;
+  return { name, uid, gid, home, shell, callerName: name, callerUid: uid, callerGid: gid, callerGroup: groupName };
+}
+
+/** Whether it is this machine's own root: a view of it then, with what is mounted below it. */
+export function isHostView({ chroot }: Login): boolean {
+  return chroot.type === "directory" && chroot.directory === "/";
+}
+
+/** What the login needs of the host is there before what the administrator shares, which may lie in it. */
+function mountsOf(login: Login, caller: Caller): ExtraMount[] {
+  const { policy } = login;
+  const share = (path: string, readOnly: boolean): ExtraMount => ({ kind: "share", from: path, at: path, readOnly });
+  const { uid } = caller;
+  const resolver = policy.network === "host" ? resolverOf() : undefined;
+  return [
+    ...homeOf(login, caller),
+    share(`/run/user/${uid}`, false),
+    // Who is logged in, to whom logind and the journal are to talk.
+    share("/run/systemd", true),
+    share("/run/utmp", true),
+    share("/tmp/.X11-unix", true),
+    ...(resolver === undefined ? [] : [{ ...share(dirname(resolver), true), at: `${hostPlace}/resolv` }]),
+    ...policy.share.map((path) => share(path, false)),
+  ];
+}
+
+function homeOf(login: Login, { home, uid, gid }: Caller): ExtraMount[] {
+  // A person without a home lives in the root directory, as login(1) has it.
+  if (home === "/" || !home.startsWith("/")) return [];
+  const { policy } = login;
+  switch (policy.home) {
+    case "real":
+      return [{ kind: "share", from: home, at: home, readOnly: false }];
+    case "copy":
+      return isHostView(login) ? [] : [{ kind: "copy", at: home }];
+    case "tmpfs": {
+      const sizeBytes = policy.upper.kind === "tmpfs" ? policy.upper.sizeBytes : undefined;
+      return [{ kind: "empty", at: home, uid, gid, sizeBytes }];
+    }
+  }
+}
+
+/** The file that says where names are looked up: it is replaced when the network changes. */
+function resolverOf(): string | undefined {
+  try {
+    const path = realpathSync("/etc/resolv.conf");
+    return statSync(path).isFile() ? path : undefined;
+  } catch {
+    return undefined; // There is none, or its link leads nowhere: the session has what it has.
+  }
+}
+
+function filesOf({ policy }: Login, caller: Caller, shells: readonly string[]): ExtraFiles {
+  const { name, uid, gid, home } = caller;
+  const gids = [...new Set([gid, ...caller.groups])];
+  const resolver = policy.network === "host" ? resolverOf() : undefined;
+  const path = "/etc/resolv.conf";
+  return {
+    account: { name, uid, gid, home, shells, groups: gids.map((each) => ({ name: groupNameOf(each), gid: each })) },
+    written: [
+      ...(policy.daemons ? [] : [{ path: "/usr/sbin/policy-rc.d", text: "#!/bin/sh\nexit 101\n", mode: 0o755 }]),
+      ...(policy.sudo
+        ? [{ path: "/etc/sudoers.d/fallthru-login", text: `#${uid} ALL=(ALL:ALL) NOPASSWD: ALL\n`, mode: 0o440 }]
+        : []),
+    ],
+    links: resolver === undefined ? [] : [{ path, target: `${hostPlace}/resolv/${basename(resolver)}` }],
+  };
+}

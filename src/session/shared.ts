@@ -1,0 +1,103 @@
+import type { Chroot } from "../chroot/types.ts";
+import { UserError } from "../error.ts";
+import { beginAutomatic, type Begun } from "./begin.ts";
+import { endAutomatic } from "./end.ts";
+import { type Hold, takeShared } from "./hold.ts";
+import { recordKind } from "./record.ts";
+import { clearLeftovers, undoSession } from "./remains.ts";
+import { isSessionMounted, prepareState } from "./state.ts";
+import type { SessionOptions } from "./types.ts";
+
+/** How long somebody waits for others who make or remove the session that they want. */
+const patienceMs = 30_000;
+
+/**
+ * A part in a session that several processes have together: it begins with the first of them and is gone after the last,
+ * also where they are killed. Each holds a shared lock, and who leaves asks whether it is theirs alone.
+ */
+export class SharedSession {
+  readonly id: string;
+  readonly #hold: Hold;
+  readonly #options: SessionOptions;
+
+  constructor(hold: Hold, options: SessionOptions) {
+    this.id = hold.id;
+    this.#hold = hold;
+    this.#options = options;
+  }
+
+  /**
+   * Ends the session unless others are left.
+   * @param last to be done before that; others may join meanwhile, and then it goes on
+   */
+  async leave(graceMs: number, last?: () => Promise<void>): Promise<void> {
+    using hold = this.#hold;
+    if (!hold.holdAlone()) return;
+    if (last !== undefined) {
+      hold.share();
+      await last();
+      if (!hold.holdAlone()) return;
+    }
+    await endAutomatic(hold, this.#options, graceMs);
+  }
+}
+
+/**
+ * Joins the shared session of this name, or begins it.
+ * @param onBegun what must be done before anybody else joins; where it fails, the session goes
+ * @throws {UserError} as beginSession() does; busy where the name is another session's
+ */
+export async function enterShared(
+  source: Chroot,
+  options: SessionOptions & { readonly name: string },
+  onBegun: (begun: Begun) => void,
+): Promise<SharedSession> {
+  prepareState();
+  const deadline = Date.now() + patienceMs;
+  for (;;) {
+    const joined = await join(options);
+    if (joined !== undefined) return joined;
+    try {
+      return await beginShared(source, options, onBegun);
+    } catch (error) {
+      // Somebody else was faster: theirs is joined.
+      if (!(error instanceof UserError && error.code === "exists") || Date.now() > deadline) throw error;
+    }
+  }
+}
+
+async function beginShared(
+  source: Chroot,
+  options: SessionOptions,
+  onBegun: (begun: Begun) => void,
+): Promise<SharedSession> {
+  const { hold, begun } = await beginAutomatic(source, options);
+  try {
+    onBegun(begun);
+    hold.share();
+  } catch (error) {
+    await undoSession(hold, options.setup);
+    throw error;
+  }
+  return new SharedSession(hold, options);
+}
+
+/** @returns undefined where there is none to join, any more or yet */
+async function join(options: SessionOptions & { readonly name: string }): Promise<SharedSession | undefined> {
+  const { name: id } = options;
+  const kind = recordKind(id);
+  if (kind === "named") {
+    throw new UserError("busy", `session ${id} is somebody else's`, { hint: `end it: fallthru end @${id}` });
+  }
+  const hold = takeShared(id);
+  if (hold === undefined) return undefined;
+  if (recordKind(id) === "automatic" && isSessionMounted(id)) return new SharedSession(hold, options);
+  // Its holder was killed while it was made or removed.
+  hold[Symbol.dispose]();
+  const { stuck } = await clearLeftovers();
+  const own = stuck.find((each) => each.id === id);
+  if (own === undefined) return undefined;
+  throw new UserError("failed", `session ${id} was left by a process that was killed, and can't be cleared away`, {
+    hint: own.reason,
+  });
+}

@@ -1,0 +1,211 @@
+// deadline: 200
+// The real sshd on the loopback, with real keys: our shell in /etc/passwd, sessions that are views of this machine.
+import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
+import { execFileSync } from "node:child_process";
+import { chownSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { temporaryDirectory } from "../support/directories.ts";
+import { run } from "../support/fallthru.ts";
+import {
+  alice,
+  bob,
+  carol,
+  describeLogin,
+  makeMachine,
+  type Person,
+  sessions,
+  Sshd,
+  startService,
+  unmakeMachine,
+  untilNothingIsLeft,
+} from "../support/logins.ts";
+import { Terminal } from "../support/terminal.ts";
+
+let sshd: Sshd;
+const shared = temporaryDirectory("srv");
+
+beforeAll(async () => {
+  makeMachine();
+  mkdirSync(join(shared, "drop"), { mode: 0o777 });
+  execFileSync("chmod", ["-R", "a+rwx", shared]);
+  describeLogin("machine", "/", ["login.groups=students", "login.shell=/bin/bash", `login.share=${shared}`]);
+  await startService();
+  sshd = await Sshd.start();
+});
+
+/** Those that a test has left open. */
+const open: Terminal[] = [];
+
+afterEach(async () => {
+  for (const terminal of open.splice(0)) terminal.hangUp();
+  await untilNothingIsLeft();
+});
+
+afterAll(async () => {
+  await sshd[Symbol.asyncDispose]();
+  await unmakeMachine();
+});
+
+async function shellOf(person: Person, ...more: readonly string[]): Promise<Terminal> {
+  const terminal = new Terminal(sshd.ssh(person, "-t", ...more), { size: { columns: 91, rows: 33 } });
+  open.push(terminal);
+  await terminal.until("$ ", 20_000);
+  return terminal;
+}
+
+test("ssh host COMMAND: the person's shell and status, and what it changes is gone with it", async () => {
+  const script = "id -un; pwd; echo $0 $SHELL $HOME; echo mine >~/file; cat ~/file; echo x >&2; exit 7";
+  expect(await sshd.run(alice, [script])).toMatchObject({
+    status: 7,
+    stdout: "alice\n/home/alice\nbash /bin/bash /home/alice\nmine\n",
+    stderr: "x\n",
+  });
+  await untilNothingIsLeft();
+  expect(await sshd.run(alice, ["ls", "~/file"])).toMatchObject({ status: 2 });
+});
+
+test("a command gets its input to the end, and its output is whole", async () => {
+  const input = Buffer.alloc(3_000_000, "0123456789\n");
+  const { stdout } = await sshd.run(alice, ["cat"], { input });
+  expect(stdout === input.toString()).toBe(true);
+});
+
+test("ssh -t: a terminal with job control, the window's size, and the login shell", async () => {
+  const terminal = await shellOf(alice);
+  terminal.type("stty size; echo $0; shopt -q login_shell && echo log''in\n");
+  await terminal.until("33 91\r\n-bash\r\nlogin\r\n");
+  terminal.type("sleep 1000\n");
+  await terminal.until("\n");
+  await sleep(100);
+  terminal.type("\x1a");
+  await terminal.until(/Stopped.*\r\n/);
+  terminal.resize({ columns: 70, rows: 20 });
+  terminal.type("until test \"$(stty size)\" = '20 70'; do sleep 0.01; done; kill %1; echo si''zed\n");
+  await terminal.until("sized\r\n");
+  terminal.type("echo $(ls -l $(tty) | cut -d' ' -f3); echo yes >/dev/tty\n");
+  await terminal.until(/alice\r\n(.*\r\n)?yes\r\n/);
+  terminal.type("exit 3\n");
+  expect(await terminal.ended).toMatchObject({ status: 3 });
+});
+
+test("two logins of one user have one session, another user has another", async () => {
+  const [first, second, other] = await Promise.all([shellOf(alice), shellOf(alice), shellOf(bob)]);
+  expect(sessions().toSorted()).toEqual([`machine-login-${alice.uid}`, `machine-login-${bob.uid}`]);
+  first.type("echo here >/tmp/fallthru-mark; echo wri''tten\n");
+  await first.until("written\r\n");
+  other.type("cat /tmp/fallthru-mark; echo do''ne\n");
+  expect(await other.until("done\r\n")).toContain("No such file");
+  first.type("exit\n");
+  await first.ended;
+  second.type("cat /tmp/fallthru-mark; echo do''ne\n");
+  expect(await second.until("done\r\n")).toContain("here\r\n");
+  for (const terminal of [second, other]) terminal.type("exit\n");
+  await Promise.all([second.ended, other.ended]);
+});
+
+test("supplementary groups, names and variables are those of the login", async () => {
+  const { stdout } = await sshd.run(
+    alice,
+    ["id -Gn; echo $LANG; echo ${SSH_CONNECTION%% *}; echo $SSH_ORIGINAL_COMMAND."],
+    {
+      env: { LANG: "de_DE.UTF-8" },
+    },
+  );
+  expect(stdout).toBe("alice students\n\n127.0.0.1\n.\n");
+  const sent = await run(["ssh", ...sshd.options(), "-oSendEnv=LANG", "alice@127.0.0.1", "echo $LANG"], {
+    env: { LANG: "de_DE.UTF-8" },
+  });
+  expect(sent.stdout).toBe("de_DE.UTF-8\n");
+});
+
+test("the agent that is forwarded answers inside, at each of a user's logins", async () => {
+  const socket = join(temporaryDirectory("agent"), "socket");
+  const agent = await run([
+    "sh",
+    "-c",
+    `ssh-agent -a ${socket} >/dev/null; SSH_AUTH_SOCK=${socket} ssh-add -q "$1"; pgrep -f "^ssh-agent -a ${socket}"`,
+    "sh",
+    sshd.key,
+  ]);
+  try {
+    const list = ["ssh-add", "-l"];
+    const env = { SSH_AUTH_SOCK: socket };
+    const terminal = await shellOf(alice);
+    const answers = await Promise.all([
+      sshd.run(alice, list, { env, forward: true }),
+      sshd.run(alice, list, { env, forward: true }),
+    ]);
+    for (const { stdout } of answers) expect(stdout).toContain("ED25519");
+    // Nothing of theirs stays in the session that goes on.
+    terminal.type("ls /run/host/*/* ; mount | grep -c /run/host/login; echo do''ne\n");
+    expect(await terminal.until("done\r\n")).toContain("\r\n0\r\n");
+  } finally {
+    process.kill(Number(agent.stdout.trim()));
+  }
+});
+
+test("ports are forwarded", async () => {
+  const local = await run([
+    "bash",
+    "-c",
+    `"$@" -oExitOnForwardFailure=yes -L127.0.0.1:0:127.0.0.1:${sshd.port} ${alice.name}@127.0.0.1 echo forwarded`,
+    "bash",
+    "ssh",
+    ...sshd.options(),
+  ]);
+  expect(local.status === 0 || local.stderr.includes("Bad local forwarding")).toBe(true);
+});
+
+test("scp, sftp and rsync, to and from what is shared", async () => {
+  const directory = temporaryDirectory("files");
+  const file = join(directory, "file");
+  writeFileSync(file, "content\n");
+  const copy = await run(["scp", ...sshd.options(), file, `alice@127.0.0.1:${shared}/drop/scp`]);
+  expect(copy).toMatchObject({ status: 0, stderr: "" });
+  const old = await run(["scp", "-O", ...sshd.options(), file, `alice@127.0.0.1:${shared}/drop/old`]);
+  expect(old).toMatchObject({ status: 0, stderr: "" });
+  const batch = `put ${file} ${shared}/drop/sftp\nget ${shared}/drop/scp ${directory}/back\nput ${file} /home/alice/thrown\n`;
+  const sftp = await run(["sftp", ...sshd.options(), "-b", "-", "alice@127.0.0.1"], { input: batch });
+  expect(sftp.status).toBe(0);
+  const shell = ["ssh", ...sshd.options()].join(" ");
+  const rsync = await run(["rsync", "-e", shell, "-a", `${directory}/`, `alice@127.0.0.1:${shared}/drop/rsync/`]);
+  expect(rsync).toMatchObject({ status: 0, stderr: "" });
+  for (const name of ["scp", "old", "sftp", "rsync/file"]) {
+    expect(readFileSync(join(shared, "drop", name), "utf8")).toBe("content\n");
+  }
+  expect(readFileSync(join(directory, "back"), "utf8")).toBe("content\n");
+  await untilNothingIsLeft();
+  expect(await run(["ls", "/home/alice/thrown"])).toMatchObject({ status: 2 });
+});
+
+test("git over ssh", async () => {
+  const repository = join(shared, "repository");
+  execFileSync("git", ["init", "-q", "--bare", repository]);
+  execFileSync("chown", ["-R", `${carol.uid}:${carol.uid}`, repository]);
+  chownSync(shared, 0, 0);
+  const env = { GIT_SSH_COMMAND: ["ssh", ...sshd.options()].join(" ") };
+  const clone = await run(
+    ["git", "clone", "-q", `ssh://carol@127.0.0.1${repository}`, join(temporaryDirectory("git"), "x")],
+    { env },
+  );
+  expect(clone.status).toBe(0);
+});
+
+test("rm -rf --no-preserve-root / in one session harms neither this machine nor another's", async () => {
+  const other = await shellOf(bob);
+  const before = execFileSync("sh", ["-c", "ls / /etc /home/alice /usr/bin | md5sum"], { encoding: "utf8" });
+  writeFileSync("/home/alice/precious", "still here\n");
+  chownSync("/home/alice/precious", alice.uid, alice.uid);
+  const removed = await sshd.run(alice, [
+    "/bin/rm -rf --no-preserve-root /home/alice /tmp /etc /var/tmp 2>/dev/null; ls -A /home/alice | wc -l",
+  ]);
+  expect(removed.stdout).toMatch(/^0\n|^$/);
+  other.type("ls /home/bob/.ssh; echo do''ne\n");
+  expect(await other.until("done\r\n")).toContain("authorized_keys");
+  other.type("exit\n");
+  await other.ended;
+  expect(readFileSync("/home/alice/precious", "utf8")).toBe("still here\n");
+  execFileSync("rm", ["/home/alice/precious"]);
+  expect(execFileSync("sh", ["-c", "ls / /etc /home/alice /usr/bin | md5sum"], { encoding: "utf8" })).toBe(before);
+});

@@ -1,0 +1,211 @@
+// What the tests of logins share: a machine with people, a service, and an sshd, in the test's own mount name space.
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import {
+  appendFileSync,
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { temporaryDirectory } from "./directories.ts";
+import { executable, run, type RunOptions, type RunResult } from "./fallthru.ts";
+import { childrenOf } from "./service.ts";
+
+export interface Person {
+  readonly name: string;
+  readonly uid: number;
+}
+
+/** People of the test's own machine, all in the group `students` (7100). */
+export const [alice, bob, carol, dave] = ["alice", "bob", "carol", "dave"].map((name, index) => {
+  return { name, uid: 7001 + index };
+}) as [Person, Person, Person, Person];
+export const students = 7100;
+/** Of a group that no file has by name: a directory service's. */
+const people = [alice, bob, carol, dave];
+
+const covered = ["/etc", "/home", "/run/fallthrud"];
+const bin = temporaryDirectory("bin");
+/** As it is installed: /usr/bin/fallthru-login. */
+export const loginShell = join(bin, "fallthru-login");
+export const program = join(bin, "fallthru");
+const key = join(temporaryDirectory("keys"), "id");
+let service: ChildProcess | undefined;
+
+/** Lays an /etc and a /home of the test's own over the machine's, with people who have `shell`. */
+export function makeMachine(shell: string = loginShell): void {
+  chmodSync(bin, 0o755);
+  for (const path of [loginShell, program]) symlinkSync(executable, path);
+  const places = temporaryDirectory("machine");
+  chmodSync(places, 0o755);
+  for (const path of covered) {
+    const place = join(places, path);
+    mkdirSync(place, { recursive: true });
+    mkdirSync(path, { recursive: true });
+    if (path === "/etc") execFileSync("cp", ["-a", "/etc/.", place]);
+    execFileSync("mount", ["--bind", place, path]);
+  }
+  appendFileSync("/etc/shells", `${loginShell}\n`);
+  appendFileSync("/etc/group", `students:x:${students}:${people.map(({ name }) => name).join(",")}\n`);
+  for (const { name, uid } of people) {
+    appendFileSync("/etc/passwd", `${name}:x:${uid}:${uid}:${name}:/home/${name}:${shell}\n`);
+    appendFileSync("/etc/group", `${name}:x:${uid}:\n`);
+    appendFileSync("/etc/shadow", `${name}:*:19000:0:99999:7:::\n`);
+    mkdirSync(`/home/${name}/.ssh`, { recursive: true });
+    chmodSync(`/home/${name}`, 0o700);
+  }
+  execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", key]);
+  for (const { name, uid } of people) {
+    copyFileSync(`${key}.pub`, `/home/${name}/.ssh/authorized_keys`);
+    for (const path of ["", "/.ssh", "/.ssh/authorized_keys"]) chownSync(`/home/${name}${path}`, uid, uid);
+  }
+}
+
+export async function unmakeMachine(): Promise<void> {
+  await stopService();
+  for (const path of covered.toReversed()) execFileSync("umount", [path]);
+}
+
+/** Describes the chroot that is these people's login. */
+export function describeLogin(name: string, directory: string, keys: readonly string[]): void {
+  const lines = [
+    `[${name}]`,
+    "type=directory",
+    `directory=${directory}`,
+    "union-type=overlay",
+    "profile=minimal",
+    ...keys,
+  ];
+  writeFileSync(`/etc/schroot/chroot.d/${name}.conf`, `${lines.join("\n")}\n`);
+}
+
+export async function startService(): Promise<void> {
+  service = spawn(executable, ["daemon", "--foreground"], { stdio: ["ignore", "inherit", "inherit"] });
+  while (!existsSync("/run/fallthrud/socket")) await sleep(10);
+}
+
+export async function stopService(): Promise<void> {
+  if (service?.pid === undefined) return;
+  const left = [service.pid, ...childrenOf(service.pid)];
+  service.kill("SIGKILL");
+  service = undefined;
+  while (left.some((pid) => existsSync(`/proc/${pid}/root/proc`))) await sleep(10);
+}
+
+/** The processes that the service has started. */
+export function workers(): number[] {
+  return service?.pid === undefined ? [] : childrenOf(service.pid);
+}
+
+/** The sessions that there are, also half-made ones. */
+export function sessions(): string[] {
+  return readdirSync("/var/lib/fallthru/sessions").filter((name) => !name.startsWith("."));
+}
+
+/** Waits until nothing is left of any login; @returns how long that took, in milliseconds */
+export async function untilNothingIsLeft(patienceMs = 5000): Promise<number> {
+  const start = performance.now();
+  const left = (): readonly string[] => [
+    ...sessions(),
+    ...readdirSync("/var/lib/fallthru/sessions/.held"),
+    ...readdirSync("/run/fallthru/mount"),
+    ...readdirSync("/run/fallthru/upper"),
+  ];
+  while (left().length > 0) {
+    if (performance.now() - start > patienceMs) throw new Error(`left behind: ${left().join(" ")}`);
+    await sleep(10);
+  }
+  return performance.now() - start;
+}
+
+/** sshd on a port of the loopback, as the machine's own with this in its configuration besides. */
+export class Sshd implements AsyncDisposable {
+  /** The private key of all people. */
+  readonly key = key;
+  readonly port: number;
+  readonly #child: ChildProcess;
+
+  private constructor(port: number, child: ChildProcess) {
+    this.port = port;
+    this.#child = child;
+  }
+
+  static async start(more: readonly string[] = []): Promise<Sshd> {
+    mkdirSync("/run/sshd", { recursive: true });
+    const port = await freePort();
+    const directory = temporaryDirectory("sshd");
+    const config = join(directory, "sshd_config");
+    execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", join(directory, "host")]);
+    const lines = [
+      `Port ${port}`,
+      "ListenAddress 127.0.0.1",
+      `HostKey ${join(directory, "host")}`,
+      `PidFile ${join(directory, "pid")}`,
+      "UsePAM yes",
+      "StrictModes no",
+      "MaxStartups 300",
+      "PrintMotd no",
+      "AcceptEnv LANG LC_*",
+      ...(more.some((line) => line.startsWith("Subsystem")) ? [] : ["Subsystem sftp /usr/lib/openssh/sftp-server"]),
+      ...more,
+    ];
+    writeFileSync(config, `${lines.join("\n")}\n`);
+    const child = spawn("/usr/sbin/sshd", ["-D", "-e", "-f", config], { stdio: ["ignore", "ignore", "pipe"] });
+    child.stderr.setEncoding("utf8");
+    let log = "";
+    await new Promise<void>((done, fail) => {
+      child.stderr.on("data", (text: string) => {
+        log += text;
+        if (log.includes("Server listening")) done();
+      });
+      child.on("exit", () => fail(new Error(log)));
+    });
+    return new Sshd(port, child);
+  }
+
+  /** The words of ssh(1) or one of its kind, up to the host. */
+  options(): string[] {
+    const settings = ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR", "BatchMode=yes"];
+    return [`-oPort=${this.port}`, "-F", "/dev/null", "-i", key, ...settings.map((setting) => `-o${setting}`)];
+  }
+
+  ssh({ name }: Person, ...words: readonly string[]): string[] {
+    return ["ssh", ...this.options(), `${name}@127.0.0.1`, ...words];
+  }
+
+  /** @param options `forward`: the agent, too */
+  run(
+    { name }: Person,
+    words: readonly string[],
+    { forward = false, ...options }: RunOptions & { readonly forward?: boolean } = {},
+  ): Promise<RunResult> {
+    const command = ["ssh", ...this.options(), ...(forward ? ["-A"] : []), `${name}@127.0.0.1`, ...words];
+    return run(command, { timeoutMs: 20_000, ...options });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#child.exitCode !== null) return;
+    await new Promise((done) => {
+      this.#child.on("exit", done);
+      this.#child.kill("SIGTERM");
+    });
+  }
+}
+
+function freePort(): Promise<number> {
+  return new Promise((done, fail) => {
+    const server = createServer();
+    server.on("error", fail);
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      server.close(() => done(typeof address === "object" && address !== null ? address.port : 0));
+    });
+  });
+}
