@@ -14,10 +14,8 @@ import {
 } from "../kernel/file.ts";
 import {
   attachMount,
-  cloneMount,
   detachMount,
   makeFollower,
-  makeMount,
   makePrivate,
   MountError,
   type MountOption,
@@ -27,6 +25,7 @@ import { copyInto, openParent } from "../layer/inside.ts";
 import { type FallthruMount, fallthruMount } from "./fallthru/index.ts";
 import { makeFallthru } from "./fallthru/mount.ts";
 import { canBuildDetached, makeOverlay } from "./overlay/mount.ts";
+import { cloneAsAllowed, makeAsAllowed } from "./unprivileged.ts";
 import { describeStep, type MountPlan, type PlanStep } from "./plan.ts";
 
 export interface Attached {
@@ -184,12 +183,12 @@ function makeStep(step: PlanStep, unionOptions: (readonly string[])[]): Fd {
       }
     }
     case "bind": {
-      const mount = cloneMount(null, step.from, step.depth);
+      const { mount, depth } = cloneAsAllowed(step.from, step.depth);
       try {
         // A copy of the host's mounts would otherwise go on following what the host mounts and unmounts below them.
         if (step.follows === true) makeFollower(mount);
         else makePrivate(mount, "recursive");
-        if (step.attributes !== 0) setMountAttributes(mount, { set: step.attributes }, step.depth);
+        if (step.attributes !== 0) setMountAttributes(mount, { set: step.attributes }, depth);
       } catch (error) {
         mount.close();
         throw error;
@@ -201,7 +200,7 @@ function makeStep(step: PlanStep, unionOptions: (readonly string[])[]): Fd {
         const equals = option.indexOf("=");
         return equals < 0 ? [option] : [option.slice(0, equals), option.slice(equals + 1)];
       });
-      return makeMount(step.type, [["source", step.source], ...options], step.attributes);
+      return makeAsAllowed(step.type, [["source", step.source], ...options], step.attributes);
     }
     case "copy":
       throw new Error(`not a mount: ${describeStep(step)}`);

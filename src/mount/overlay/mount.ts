@@ -3,6 +3,7 @@ import { KernelError } from "../../kernel/error.ts";
 import type { Fd } from "../../kernel/fd.ts";
 import { fileSystemOf, openDirectory } from "../../kernel/file.ts";
 import { makeMount, MountError, type MountOption } from "../../kernel/mount.ts";
+import { isMachinesUserSpace } from "../../kernel/userspace.ts";
 import type { Union } from "../plan.ts";
 
 /**
@@ -16,6 +17,13 @@ const wanted: readonly (readonly [key: string, value: string])[] = [
   ["metacopy", "on"],
   ["xino", "auto"],
 ];
+
+/**
+ * In a user name space marks are attributes that its superuser may write, `user.overlay.*`. Redirects and metacopies the
+ * kernel then refuses, as whoever owns a file could forge them, and without file handles, which it keeps for the machine's
+ * superuser, there is no `index` and no `xino`.
+ */
+const wantedByUsers: typeof wanted = [["userxattr", ""]];
 
 /** fsconfig(2) takes strings up to 255 bytes. */
 const longest = 255;
@@ -31,10 +39,15 @@ export function makeOverlay(
   openPath: (path: string) => Fd,
 ): { mount: Fd; options: string[] } {
   const given = (union.options ?? []).map(splitOption);
-  let options = wanted.filter(([key]) => !given.some(([name]) => name === key));
+  const all = isMachinesUserSpace() ? wanted : wantedByUsers;
+  let options = all.filter(([key]) => !given.some(([name]) => name === key));
   for (;;) {
     try {
-      const mount = makeMount("overlay", [...options, ...given, ...layerOptions(union, openPath)], attributes);
+      const mount = makeMount(
+        "overlay",
+        [...options.map(asOption), ...given, ...layerOptions(union, openPath)],
+        attributes,
+      );
       return { mount, options: [...optionNames(options, union.volatile), ...(union.options ?? [])] };
     } catch (error) {
       const fewer = withoutRefused(options, error);
@@ -42,6 +55,10 @@ export function makeOverlay(
       options = fewer;
     }
   }
+}
+
+function asOption([key, value]: readonly [key: string, value: string]): MountOption {
+  return value === "" ? [key] : [key, value];
 }
 
 function splitOption(option: string): MountOption {
@@ -69,7 +86,10 @@ function withoutRefused<T extends MountOption>(options: readonly T[], error: unk
 }
 
 function optionNames(options: readonly (readonly [string, string])[], isVolatile: boolean): string[] {
-  return [...options.map(([key, value]) => `${key}=${value}`), ...(isVolatile ? ["volatile"] : [])];
+  return [
+    ...options.map(([key, value]) => (value === "" ? key : `${key}=${value}`)),
+    ...(isVolatile ? ["volatile"] : []),
+  ];
 }
 
 const overlapping = "no layer may lie inside another one, or be there twice; a directory on another file system may";

@@ -20,7 +20,8 @@ export function takenOptions(superOptions: readonly string[]): string[] {
     return shown ?? `${key}=${isDefault(parameter) ? "on" : "off"}`;
   });
   const isVolatile = superOptions.includes("volatile") || superOptions.includes("fsync=volatile");
-  return isVolatile ? [...taken, "volatile"] : taken;
+  const marks = superOptions.includes("userxattr") ? ["userxattr"] : [];
+  return [...marks, ...taken, ...(isVolatile ? ["volatile"] : [])];
 }
 
 function isDefault(parameter: string): boolean {
