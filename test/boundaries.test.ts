@@ -17,7 +17,7 @@ test("readImportTable() understands every row of ARCHITECTURE.md", () => {
   expect(table.get("cli")).toContain("session");
   expect(table.get("cli")).not.toContain("kernel");
   expect(brokenImports("src/union/tree.ts", 'import { a } from "../fuse/connection.ts";')).toEqual([
-    "src/union/tree.ts imports ../fuse/connection.ts: it may import union, layer, kernel, error.ts",
+    "src/union/tree.ts imports ../fuse/connection.ts: it may import union, layer, kernel, error.ts, places.ts",
   ]);
   expect(brokenImports("src/fuse/wire/read.ts", 'export * from "../../kernel/fd.ts";')).toHaveLength(1);
   expect(brokenImports("src/session/a.ts", 'const a = await import("../cli/main.ts");')).toHaveLength(1);

@@ -1,3 +1,4 @@
+import { isUsers } from "../places.ts";
 import { writeNewFile } from "./create.ts";
 
 /** The three files of a profile, as texts. */
@@ -10,11 +11,19 @@ export interface ProfileText {
 /** The profile of the chroots that we describe, below /etc/schroot and as its `profile=`. */
 export const builtinName = "fallthru";
 
+const profileFiles = `# The host's files that Fallthru's sessions have a copy of.
+#
+# <source-and-destination>[ <destination>]
+/etc/resolv.conf
+/etc/hosts
+`;
+
 /**
  * The built-in profile in schroot's own formats, so that schroot too can use our chroots once installProfile() has
  * written them. /sys is read-only, as its files are the host's devices.
  */
 export function profileText(): ProfileText {
+  if (isUsers) return usersProfileText();
   return {
     fstab: `# What Fallthru's sessions have mounted: see fstab(5); the mount points are inside the chroot.
 #
@@ -24,12 +33,7 @@ sysfs           /sys            sysfs   ro,nosuid,nodev,noexec          0       
 /dev/pts        /dev/pts        none    rw,bind                         0       0
 tmpfs           /dev/shm        tmpfs   nosuid,nodev,mode=1777          0       0
 `,
-    copyfiles: `# The host's files that Fallthru's sessions have a copy of.
-#
-# <source-and-destination>[ <destination>]
-/etc/resolv.conf
-/etc/hosts
-`,
+    copyfiles: profileFiles,
     nssdatabases: `# The host's databases whose entries Fallthru's sessions have, beside those of the chroot.
 # For Fallthru, "replace" behind a name drops the chroot's own; schroot always drops them, and knows no second word.
 #
@@ -38,6 +42,28 @@ passwd
 shadow
 group
 gshadow
+`,
+  };
+}
+
+/**
+ * Without root the kernel mounts no /proc and /sys, and shows the machine's only with all that is mounted below them; and a
+ * root has no devices of its own. The machine's accounts mean nothing inside: a user's files are the superuser's there.
+ */
+function usersProfileText(): ProfileText {
+  return {
+    fstab: `# What Fallthru's sessions have mounted: see fstab(5); the mount points are inside the chroot.
+#
+# <file system> <mount point>   <type>  <options>                       <dump>  <pass>
+/proc           /proc           none    rw,rbind,nosuid,nodev,noexec    0       0
+/sys            /sys            none    ro,rbind,nosuid,nodev,noexec    0       0
+/dev            /dev            none    rw,rbind                        0       0
+tmpfs           /dev/shm        tmpfs   nosuid,nodev,mode=1777          0       0
+`,
+    copyfiles: profileFiles,
+    nssdatabases: `# The host's databases whose entries Fallthru's sessions have: none.
+#
+# <database name>
 `,
   };
 }

@@ -1,10 +1,11 @@
 import { closeSync, constants, type Dirent, fstatSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
 import { isErrno } from "../kernel/error.ts";
+import { isUsers, places } from "../places.ts";
 import { isPermittedName } from "./names.ts";
 import type { Problem } from "./problem.ts";
 
 /** Where schroot's configuration is, and so ours. */
-export const configDirectory = "/etc/schroot";
+export const configDirectory = places.config;
 
 export interface ConfigFile {
   readonly file: string;
@@ -60,7 +61,7 @@ function isDevice(entry: Dirent): boolean {
   return entry.isCharacterDevice() || entry.isBlockDevice();
 }
 
-/** The content of a file that only root can change; why not; or nothing where it isn't there. */
+/** The content of a file that only root, or the user whose Fallthru it is, can change; why not; or nothing where it isn't there. */
 export function readTrusted(file: string): ConfigFile | Problem | undefined {
   let fd: number;
   try {
@@ -74,8 +75,14 @@ export function readTrusted(file: string): ConfigFile | Problem | undefined {
   try {
     const { mode, uid } = fstatSync(fd);
     if ((mode & constants.S_IFMT) !== constants.S_IFREG) return notRegular(file);
-    if (uid !== 0) {
-      return { file, line: 0, message: `not read, as user ${uid} owns it, not root`, hint: `chown root ${file}` };
+    if (uid !== process.geteuid?.()) {
+      const owner = isUsers ? "you" : "root";
+      return {
+        file,
+        line: 0,
+        message: `not read, as user ${uid} owns it, not ${owner}`,
+        hint: `chown ${isUsers ? "$USER" : owner} ${file}`,
+      };
     }
     if ((mode & 0o002) !== 0) {
       return { file, line: 0, message: "not read, as everybody may write to it", hint: `chmod o-w ${file}` };

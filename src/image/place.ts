@@ -20,6 +20,7 @@ import {
 } from "../kernel/file.ts";
 import { removeXattrAt } from "../kernel/xattr.ts";
 import { removeTree } from "../layer/remove.ts";
+import { places } from "../places.ts";
 import type { Reporting } from "./progress.ts";
 import { noSpace } from "./space.ts";
 
@@ -27,7 +28,7 @@ import { noSpace } from "./space.ts";
  * Where roots are made and kept. Only the superuser may look inside: a root has set-user-ID programs, perhaps old
  * ones with known holes, and they would work for everybody who can reach them from the host.
  */
-const chrootsDir = "/var/lib/fallthru/chroots";
+const chrootsDir = places.chroots;
 
 /** A root that is being made or deleted: `.NAME.partial-8 hex digits`, locked by the process that does so. */
 const partialName = /^\.(.+)\.partial-[0-9a-f]{8}$/;

@@ -1,13 +1,15 @@
-/** Where sessions live. The layout is ARCHITECTURE.md's, and every path here is writable by the superuser only. */
+import { places } from "../places.ts";
+
+/** Where sessions live. The layout is ARCHITECTURE.md's, and every path here is writable by the superuser, or its user, only. */
 
 /** What outlives a restart of the machine. */
-export const stateDir = "/var/lib/fallthru";
+export const stateDir = places.state;
 /** One directory per session: its record, and its layers unless `--upper` put them elsewhere. */
 export const sessionsDir = `${stateDir}/sessions`;
 /** One empty file per session that a process is beginning, ending or running automatically; it holds a lock on it. */
 export const heldDir = `${sessionsDir}/.held`;
 /** A private tmpfs of ours: mounts below it spread to no other name space, and it is empty after a restart. */
-export const runDir = "/run/fallthru";
+export const runDir = places.run;
 
 export function sessionDir(id: string): string {
   return `${sessionsDir}/${id}`;

@@ -1,6 +1,7 @@
 import { O } from "../kernel/abi/file.ts";
 import { unless } from "../kernel/error.ts";
 import { linkAt, makeDirectoryAt, openAt, readAll, statAt, unlinkAt, writeAll } from "../kernel/file.ts";
+import { isUsers } from "../places.ts";
 import { mountPointOf } from "./paths.ts";
 
 /** Where schroot keeps a file for each session, which other programs read too. */
@@ -36,6 +37,8 @@ export function writeSchrootFile(id: string, text: string): void {
 
 /** Removes what writeSchrootFile() wrote, also where it was killed half-way. */
 export function removeSchrootFile(id: string): void {
+  // What stands there is the superuser's.
+  if (isUsers) return;
   unless(["ENOENT", "ENOTDIR"], () => unlinkAt(null, temporaryOf(id)));
   if (readSchrootFile(id)?.split("\n").includes(mountLocationLine(id)) !== true) return;
   unless(["ENOENT"], () => unlinkAt(null, schrootFileOf(id)));

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, renameSync, type Stats, statSync, writeFileSync } from "node:fs";
 import { isErrno } from "../kernel/error.ts";
 import type { Chroot } from "../chroot/types.ts";
+import { isUsers, places } from "../places.ts";
 import { runDir } from "./paths.ts";
 import type { SetupContext } from "./types.ts";
 
@@ -8,7 +9,7 @@ import type { SetupContext } from "./types.ts";
 export const setupFile = "setup.json";
 
 /** Where schroot keeps the scripts that set a session up and take it down: Debian's, and the administrator's. */
-export const setupDirectory = "/etc/schroot/setup.d";
+export const setupDirectory = `${places.config}/setup.d`;
 
 /** What a stock script of schroot's does that is a step of our own here. */
 export type NativeStep = "copyfiles" | "nssdatabases" | "chrootname" | "binfmt" | "services";
@@ -26,8 +27,8 @@ export const updateBinfmts = "/usr/sbin/update-binfmts";
 
 const everyStep: readonly NativeStep[] = ["copyfiles", "nssdatabases", "chrootname", "binfmt", "services"];
 
-/** Where schroot was never installed. */
-const noScripts: Scripts = { own: [], native: everyStep };
+/** Where schroot was never installed. Emulators are the superuser's to set up. */
+const noScripts: Scripts = { own: [], native: isUsers ? everyStep.filter((step) => step !== "binfmt") : everyStep };
 
 /** Whether a session on this chroot needs any of it: then src/session/sessionsetup.ts is loaded. */
 export function needsSetup({ own, native }: Scripts, chroot: Chroot, context: SetupContext): boolean {

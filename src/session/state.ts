@@ -3,6 +3,7 @@ import { isErrno, unless } from "../kernel/error.ts";
 import { lock, makeDirectoryAt, openAt, openDirectory, statAt } from "../kernel/file.ts";
 import { attachMount, makeMount, makePrivate } from "../kernel/mount.ts";
 import { UserError } from "../error.ts";
+import { isUsers } from "../places.ts";
 import { heldDir, mountPointOf, runDir, sessionsDir, stateDir } from "./paths.ts";
 
 /** Makes what every session stands on; does nothing when it is there (three calls of stat). */
@@ -33,12 +34,10 @@ function mountRunDir(): void {
 /** Nobody but the superuser may look into other people's changes. */
 function makeDirectories(): void {
   for (const [path, mode] of [
-    ["/var", 0o755],
-    ["/var/lib", 0o755],
-    [stateDir, 0o755],
+    // A user's is there already, and theirs alone.
+    ...(isUsers ? [] : (["/var", "/var/lib", stateDir, "/run"] as const).map((path) => [path, 0o755] as const)),
     [sessionsDir, 0o700],
     [heldDir, 0o700],
-    ["/run", 0o755],
     [runDir, 0o700],
   ] as const) {
     unless(["EEXIST"], () => makeDirectoryAt(null, path, mode));

@@ -1,6 +1,9 @@
 import { basename, dirname } from "node:path";
 
-/** Folder below src/ → the folders and packages that it may import, itself and `error.ts` aside. */
+/** At the top of src/, for all. */
+const shared = ["error.ts", "places.ts"];
+
+/** Folder below src/ → the folders and packages that it may import, itself and the shared files aside. */
 export type ImportTable = ReadonlyMap<string, readonly string[]>;
 
 /** Reads the table `| folder | may import … |` of ARCHITECTURE.md. */
@@ -36,9 +39,9 @@ export function allowedImports(table: ImportTable, path: string): string[] {
   const own = table.get(folder);
   // Whoever may import a folder may import those in it that have a row of their own.
   const within = (name: string) => [name, ...[...table.keys()].filter((inner) => inner.startsWith(`${name}/`))];
-  if (own !== undefined) return [...[folder, ...own].flatMap(within), "error.ts"];
-  // At the top of src/ stand only the errors, and the library, which only passes things on.
-  return folder === "index.ts" ? [...table.keys(), "error.ts"].filter((name) => name !== "cli") : [];
+  if (own !== undefined) return [...[folder, ...own].flatMap(within), ...shared];
+  // At the top of src/ stand only these, and the library, which only passes things on.
+  return folder === "index.ts" ? [...table.keys(), ...shared].filter((name) => name !== "cli") : [];
 }
 
 /** The row of the table that a file of src/ belongs to, or its own name where it stands at the top. */
