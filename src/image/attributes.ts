@@ -2,6 +2,7 @@ import { isErrno } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { changeModeAt, changeOwnerAt, fileSystemOf, setTimesAt } from "../kernel/file.ts";
 import { type Path, pathText } from "../kernel/libc.ts";
+import { isMachinesUserSpace } from "../kernel/userspace.ts";
 import { setXattrAt } from "../kernel/xattr.ts";
 import type { TarHeader } from "./tar/entry.ts";
 import type { Xattr } from "./tar/pax.ts";
@@ -26,10 +27,22 @@ export type Attributes = Pick<TarHeader, "mode" | "uid" | "gid" | "mtimeNs" | "x
  * @param kind a symbolic link has no mode of its own
  */
 export function applyAttributes(dir: Fd, name: Path, attributes: Attributes, kind: "link" | "other"): void {
-  changeOwnerAt(dir, name, attributes.uid, attributes.gid);
+  giveTo(dir, name, attributes.uid, attributes.gid);
   if (kind === "other") changeModeAt(dir, name, attributes.mode);
   for (const xattr of attributes.xattrs) setAttribute(dir, name, xattr);
   setTimesAt(dir, name, attributes.mtimeNs, attributes.mtimeNs);
+}
+
+function giveTo(dir: Fd, name: Path, uid: number, gid: number): void {
+  try {
+    changeOwnerAt(dir, name, uid, gid);
+  } catch (error) {
+    if (!isErrno(error, "EINVAL") || isMachinesUserSpace()) throw error;
+    throw new AttributeProblem("unsupported", `its owner ${uid}:${gid} is beyond your subordinate ids`, {
+      hint: "a larger range in /etc/subuid and /etc/subgid, or unpack it as root",
+      cause: error,
+    });
+  }
 }
 
 export function setAttribute(dir: Fd, name: Path, { name: attribute, value }: Xattr): void {
@@ -51,8 +64,11 @@ export function setAttribute(dir: Fd, name: Path, { name: attribute, value }: Xa
 
 /**
  * overlayfs's own marks: in a layer they make it show other files than the tree has. A root is to be a layer's
- * content, so marks from the machine where it was packed aren't taken over.
+ * content, so marks from the machine where it was packed aren't taken over. In a user name space its marks have another name,
+ * and what only the machine's superuser may set is left out, too.
  */
-export function isOverlayMark({ name }: Xattr): boolean {
-  return name.toString("latin1").startsWith("trusted.overlay.");
+export function isLeftOut({ name }: Xattr): boolean {
+  const text = name.toString("latin1");
+  if (isMachinesUserSpace()) return text.startsWith("trusted.overlay.");
+  return /^(?:trusted\.|user\.overlay\.|security\.(?!capability$))/.test(text);
 }

@@ -14,8 +14,9 @@ import {
   unlinkAt,
 } from "../kernel/file.ts";
 import { pathText } from "../kernel/libc.ts";
+import { isMachinesUserSpace } from "../kernel/userspace.ts";
 import { removeTree } from "../layer/remove.ts";
-import { applyAttributes, AttributeProblem, isOverlayMark } from "./attributes.ts";
+import { applyAttributes, AttributeProblem, isLeftOut } from "./attributes.ts";
 import { LateAttributes } from "./late.ts";
 import { openInside, parseInnerPath, Parents, PathProblem, splitPath } from "./parent.ts";
 import { noSpace } from "./space.ts";
@@ -36,11 +37,11 @@ export interface ExtractOptions {
 export async function extractTar(entries: AsyncIterable<TarEntry>, root: Fd, options: ExtractOptions): Promise<void> {
   const { archive, onWarning } = options;
   using parents = new Parents(root);
-  const target: Target = { root, parents, late: new LateAttributes() };
+  const target: Target = { root, parents, late: new LateAttributes(), leftOut: { devices: 0 } };
   let marked = 0;
   for await (const { header, body } of entries) {
     try {
-      const isMarked = header.xattrs.some(isOverlayMark);
+      const isMarked = header.xattrs.some(isLeftOut);
       if (isMarked) marked++;
       await placeEntry(target, isMarked ? withoutMarks(header) : header, body);
     } catch (error) {
@@ -48,11 +49,17 @@ export async function extractTar(entries: AsyncIterable<TarEntry>, root: Fd, opt
     }
   }
   target.late.apply(root, (error, path) => explain(error, root, path, archive));
-  if (marked > 0) onWarning(`left out overlayfs's own attributes (trusted.overlay.*) of ${marked} entries`);
+  const { devices } = target.leftOut;
+  if (marked > 0)
+    onWarning(
+      `left out overlayfs's own attributes ${isMachinesUserSpace() ? "(trusted.overlay.*) " : "and those that only root may set "}of ${marked} entries`,
+    );
+  if (devices > 0)
+    onWarning(`left out ${devices} devices, which only root may make: sessions have the machine's in /dev`);
 }
 
 function withoutMarks(header: TarHeader): TarHeader {
-  return { ...header, xattrs: header.xattrs.filter((xattr) => !isOverlayMark(xattr)) };
+  return { ...header, xattrs: header.xattrs.filter((xattr) => !isLeftOut(xattr)) };
 }
 
 /** What isn't about the entry passes: the reader's own errors, and the reason why somebody stopped it. */
@@ -75,12 +82,17 @@ interface Target {
   readonly root: Fd;
   readonly parents: Parents;
   readonly late: LateAttributes;
+  readonly leftOut: { devices: number };
 }
 
 const nodeTypes = { character: S.IFCHR, block: S.IFBLK, fifo: S.IFIFO } as const;
 
 async function placeEntry(target: Target, header: TarHeader, body: AsyncIterable<TarPiece>): Promise<void> {
   const path = parseInnerPath(header.name);
+  if ((header.kind === "character" || header.kind === "block") && !isMachinesUserSpace()) {
+    target.leftOut.devices++;
+    return;
+  }
   target.late.note(path, header);
   if (path === "") {
     if (header.kind !== "directory") throw new PathProblem("stands for the root itself and is no directory");

@@ -1,6 +1,7 @@
 import { O, RESOLVE, S } from "../kernel/abi/file.ts";
 import { unless } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
+import { isMachinesUserSpace } from "../kernel/userspace.ts";
 import {
   changeModeAt,
   changeOwnerAt,
@@ -126,7 +127,8 @@ const links = [
 ] as const;
 
 function fillDev(dir: Fd): void {
-  for (const [name, major, minor, mode] of devices) {
+  // Without root there is none to be made: sessions have the machine's.
+  for (const [name, major, minor, mode] of isMachinesUserSpace() ? devices : []) {
     makeNodeAt(dir, name, S.IFCHR | mode, { major, minor });
     changeOwnerAt(dir, name, 0, name === "tty" ? 5 : 0); // 5 is Debian's group tty
     changeModeAt(dir, name, mode);

@@ -1,4 +1,5 @@
 import { UserError } from "../error.ts";
+import { isUsers } from "../places.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { type AptSource, keyringsOf } from "./apt/sources.ts";
 import type { Bootstrap } from "./bootstrap.ts";
@@ -34,7 +35,8 @@ export function mmdebstrap({ suite, variant, packages, sourcesText }: Selection,
   const skipped = "--skip=check/empty,check/signed-by";
   const include = packages.length > 0 ? [`--include=${packages.join(",")}`] : [];
   const args = [
-    "--mode=root",
+    // In a user name space its other mode knows what the kernel forbids; it needs no further one there.
+    `--mode=${isUsers ? "unshare" : "root"}`,
     "--format=directory",
     `--variant=${variant}`,
     skipped,
