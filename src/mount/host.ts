@@ -20,7 +20,7 @@ const notLayers = new Set(["vfat", "exfat", "msdos", "ntfs3", "hfsplus"]);
 const own = ["/proc", "/sys", "/dev/pts", "/dev/shm", "/run/fallthru", "/var/lib/fallthru/sessions"];
 
 /** Larger files that are mounted on files are shown read-only instead of copied. */
-const copyLimit = 1 << 20;
+export const copyLimit = 1 << 20;
 
 /** What can be asked of a mount although its server is gone, or lets only its own user look. */
 const refusals = ["EACCES", "ENOTCONN", "ESTALE", "EIO"] as const;
@@ -48,8 +48,13 @@ export function planHost(union: (lower: string) => Union): HostPlan {
   return { steps: [...steps, ...kernelSteps()], warnings };
 }
 
+/** Whether a mount is an interface of the kernel's, or holds files. */
+export function kindOf(mount: MountInfo): "pseudo" | "files" {
+  return pseudo.has(mount.type) ? "pseudo" : "files";
+}
+
 function isReal(mount: MountInfo): boolean {
-  return !pseudo.has(mount.type) && !own.some((path) => isBelow(mount.mountPoint, path));
+  return kindOf(mount) === "files" && !own.some((path) => isBelow(mount.mountPoint, path));
 }
 
 /** A name that no string has: a path made of it would be another. */
@@ -57,7 +62,7 @@ function isOdd(mount: MountInfo): boolean {
   return mount.mountPoint.includes("\uFFFD");
 }
 
-function stepFor(mount: MountInfo, union: (lower: string) => Union): PlanStep {
+export function stepFor(mount: MountInfo, union: (lower: string) => Union): PlanStep {
   const at = mount.mountPoint;
   const { attributes } = splitOptions(mount.options);
   const isReadOnly = mount.options.includes("ro") || mount.superOptions.includes("ro");

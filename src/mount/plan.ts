@@ -33,6 +33,14 @@ export function splitLowers({ lowers, frozen = 0 }: Pick<Union, "lowers" | "froz
   return { own: lowers.slice(0, frozen), base: lowers.slice(frozen) };
 }
 
+/** What a lower consists of that is made for a session: names to mount things on. Directories come before what is in them. */
+export type Skeleton = readonly SkeletonEntry[];
+export type SkeletonEntry =
+  | { readonly kind: "directory"; readonly path: string; readonly mode: number }
+  | { readonly kind: "link"; readonly path: string; readonly target: string }
+  /** Copied: as the host's file at this path is. */
+  | { readonly kind: "file"; readonly path: string; readonly mode: number; readonly content: "empty" | "copied" };
+
 /** What one step puts at the path `at` of the new tree. Attributes are MOUNT_ATTR flags. */
 export type PlanStep =
   | {

@@ -163,7 +163,7 @@ async function build(
   const adjust = await adjustmentOf(source, options, root);
   const plan = explainFull(layers.base, () => {
     let count = 0;
-    const makeUnionOf: MakeUnion = (lowers) => makeUnion(layers, count++, lowers, style);
+    const makeUnionOf: MakeUnion = (lowers, skeleton) => makeUnion(layers, count++, lowers, style, skeleton);
     return makePlan(source, options, { makeUnion: makeUnionOf, root, ...adjust });
   });
   const setup = await beginSetup({ id, dir, source, plan, made }, options);

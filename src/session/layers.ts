@@ -1,4 +1,4 @@
-import { mkdirSync, readlinkSync, symlinkSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdirSync, readlinkSync, symlinkSync, writeFileSync } from "node:fs";
 import { basename, dirname, isAbsolute } from "node:path";
 import { UserError } from "../error.ts";
 import { O } from "../kernel/abi/file.ts";
@@ -19,7 +19,8 @@ import {
 import { attachMount, detachMount, makeMount } from "../kernel/mount.ts";
 import { getXattrAt, listXattrsAt, setXattr } from "../kernel/xattr.ts";
 import { removeTree } from "../layer/remove.ts";
-import type { Union, UnionType } from "../mount/plan.ts";
+import { isMachinesUserSpace } from "../kernel/userspace.ts";
+import type { Skeleton, Union, UnionType } from "../mount/plan.ts";
 import { randomHex } from "./id.ts";
 import { memoryUpperOf, sessionDir, stateDir } from "./paths.ts";
 import { isMounted } from "./state.ts";
@@ -149,21 +150,48 @@ export type UnionStyle = Pick<Union, "type" | "volatile" | "dialect">;
  * Makes the upper and work directories for one union. The merged root has the upper directory's attributes, so they are
  * taken from the topmost lower: owner, mode, times and extended attributes.
  */
-export function makeUnion(layers: Layers, index: number, lowers: readonly string[], style: UnionStyle): Union {
+export function makeUnion(
+  layers: Layers,
+  index: number,
+  wanted: readonly string[],
+  style: UnionStyle,
+  skeleton?: Skeleton,
+): Union {
   const base = `${layers.base}/${index}`;
+  const lowers = skeleton === undefined ? wanted : [...wanted, `${base}/skeleton`];
   const union: Union = { ...style, lowers, upper: `${base}/upper`, work: `${base}/work` };
   mkdirSync(base, { mode: 0o700 });
+  if (skeleton !== undefined) makeSkeleton(`${base}/skeleton`, skeleton);
   for (const path of [union.upper, union.work]) mkdirSync(path, { mode: 0o700 });
   const [top] = lowers;
   if (top !== undefined) copyAttributes(top, union.upper);
   return union;
 }
 
+/** Of an owner that has no id in a user's name spaces: the upper is the user's then. */
+function isNobodys({ uid, gid }: { uid: number; gid: number }): boolean {
+  const overflow = 65_534;
+  return (uid === overflow || gid === overflow) && !isMachinesUserSpace();
+}
+
+/** Nobody writes there any more: it is a lower. */
+function makeSkeleton(base: string, skeleton: Skeleton): void {
+  mkdirSync(base, { mode: 0o755 });
+  for (const entry of skeleton) {
+    const path = `${base}${entry.path}`;
+    if (entry.kind === "link") symlinkSync(entry.target, path);
+    else if (entry.kind === "directory") mkdirSync(path);
+    else if (entry.content === "copied") copyFileSync(entry.path, path);
+    else writeFileSync(path, "");
+    if (entry.kind !== "link") chmodSync(path, entry.mode);
+  }
+}
+
 function copyAttributes(from: string, to: string): void {
   using source = openDirectory(from);
   using target = openDirectory(to);
   const attr = statAt(source);
-  changeOwnerAt(target, "", attr.uid, attr.gid);
+  if (!isNobodys(attr)) changeOwnerAt(target, "", attr.uid, attr.gid);
   // Some file systems, such as a squashfs without any, know no extended attributes.
   for (const name of unless(["EOPNOTSUPP"], () => listXattrsAt(source, ".")) ?? []) {
     // overlayfs's own marks belong to the layer that they are on.
@@ -172,6 +200,7 @@ function copyAttributes(from: string, to: string): void {
       setXattr(target, name, getXattrAt(source, ".", name));
     } catch (error) {
       // The upper's file system may lack a kind that the lower's has (ACLs, security labels).
+      if (isErrno(error, "EPERM", "EACCES") && !isMachinesUserSpace()) continue;
       if (!isErrno(error, "EOPNOTSUPP", "ENODATA")) throw error;
     }
   }

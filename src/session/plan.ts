@@ -7,17 +7,20 @@ import { UserError } from "../error.ts";
 import { O } from "../kernel/abi/file.ts";
 import { unless } from "../kernel/error.ts";
 import { openAt } from "../kernel/file.ts";
-import { planHost } from "../mount/host.ts";
-import { splitOptions } from "../mount/mountinfo.ts";
-import { describeStep, type MountPlan, type PlanStep, type Union } from "../mount/plan.ts";
+import { type HostPlan, planHost } from "../mount/host.ts";
+import { planUsersHost } from "../mount/host-user.ts";
+import { readMountInfo, splitOptions } from "../mount/mountinfo.ts";
+import { describeStep, type MountPlan, type PlanStep, type Skeleton, type Union } from "../mount/plan.ts";
+import { isInside } from "../places.ts";
 import { extraSteps, withoutSuid } from "./extra.ts";
 import type { RootFiles } from "./rootfiles.ts";
 import { findSource, type Source } from "./source.ts";
 import { chooseUpper } from "./layers.ts";
+import { runDir, sessionsDir } from "./paths.ts";
 import type { Bind, SessionOptions, UnionChoice } from "./types.ts";
 
 /** Makes the layers of one union: for real in begin, as mere names for --dry-run. */
-export type MakeUnion = (lowers: readonly string[]) => Union;
+export type MakeUnion = (lowers: readonly string[], skeleton?: Skeleton) => Union;
 
 /** Everything that a session consists of, before anything is mounted. */
 export interface SessionPlan {
@@ -61,7 +64,9 @@ function sourcePlan(source: Source, options: SessionOptions, places: PlanPlaces)
   const binds = (options.binds ?? []).map(bindStep);
   switch (source.kind) {
     case "host": {
-      const { steps, warnings } = planHost((lower) => makeUnion(lower === "/" ? [...extra, lower] : [lower]));
+      const { steps, warnings } = isInside
+        ? planUsersView(makeUnion, extra)
+        : planHost((lower) => makeUnion(lower === "/" ? [...extra, lower] : [lower]));
       // Its /etc may be a mount of its own.
       const mounts = { steps: [...steps, ...binds], filesAfter: steps.length };
       return { mounts, files: noFiles, warnings };
@@ -75,6 +80,20 @@ function sourcePlan(source: Source, options: SessionOptions, places: PlanPlaces)
       return { mounts, files: { copies: profile.copyFiles, databases: profile.nssDatabases, ...name }, warnings };
     }
   }
+}
+
+function planUsersView(makeUnion: MakeUnion, extra: readonly string[]): HostPlan {
+  if (extra.length > 0) {
+    throw new UserError("unsupported", "--lower on this machine's own root needs root", {
+      hint: "it can be given for a chroot, or shown with --bind",
+    });
+  }
+  const written = [process.env["HOME"], process.env["XDG_RUNTIME_DIR"], process.cwd(), "/var/tmp"];
+  const places = { hidden: [runDir, sessionsDir], written: [...new Set(written.filter((path) => path !== undefined))] };
+  return planUsersHost(readMountInfo(), places, {
+    root: (skeleton) => makeUnion([], skeleton),
+    over: (lower) => makeUnion([lower]),
+  });
 }
 
 const noFiles: RootFiles = { copies: [], databases: [] };
@@ -137,8 +156,9 @@ export function planSession(sourceName: string, options: SessionOptions): { desc
   const source = findSource(sourceName);
   const { type } = chooseUpper(options.upper, unionOf(source, options));
   const root = source.kind === "host" ? undefined : sourceRoot(source, options);
-  const makeUnion: MakeUnion = (lowers) => {
+  const makeUnion: MakeUnion = (wanted, skeleton) => {
     const base = `<layers>/${count++}`;
+    const lowers = skeleton === undefined ? wanted : [...wanted, `${base}/skeleton`];
     return { type, lowers, upper: `${base}/upper`, work: `${base}/work`, volatile: false, ...dialectOf(source) };
   };
   const plan = makePlan(source, options, { makeUnion, root: root?.kind === "directory" ? root.path : "<root>" });
