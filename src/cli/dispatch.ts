@@ -4,13 +4,27 @@ import { type Verb, verbs } from "./commands/index.ts";
 import { outputClosed } from "./exit.ts";
 import { Mistake, type Parsed, parse } from "./parse.ts";
 
+/** What else is done for a command line. */
+interface Course {
+  /** Called with the verb, before anything of it is loaded, and the words behind it. */
+  readonly before?: (verb: Verb, words: readonly string[]) => Promise<void>;
+}
+
 /** Runs one command line. @returns the exit status */
-export async function dispatch(argv: readonly string[], table: readonly Verb[] = verbs): Promise<number> {
+export async function dispatch(
+  argv: readonly string[],
+  table: readonly Verb[] = verbs,
+  { before }: Course = {},
+): Promise<number> {
   let verb: Command | undefined;
   try {
     const request = readRequest(argv, table);
     if (request.kind === "help") return await printHelp(table, request.topic);
-    verb = await request.verb.load();
+    try {
+      await before?.(request.verb, request.argv);
+    } finally {
+      verb = await request.verb.load();
+    }
     const parsed = parse(verb, request.argv);
     if (parsed.help) return await printHelp(table, verb.name);
     return await perform(verb, parsed);
@@ -19,7 +33,13 @@ export async function dispatch(argv: readonly string[], table: readonly Verb[] =
   }
 }
 
-async function fail(thrown: unknown, argv: readonly string[], table: readonly Verb[], verb?: Command): Promise<number> {
+/** Says what went wrong. @returns the exit status */
+export async function fail(
+  thrown: unknown,
+  argv: readonly string[],
+  table: readonly Verb[] = verbs,
+  verb?: Command,
+): Promise<number> {
   const [{ report }, { explain }] = await Promise.all([import("./errors.ts"), import("./mistakes.ts")]);
   const error = thrown instanceof Mistake ? await explain(thrown, table, verb) : thrown;
   const own = argv.includes("--") ? argv.slice(0, argv.indexOf("--")) : argv;

@@ -1,3 +1,4 @@
+import { isUsers } from "../places.ts";
 import { dispatch } from "./dispatch.ts";
 
 const argv = process.argv.slice(2);
@@ -8,10 +9,10 @@ const isSchroot = ["schroot", "schroot-mount", "schroot-listmounts"].includes(na
 const isShell = /^-?fallthru-login$|^-fallthru$/.test(name) || (name === "fallthru" && argv[0] === "-c");
 
 // exit() and not the loop's own end: what a verb left open must not keep the caller waiting.
-process.exit(
-  isSchroot
-    ? await (await import("./schroot.ts")).runAs(name, argv)
-    : isShell
-      ? await (await import("./login.ts")).beShell(name.startsWith("-"), argv)
-      : await dispatch(argv),
-);
+process.exit(await run());
+
+async function run(): Promise<number> {
+  if (isSchroot) return (await import("./schroot.ts")).runAs(name, argv);
+  if (isShell) return (await import("./login.ts")).beShell(name.startsWith("-"), argv);
+  return isUsers ? (await import("./as-user.ts")).dispatchAsUser(argv) : dispatch(argv);
+}

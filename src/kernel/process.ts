@@ -13,7 +13,7 @@ import { check, errnoName, isErrno, KernelError, unless } from "./error.ts";
 import { Fd } from "./fd.ts";
 import { isDirectory, openAt, statAt, writeAll } from "./file.ts";
 import { addressOf, cString, isBun, lastErrno, native, type Path, quick, withoutErrno } from "./libc.ts";
-import { exitNow } from "./self.ts";
+import { dropLastSteps, exitNow } from "./self.ts";
 import { type Attachment, prepareSpawn } from "./stdio.ts";
 
 const syscall3 = quick("syscall", "long", ["long", "long", "long", "long"]);
@@ -35,7 +35,7 @@ const posixSpawn_ = withoutErrno("posix_spawn", "int", ["void *", "void *", "voi
 const umask_ = withoutErrno("umask", "int", ["int"]);
 const personality_ = quick("personality", "int", ["unsigned long"]);
 const socket_ = native("socket", "int", ["int", "int", "int"]);
-const fcntl_ = native("fcntl", "int", ["int", "int", "int"]);
+const fcntl_ = quick("fcntl", "int", ["int", "int", "int"]);
 const ioctl_ = native("ioctl", "int", ["int", "unsigned long", "void *"]);
 
 export interface Credentials {
@@ -79,6 +79,7 @@ export interface Program {
  * @throws {KernelError} the process has then changed its root and user, and can do no more than say so and exit
  */
 export function become(where: Surroundings, program: Program): never {
+  dropLastSteps();
   isolate(where);
   resetSignals();
   // From here on no file may be read for our own sake (koffi): it would be the root's.
@@ -101,6 +102,23 @@ function replaceSelf(program: Program): never {
     execute("/bin/sh", ["/bin/sh", file, ...program.argv.slice(1)], program.env);
   }
   throw new KernelError({ syscall: "run", path: file, errno: errnoName(lastErrno()) });
+}
+
+/** As become(), by who stays what and where they are. @param keeps stay open under their own numbers */
+export function replaceBy(program: Program, keeps: readonly Fd[]): never {
+  const file = findExecutable(program);
+  resetSignals();
+  restoreFileLimit();
+  closeOnExec();
+  for (const { number, path } of keeps) check("fcntl", path, fcntl_(number, F_SETFD, 0));
+  execute(file, program.argv, program.env);
+  throw new KernelError({ syscall: "run", path: file, errno: errnoName(lastErrno()) });
+}
+
+/** Goes on in a directory, or in `/` where that can't be entered. What this process starts has no other descriptors than it is given. */
+export function settle(directory: Path): void {
+  closeOnExec();
+  changeDirectory([directory, "/"]);
 }
 
 /** Returns only where it fails; lastErrno() says why. */
@@ -272,6 +290,7 @@ function comeBack(own: Fd, cwd: Fd, spaces: NameSpaces, groups: readonly number[
     check("chdir", cwd, fchdir_(cwd.number));
     check("set personality", "", personality_(0));
   } catch (error) {
+    dropLastSteps();
     writeAll(new Fd(2, "standard error"), Buffer.from(`fallthru: ${String(error)}\n`));
     exitNow(125);
   }

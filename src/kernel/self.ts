@@ -17,11 +17,23 @@ const pause_ = native("pause", "int", []);
 const getpgid_ = native("getpgid", "int", ["int"]);
 const pipe2_ = native("pipe2", "int", ["void *", "int"]);
 
+const lastSteps: (() => void)[] = [];
+
+/** Has exitNow() do something before; whoever takes this process's root away from it has nothing done (dropLastSteps()). */
+export function beforeExit(step: () => void): void {
+  lastSteps.push(step);
+}
+
+export function dropLastSteps(): void {
+  lastSteps.length = 0;
+}
+
 /**
  * Ends this process at once. process.exit() isn't the same: Bun's puts a terminal's settings back to what they were
  * at its start, whatever the command did to them. @see _exit(2)
  */
 export function exitNow(status: number): never {
+  for (const step of lastSteps.splice(0)) step();
   exit_(status);
   throw new Error("_exit(2) returned");
 }

@@ -6,7 +6,7 @@ import { Fd } from "./fd.ts";
 import { openAt, writeAll } from "./file.ts";
 import { cString, native } from "./libc.ts";
 import { attachMount, makePrivate } from "./mount.ts";
-import { exitNow } from "./self.ts";
+import { dropLastSteps, exitNow } from "./self.ts";
 
 const unshare_ = native("unshare", "int", ["int"]);
 const setns_ = native("setns", "int", ["int", "int"]);
@@ -59,6 +59,7 @@ function comeBack(own: Fd, directory: Fd, space: Fd): void {
     check("chroot", "/", chroot_(cString(".")));
     check("chdir", ".", fchdir_(directory.number));
   } catch (error) {
+    dropLastSteps();
     writeAll(new Fd(2, "standard error"), Buffer.from(`fallthru: ${String(error)}\n`));
     exitNow(125);
   }

@@ -3,6 +3,7 @@ import { unless } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { lock, openDirectory } from "../kernel/file.ts";
 import type { Path } from "../kernel/libc.ts";
+import { isInside } from "../places.ts";
 import { verbatimArguments } from "../kernel/own.ts";
 import { become, type Program, spawn, type Surroundings } from "../kernel/process.ts";
 import { callerDirectory, chooseShell, makeEnvironment } from "./environment.ts";
@@ -90,6 +91,10 @@ export interface Child {
 
 /** Starts the command as a child in the session's control groups; this process leaves them again, whatever happens. */
 export async function startChild(record: Record, options: CommandOptions): Promise<Child> {
+  if (isInside && (record.network === "none" || record.hostname !== undefined || options.pidNamespace === true)) {
+    const { startAgain } = await import("./rootless/again.ts");
+    return { pid: startAgain(record.id, options), space: undefined };
+  }
   const space = options.pidNamespace === true ? await makePidSpace(record) : undefined;
   try {
     const goBack = await joinGroups(record, "come back");

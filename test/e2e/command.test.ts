@@ -1,6 +1,6 @@
 // What a command gets and gives back: its status, its arguments, its streams.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { spawnSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describeChroot, temporaryDirectory } from "../support/directories.ts";
@@ -177,17 +177,22 @@ test("our own failures are 125, with one clear line", async () => {
 });
 
 test("without the superuser's rights, the way out is said", async () => {
+  const home = temporaryDirectory("home");
+  execFileSync("chown", ["65534", home]);
   for (const [words, status] of [
     [["run", "tiny", "--", "true"], 125],
     [["run", "@named", "--", "true"], 125],
-    [["begin", "tiny"], 1],
-    [["end", "named"], 1],
+    [["begin", "tiny"], 7],
+    [["end", "named"], 7],
   ] as const) {
-    const result = await run(["setpriv", "--reuid=65534", "--clear-groups", executable, ...words]);
+    const result = await run(["setpriv", "--reuid=65534", "--clear-groups", executable, ...words], {
+      env: { HOME: home },
+    });
     expect([words, result.status, result.stderr]).toEqual([
       words,
       status,
-      "fallthru: only the superuser can do this\nhint: run it as root: sudo fallthru …\n",
+      "fallthru: a session without root needs subordinate ids: /etc/subuid has no line for nobody\n" +
+        "hint: as root: usermod --add-subuids FIRST-LAST nobody (65536 of them that nobody else has), or by hand the line nobody:FIRST:65536\n",
     ]);
   }
 });
