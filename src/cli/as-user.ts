@@ -5,10 +5,12 @@ import type { Verb } from "./commands/index.ts";
 import { dispatch, fail } from "./dispatch.ts";
 
 /** Verbs that need no name spaces, or are somebody else's to perform. */
-const outside = new Set([
-  ...["chroot add", "chroot list", "layer list", "layer add", "layer remove", "layer show", "mount", "mount.fallthru"],
-  ...["login", "doctor", "completion", "version", "probe-worker", "serve", "daemon", "daemon-worker", "init", "__complete"],
-]);
+const outside = new Set(
+  (
+    "chroot add,chroot list,layer list,layer add,layer remove,layer show,mount,mount.fallthru,login,doctor,completion," +
+    "version,probe-worker,serve,daemon,daemon-worker,init,__complete"
+  ).split(","),
+);
 
 /** Verbs that only look: at what is on the disk, where there are no name spaces. */
 const looking = new Set(["list", "info"]);

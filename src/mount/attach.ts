@@ -123,6 +123,16 @@ function executeStep(step: PlanStep, root: Fd, unionOptions: (readonly string[])
     using target = openTarget(root, step.at, mount);
     attachOn(mount, target);
   } catch (error) {
+    if (
+      step.kind === "union" &&
+      step.orReadOnly === true &&
+      isErrno(error, "ENOENT", "ENOTDIR") &&
+      isGone(step.union.lowers)
+    ) {
+      warnings.push(`${step.at} is left out: it is gone`);
+      unionOptions.push([]);
+      return;
+    }
     if (step.kind === "union" && step.orReadOnly === true && error instanceof MountError && isRefusal(error)) {
       const reason = [error.message, ...(error.hint === undefined ? [] : [error.hint])].join("; ");
       warnings.push(`${step.at} is read-only: ${reason}`);
@@ -133,6 +143,11 @@ function executeStep(step: PlanStep, root: Fd, unionOptions: (readonly string[])
     if (!(step.kind === "bind" && step.optional === true && error instanceof KernelError)) throw error;
     warnings.push(`${step.at} is left out: ${error.message}`);
   }
+}
+
+/** The host's own directory, as may happen between planning and mounting. */
+function isGone(lowers: readonly string[]): boolean {
+  return lowers.some((path) => unless(["ENOENT", "ENOTDIR"], () => statAt(null, path)) === undefined);
 }
 
 /** A link that leads nowhere is no place: what it should lead to isn't made up. */

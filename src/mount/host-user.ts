@@ -94,8 +94,10 @@ class Walk {
     }
   }
 
+  /** What is gone by now is passed over. */
   #union(path: string): void {
-    this.steps.push({ kind: "union", at: path, union: this.#unions.over(path), attributes: 0, orReadOnly: true });
+    const union = unless(["ENOENT", "ENOTDIR", "EACCES"], () => this.#unions.over(path));
+    if (union !== undefined) this.steps.push({ kind: "union", at: path, union, attributes: 0, orReadOnly: true });
   }
 
   #show(path: string): void {

@@ -1,14 +1,17 @@
-import { existsSync, mkdirSync, rmSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdirSync, rmSync } from "node:fs";
+import { isErrno } from "../kernel/error.ts";
 import { release } from "node:os";
 import { readChroots } from "../chroot/config.ts";
 import { problemText } from "../chroot/problem.ts";
 import { dirname, resolve } from "node:path";
 import { fileSystemOf, openDirectory } from "../kernel/file.ts";
 import { makeMount } from "../kernel/mount.ts";
+import { isUsers } from "../places.ts";
 import { canBuildDetached, makeOverlay } from "../mount/overlay/mount.ts";
 import { describeControllers } from "./cgroup.ts";
 import { chooseUpper } from "./layers.ts";
 import { stateDir } from "./paths.ts";
+import { diagnoseUser } from "./rootless/diagnose.ts";
 
 export interface Finding {
   readonly name: string;
@@ -20,22 +23,20 @@ export interface Finding {
 
 /** What this machine can do and what it lacks. Tries things out; leaves nothing behind. */
 export function diagnose(): Finding[] {
-  const isSuperuser = process.geteuid?.() === 0;
   return [
-    superuser(isSuperuser),
+    ...(isUsers ? diagnoseUser() : [superuser()]),
     kernel(),
-    ...(isSuperuser ? [overlay(), state(), tmpfs()] : []),
+    ...(isUsers ? [] : [overlay(), state(), tmpfs()]),
     fuse(),
-    mountHelper(),
+    ...(isUsers ? [] : [mountHelper()]),
     cgroups(),
     ...programs(),
     ...descriptions(),
   ];
 }
 
-function superuser(isSuperuser: boolean): Finding {
-  if (isSuperuser) return { name: "superuser", state: "ok", detail: "running as root" };
-  return { name: "superuser", state: "missing", detail: "sessions need root", hint: "run it as root: sudo fallthru …" };
+function superuser(): Finding {
+  return { name: "superuser", state: "ok", detail: "running as root" };
 }
 
 function kernel(): Finding {
@@ -96,9 +97,27 @@ function tmpfs(): Finding {
 }
 
 function fuse(): Finding {
-  if (existsSync("/dev/fuse")) return { name: "fuse", state: "ok", detail: "unions of our own can be mounted" };
-  const hint = "load the module: modprobe fuse";
-  return { name: "fuse", state: "warning", detail: "no /dev/fuse; used by mount and --union fallthru", hint };
+  const device = "/dev/fuse";
+  const use = "used by mount and --union fallthru";
+  if (!existsSync(device))
+    return { name: "fuse", state: "warning", detail: `no ${device}; ${use}`, hint: "load the module: modprobe fuse" };
+  if (isWritable(device)) return { name: "fuse", state: "ok", detail: "unions of our own can be mounted" };
+  return {
+    name: "fuse",
+    state: "warning",
+    detail: `${device} is not yours to open; ${use}`,
+    hint: `as root: chmod 666 ${device}`,
+  };
+}
+
+function isWritable(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK | constants.W_OK);
+    return true;
+  } catch (error) {
+    if (isErrno(error, "EACCES")) return false;
+    throw error;
+  }
 }
 
 /** What mount(8) calls, and where it lies to be linked: beside this program, or where a package has put it. */
@@ -141,7 +160,7 @@ function programs(): Finding[] {
   });
 }
 
-/** What is wrong in /etc/schroot: each keeps a chroot from being used, or is taken otherwise by schroot. */
+/** What is wrong in the descriptions of chroots: each keeps a chroot from being used, or is taken otherwise by schroot. */
 function descriptions(): Finding[] {
   const { chroots, problems, warnings } = readChroots();
   const found = [...problems, ...warnings].map((problem): Finding => {
