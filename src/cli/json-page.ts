@@ -23,7 +23,7 @@ export async function jsonPage(): Promise<string> {
     "An error is one line on standard error, with every verb, and the exit status is the same as without `--json`:",
     "",
     "```",
-    '{"error":{"code":"not-found","message":"no session fix","hint":"what there is: fallthru list"}}',
+    '{"error":{"code":"not-found","message":"no session fix","hint":"it may have ended already; what there is: fallthru list"}}',
     "```",
     "",
     "`hint` may be absent. A verb that takes several operands prints a line for each that failed, and its document on standard",

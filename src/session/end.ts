@@ -4,6 +4,7 @@ import type { Fd } from "../kernel/fd.ts";
 import { lock, openDirectory } from "../kernel/file.ts";
 import { type Hold, takeHold } from "./hold.ts";
 import { checkSessionId } from "./id.ts";
+import { noSession } from "./names.ts";
 import { mountPointOf, sessionDir } from "./paths.ts";
 import { type Look, lookInside } from "./processes.ts";
 import { readSummary, removeRecord } from "./record.ts";
@@ -49,14 +50,14 @@ export async function endSession(
 ): Promise<EndReport> {
   checkSessionId(id);
   prepareState();
-  if (!exists(id)) throw gone(id);
+  if (!exists(id)) throw noSession(id);
   // Released where all went well: after an error what is left is a leftover, for the next command to go on with.
   using hold = takeHold(id);
   if (hold === undefined) throw busy(id);
   using dir = unless(["ENOENT"], () => openDirectory(sessionDir(id)));
   if (dir === undefined || !isMeant()) {
     hold.release();
-    throw gone(id);
+    throw noSession(id);
   }
   refuseNewer(id);
   const isStopped = await stopSetup(hold, dir, { force, setup });
@@ -205,11 +206,5 @@ function exists(id: string): boolean {
 function busy(id: string): UserError {
   return new UserError("busy", `session ${id} is a run's own, and ends with its command`, {
     hint: `what runs in it: fallthru info @${id}`,
-  });
-}
-
-function gone(id: string): UserError {
-  return new UserError("not-found", `no session ${id}`, {
-    hint: "it may have ended already; what there is: fallthru list",
   });
 }

@@ -1,17 +1,18 @@
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { UserError } from "../error.ts";
-import { isErrno, unless } from "../kernel/error.ts";
+import { unless } from "../kernel/error.ts";
 import { statAt } from "../kernel/file.ts";
 import { readMountInfo } from "../mount/mountinfo.ts";
 import { splitLowers } from "../mount/plan.ts";
 import { takenOptions } from "../mount/overlay/taken.ts";
-import { heldFileOf, mountPointOf, runDir, sessionDir, sessionsDir } from "./paths.ts";
+import { heldFileOf, mountPointOf, runDir, sessionDir } from "./paths.ts";
 import { describeProcess, type ProcessInfo, processesInside } from "./processes.ts";
 import { readRecord, readSummary, type RecordKind, type RecordSummary } from "./record.ts";
 import { isAlive } from "./state.ts";
 import { heldIds, takeLeftover } from "./hold.ts";
 import type { Limits, Network, SessionState, SessionSummary, Upper } from "./types.ts";
-import { checkSessionId, isSessionId } from "./id.ts";
+import { checkSessionId } from "./id.ts";
+import { noSession, sessionIds } from "./names.ts";
 
 /** One union of a session, as `info` shows it. */
 export interface UnionInfo {
@@ -63,23 +64,11 @@ function readSummaryOf(id: string): ReturnType<typeof readSummary> | "unreadable
   }
 }
 
-/** The names of the sessions' directories; half-made ones too. What else somebody put there is passed over. */
-export function sessionIds(): string[] {
-  try {
-    const entries = readdirSync(sessionsDir, { withFileTypes: true });
-    return entries.filter((entry) => entry.isDirectory() && isSessionId(entry.name)).map(({ name }) => name);
-  } catch (error) {
-    if (isErrno(error, "ENOENT")) return [];
-    throw error;
-  }
-}
-
 /** @throws {UserError} not-found */
 export function sessionInfo(id: string): SessionInfo {
   checkSessionId(id);
   const record = readRecord(id);
-  if (record === undefined)
-    throw new UserError("not-found", `no session ${id}`, { hint: "what there is: fallthru list" });
+  if (record === undefined) throw noSession(id);
   const unions = record.plan.steps.flatMap((step) => (step.kind === "union" ? [step] : []));
   const mounts = readMountInfo();
   const currentOptions = (at: string): string[] | undefined => {

@@ -6,7 +6,7 @@ import { attachPlan } from "../mount/attach.ts";
 import { renewBegun } from "./begun.ts";
 import { makeControlGroups, removeControlGroups } from "./cgroup.ts";
 import { type Hold, takeHold } from "./hold.ts";
-import { sessionIds } from "./list.ts";
+import { sessionIds } from "./names.ts";
 import { mountPointOf, sessionDir } from "./paths.ts";
 import { readRecord, recordKind, type RecordKind, removeRecord, type SessionRecord, writeRecord } from "./record.ts";
 import { makeMountPoint, removeMountPoint } from "./mountpoint.ts";

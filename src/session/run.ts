@@ -43,11 +43,11 @@ export async function runInSession(id: string, options: CommandOptions): Promise
 /** Keeps the session from being ended until `start` has the command in it; `end` then kills it. */
 async function enterSession<T>(id: string, start: (record: Record) => Promise<T>): Promise<T> {
   const opened = unless(["ENOENT"], () => openDirectory(sessionDir(id)));
-  if (opened === undefined) throw noSession(id);
+  if (opened === undefined) throw await missing(id);
   using dir = opened;
   lock(dir, "shared");
   const record = readRecord(id);
-  if (record === undefined) throw noSession(id);
+  if (record === undefined) throw await missing(id);
   if (!isSessionMounted(id)) {
     throw new UserError(
       "failed",
@@ -58,6 +58,10 @@ async function enterSession<T>(id: string, start: (record: Record) => Promise<T>
     );
   }
   return await start(record);
+}
+
+async function missing(id: string): Promise<UserError> {
+  return (await import("./names.ts")).noSession(id);
 }
 
 async function becomeCommand(record: Record, options: CommandOptions): Promise<never> {
@@ -123,12 +127,6 @@ export async function waitForCommand({ pid, space }: Child, signals: SignalRelay
   } finally {
     await space?.end();
   }
-}
-
-function noSession(id: string): UserError {
-  return new UserError("not-found", `no session ${id}`, {
-    hint: "what there is: fallthru list; a new one: fallthru begin",
-  });
 }
 
 export type Record = Omit<SessionRecord, "version">;

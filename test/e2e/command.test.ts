@@ -149,6 +149,18 @@ test("too long a command line is the command's failure, as in a shell", async ()
 });
 
 const traces = temporaryDirectory("traces");
+test("a session's name that is nearly right, or lacks its @, is told as it was meant", async () => {
+  await fallthru(["begin", "tiny", "--name", "meant"]);
+  const hints = [];
+  for (const line of ["run @menat -- true", "run meant -- true", "run meant", "end maent", "info @meatn"]) {
+    hints.push((await fallthru(line.split(" "))).stderr.split("\n")[1]);
+  }
+  await fallthru(["end", "meant"]);
+  const near = "hint: did you mean @meant?; what there is: fallthru list";
+  const session = "hint: meant is a session: fallthru run @meant";
+  expect(hints).toEqual([near, session, session, near, near]);
+});
+
 test("our own failures are 125, with one clear line", async () => {
   const cases: readonly (readonly [readonly string[], RegExp])[] = [
     [["run", "nowhere", "--", "true"], /^fallthru: no chroot "nowhere"/],

@@ -1,6 +1,7 @@
 import { findChroot } from "../../chroot/config.ts";
 import { UserError } from "../../error.ts";
-import { type SessionInfo, sessionInfo, sessionIds } from "../../session/list.ts";
+import { type SessionInfo, sessionInfo } from "../../session/list.ts";
+import { sessionIds } from "../../session/names.ts";
 import { hostName } from "../../session/source.ts";
 import { command, type JsonField } from "../command.ts";
 import { fields } from "../print.ts";

@@ -1,6 +1,7 @@
 import { findChroot } from "../../chroot/config.ts";
 import { UserError } from "../../error.ts";
 import { runOnce } from "../../session/once.ts";
+import { sessionIds } from "../../session/names.ts";
 import { hostName } from "../../session/source.ts";
 import type { CommandOptions } from "../../session/types.ts";
 import type { Common } from "../command.ts";
@@ -21,6 +22,10 @@ export async function runNew(
       warn(warnings, common),
     );
   } catch (error) {
+    if (isSessionMeant(error, name)) {
+      const { code, message } = error;
+      throw new UserError(code, message, { hint: `${name} is a session: fallthru run @${name}`, cause: error.cause });
+    }
     const isCommand = error instanceof UserError && error.code === "not-found" && !isChroot(name);
     if (!isCommand || options.command.length > 0) throw error;
     const hint = [error.hint, `to run the command ${name}: fallthru run -- ${name}`].filter(
@@ -28,6 +33,10 @@ export async function runNew(
     );
     throw new UserError(error.code, error.message, { hint: hint.join("; "), cause: error.cause });
   }
+}
+
+function isSessionMeant(error: unknown, name: string): error is UserError {
+  return error instanceof UserError && error.code === "not-found" && !isChroot(name) && sessionIds().includes(name);
 }
 
 /** The line that was meant by `run bookworm make -j4`, where the `--` is missing. */

@@ -1,10 +1,10 @@
-import { UserError } from "../../error.ts";
 import { S } from "../../kernel/abi/file.ts";
 import type { Name } from "../../kernel/at.ts";
 import { unless } from "../../kernel/error.ts";
 import { type Attr, isDirectory, lock, openDirectory } from "../../kernel/file.ts";
 import { quotePath } from "../../layer/quote.ts";
 import { checkSessionId } from "../id.ts";
+import { noSession } from "../names.ts";
 import { sessionDir } from "../paths.ts";
 import { readRecord } from "../record.ts";
 import { prepareState } from "../state.ts";
@@ -70,8 +70,7 @@ export function diffSession<T>(id: string, options: DiffOptions, use: (diff: Ses
   using dir = unless(["ENOENT"], () => openDirectory(sessionDir(id)));
   if (dir !== undefined) lock(dir, "shared");
   const record = dir === undefined ? undefined : readRecord(id);
-  if (record === undefined)
-    throw new UserError("not-found", `no session ${id}`, { hint: "what there is: fallthru list" });
+  if (record === undefined) throw noSession(id);
   using trees = openTrees(record);
   const found = readChanges(trees).filter((change) => isWanted(trees, change, options.paths ?? []));
   const changes = options.times === true ? found : found.filter((change) => !isTimesOnly(change));
