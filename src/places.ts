@@ -16,7 +16,8 @@ export const nobodysSpace = "-";
 
 /** Whether this process has what the superuser has only inside a user's name spaces. */
 export const isInside: boolean =
-  process.geteuid?.() === 0 && import.meta.url.includes("/$bunfs/") && process.argv[2] === insideWord;
+  // In this order: the first look at import.meta costs a start 0.04 ms.
+  process.argv[2] === insideWord && process.geteuid?.() === 0 && import.meta.url.includes("/$bunfs/");
 
 /** Whether this is a user's Fallthru, inside or not. */
 export const isUsers: boolean = isInside || (process.geteuid?.() ?? 0) !== 0;
