@@ -6,6 +6,7 @@ export type ErrorCode =
   | "config" //         a configuration file is wrong
   | "busy" //           somebody else holds it
   | "unsupported" //    this machine can't, or this version doesn't
+  | "conflict" //       somebody else has changed what was to be changed
   | "no-space" //       a file system is full
   | "data" //           an archive or a record is malformed
   | "newer" //          written by a newer version of Fallthru

@@ -12,6 +12,7 @@ export const statusOf: Readonly<Record<ErrorCode, number>> = {
   "no-space": 8,
   data: 9,
   newer: 10,
+  conflict: 11,
 };
 
 /** What the statuses mean, for the help; a verb declares those that mean something special to it. */
@@ -27,6 +28,7 @@ export const statusTexts: Readonly<Record<number, string>> = {
   8: "a file system is full",
   9: "an archive or a record is malformed",
   10: "it was written by a newer version of Fallthru",
+  11: "what was to be changed has been changed by somebody else",
 };
 
 /** As a shell says it of a program that SIGPIPE ended: whoever read our output went away. */

@@ -13,7 +13,7 @@ import { type Hold, takeHold } from "./hold.ts";
 import { checkSessionId, makeSessionId, randomHex } from "./id.ts";
 import { chooseUpper, type Layers, makeLayers, makeUnion, syncLayers, type UpperChoice } from "./layers.ts";
 import { makeMountPoint } from "./mountpoint.ts";
-import { mountPointOf, sessionDir, sessionsDir } from "./paths.ts";
+import { commitMark, mountPointOf, sessionDir, sessionsDir } from "./paths.ts";
 import {
   dialectOf,
   makePlan,
@@ -111,6 +111,7 @@ function describedUpper(source: Source, union: UnionChoice): Upper | undefined {
 }
 
 function warnOfStuck({ id, reason }: Cleared["stuck"][number]): string {
+  if (id === commitMark) return `a commit was left by a process that was killed, and can't be finished: ${reason}`;
   return `session ${id} was left by a process that was killed, and can't be cleared away: ${reason}`;
 }
 

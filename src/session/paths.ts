@@ -8,6 +8,10 @@ export const stateDir = places.state;
 export const sessionsDir = `${stateDir}/sessions`;
 /** One empty file per session that a process is beginning, ending or running automatically; it holds a lock on it. */
 export const heldDir = `${sessionsDir}/.held`;
+/** The journals of commits: in a view of the host the sessions, and with them these, are covered. */
+export const commitsDir = `${sessionsDir}/.commits`;
+/** What is held below heldDir by who commits or undoes; no session has this name. */
+export const commitMark = ".commit";
 /** A private tmpfs of ours: mounts below it spread to no other name space, and it is empty after a restart. */
 export const runDir = places.run;
 

@@ -7,7 +7,7 @@ import { renewBegun } from "./begun.ts";
 import { makeControlGroups, removeControlGroups } from "./cgroup.ts";
 import { type Hold, takeHold } from "./hold.ts";
 import { sessionIds } from "./names.ts";
-import { mountPointOf, sessionDir } from "./paths.ts";
+import { memoryUpperOf, mountPointOf, sessionDir } from "./paths.ts";
 import { readRecord, recordKind, type RecordKind, removeRecord, type SessionRecord, writeRecord } from "./record.ts";
 import { makeMountPoint, removeMountPoint } from "./mountpoint.ts";
 import { clearLeftovers, findSetup, removeRemains, undo } from "./remains.ts";
@@ -63,7 +63,7 @@ async function restore(hold: Hold, report: RecoverReport): Promise<void> {
   }
   const record = readRecord(id);
   if (record === undefined || isSessionMounted(id)) return;
-  if (record.upper.kind === "tmpfs") {
+  if (record.upper.kind === "tmpfs" && !isMounted(memoryUpperOf(id))) {
     removeRecord(dir);
     await removeRemains(hold, { setup: "ok" });
     report.lost.push({ id, reason: "its changes were kept in memory (--upper tmpfs), so it is ended" });
@@ -73,7 +73,16 @@ async function restore(hold: Hold, report: RecoverReport): Promise<void> {
   report.recovered.push(id);
 }
 
-async function mountAgain(record: SessionRecord & { readonly kind: RecordKind }, hold: Hold, dir: Fd): Promise<void> {
+/**
+ * Mounts a session that the caller holds, and of which nothing is mounted.
+ * @param files whether the profile's files are copied anew
+ */
+export async function mountAgain(
+  record: SessionRecord & { readonly kind: RecordKind },
+  hold: Hold,
+  dir: Fd,
+  files: "renew" | "leave" = "renew",
+): Promise<void> {
   const mountPoint = mountPointOf(record.id);
   const setup = await findSetup(dir);
   try {
@@ -87,11 +96,15 @@ async function mountAgain(record: SessionRecord & { readonly kind: RecordKind },
     makeMountPoint(record.id, record.visitor);
     makeControlGroups(record.id, record.limits);
     await setup?.start("setup-recover", "unmounted");
-    const renewed = renewBegun(record.begun ?? [], record.plan, record.files);
-    attachPlan(record.plan, mountPoint, { prepare: (root) => writeRootFiles(root, record.files) });
+    const renewed = files === "renew" ? renewBegun(record.begun ?? [], record.plan, record.files) : undefined;
+    attachPlan(record.plan, mountPoint, {
+      prepare: (root) => {
+        if (files === "renew") writeRootFiles(root, record.files);
+      },
+    });
     await setup?.start("setup-recover", "mounted");
     const { kind, ...details } = record;
-    writeRecord(dir, { ...details, begun: renewed() }, kind);
+    if (renewed !== undefined) writeRecord(dir, { ...details, begun: renewed() }, kind);
   } catch (error) {
     await undo(() => {
       while (isMounted(mountPoint)) detachMount(mountPoint);

@@ -10,7 +10,7 @@ import { killControlGroups, removeControlGroups } from "./cgroup.ts";
 import { heldIds, type Hold, takeLeftover } from "./hold.ts";
 import { removeLayers } from "./layers.ts";
 import { removeMountPoint } from "./mountpoint.ts";
-import { mountPointOf, sessionDir, sessionsDir } from "./paths.ts";
+import { commitMark, mountPointOf, sessionDir, sessionsDir } from "./paths.ts";
 import { askToEnd, describeProcess, killInside, type Look, lookInside } from "./processes.ts";
 import { recordKind } from "./record.ts";
 import { readNote } from "./root/note.ts";
@@ -162,7 +162,8 @@ export async function clearLeftovers(): Promise<Cleared> {
     try {
       using hold = takeLeftover(id);
       if (hold === undefined) continue;
-      if (await clearOne(hold)) cleared.removed.push(id);
+      if (id === commitMark) await (await import("./commit/settle.ts")).settleAll();
+      else if (await clearOne(hold)) cleared.removed.push(id);
       hold.release();
     } catch (error) {
       // One that is stuck must keep nobody from beginning another.

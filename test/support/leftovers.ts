@@ -16,7 +16,8 @@ export function traces(): Traces {
     ...mounts(),
     ...processesIn().flatMap(describeProcess),
     ...cgroups().map((path) => `cgroup ${path}`),
-    ...names("/var/lib/fallthru/sessions", "record").filter((line) => !line.endsWith("/.held")),
+    // What was committed stays in the log.
+    ...names("/var/lib/fallthru/sessions", "record").filter((line) => !/\/\.(held|commits)$/.test(line)),
     ...names("/var/lib/fallthru/sessions/.held", "hold"),
     ...names("/run/fallthru").flatMap((folder) => names(folder, "directory")),
     ...names("/var/lib/schroot/session", "session file"),

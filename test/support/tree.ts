@@ -34,7 +34,8 @@ function describe(dir: Fd, name: string | Buffer, path: string, lines: string[],
   if (type === S.IFLNK) words.push(`-> ${pathText(readLinkAt(dir, name))}`);
   if (type === S.IFREG)
     words.push(`${attr.size}`, contentOf(dir, name), attr.blocks * 512 < attr.size ? "holes" : "no holes");
-  for (const xattr of listXattrsAt(dir, name))
+  // In no order that means anything.
+  for (const xattr of listXattrsAt(dir, name).toSorted((a, b) => Buffer.compare(a, b)))
     words.push(`${pathText(xattr)}=${getXattrAt(dir, name, xattr).toString("hex")}`);
   if (attr.nlink > 1 && !isDirectory(attr)) {
     words.push(`= ${first.get(attr.ino) ?? path}`);

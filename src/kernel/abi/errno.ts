@@ -15,6 +15,7 @@ export const E = {
   INVAL: 22,
   MFILE: 24,
   NOTTY: 25,
+  TXTBSY: 26,
   NOSPC: 28,
   ROFS: 30,
   MLINK: 31,

@@ -1,0 +1,62 @@
+import { E } from "../../kernel/abi/errno.ts";
+import { fail, must, type Name, bytesOf } from "../../kernel/at.ts";
+import { unless } from "../../kernel/error.ts";
+import { attributeName, removeXattr, setXattrOf } from "../../kernel/io.ts";
+import { openLayerRoot } from "../../layer/layer.ts";
+import { sourceOf } from "../changes/moves.ts";
+import type { UnionTrees } from "../changes/types.ts";
+import { readUpper, type UpperDirectory } from "../changes/upper.ts";
+import type { Mark, Marks } from "./journal.ts";
+import type { Pair } from "./relocated.ts";
+import { isWithin, joinPath, Tree } from "./tree.ts";
+
+/**
+ * What the redirects of an upper must say once directories below it have moved. A union that is mounted remembers what they
+ * said, so it has to be mounted anew.
+ */
+export function findMarks(trees: Pick<UnionTrees, "upper" | "dialect" | "union">, moved: readonly Pair[]): Marks {
+  const { prefix } = trees.dialect;
+  const marks: Mark[] = [];
+  if (prefix === undefined) return { upper: trees.union.upper, marks };
+  const attribute = `${prefix}redirect`;
+  const now = (path: Name): Name => {
+    let best: Pair | undefined;
+    for (const pair of moved) if (isWithin(path, pair[0]) && pair[0].length >= (best?.[0].length ?? 0)) best = pair;
+    return best === undefined ? path : joinPath(best[1], path.slice(best[0].length + 1));
+  };
+  const walk = (directory: UpperDirectory, path: Name, was: Name | undefined): void => {
+    for (const child of directory.children) {
+      if (child.kind !== "directory") continue;
+      const here = joinPath(path, child.name);
+      const natural = was === undefined || child.isOpaque ? undefined : joinPath(was, child.name);
+      const from = child.isOpaque ? undefined : (sourceOf(child.redirect, was) ?? natural);
+      if (from !== undefined && (now(from) !== from || now(was ?? from) !== (was ?? from))) {
+        const before = child.redirect ?? null;
+        const isNatural = was !== undefined && now(from) === joinPath(now(was), child.name);
+        const after = isNatural ? null : `/${now(from)}`;
+        if (after !== before) marks.push({ path: here, attribute, before, after });
+      }
+      walk(child, here, from);
+    }
+  };
+  walk(readUpper(trees.upper, trees.dialect), "", "");
+  return { upper: trees.union.upper, marks };
+}
+
+/** Sets marks as they are to be, or takes them back. An upper that is gone needs none. */
+export function setMarks({ upper, marks }: Marks, which: "before" | "after"): void {
+  if (marks.length === 0) return;
+  const root = unless(["ENOENT"], () => openLayerRoot(upper, "noatime"));
+  if (root === undefined) return;
+  using tree = new Tree(root);
+  for (const mark of marks) {
+    const entry = tree.find(mark.path);
+    if (entry === undefined) continue;
+    const [attribute, value] = [attributeName(mark.attribute), mark[which]];
+    if (value !== null) must("setxattr", mark.path, setXattrOf(entry.fd, entry.name, attribute, bytesOf(value)));
+    else {
+      const result = removeXattr(entry.fd, entry.name, attribute);
+      if (result < 0 && result !== -E.NODATA) fail("removexattr", mark.path, result);
+    }
+  }
+}

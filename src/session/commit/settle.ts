@@ -1,0 +1,148 @@
+import { pause } from "../processes.ts";
+import { unless } from "../../kernel/error.ts";
+import type { Fd } from "../../kernel/fd.ts";
+import { O } from "../../kernel/abi/file.ts";
+import { openAt, statAt, syncFileSystem } from "../../kernel/file.ts";
+import { must, utimesName } from "../../kernel/at.ts";
+import { type Hold, takeHold } from "../hold.ts";
+import { commitMark } from "../paths.ts";
+import { applyBackward, applyForward } from "./apply.ts";
+import { type Body, Journal, journalIds, type Marks, type Part, prepareCommits } from "./journal.ts";
+import { setMarks } from "./marks.ts";
+import { openPlace, removeArea } from "./place.ts";
+
+/** Waits for whoever else commits or undoes, and finishes what a killed process has begun. */
+export async function takeCommits(): Promise<Hold> {
+  const hold = takeHold(commitMark);
+  if (hold === undefined) throw new TypeError("a commit is no automatic session");
+  try {
+    prepareCommits();
+    await settleAll();
+  } catch (error) {
+    hold[Symbol.dispose]();
+    throw error;
+  }
+  return hold;
+}
+
+/** As takeCommits(), for who holds it already: it is what a killed process left. */
+export async function settleAll(): Promise<void> {
+  for (const id of journalIds()) await settle(new Journal(id));
+}
+
+async function settle(journal: Journal): Promise<void> {
+  switch (journal.state()) {
+    case "planned":
+      return discard(journal);
+    case "committing":
+      return finishOrRollBack(journal, journal.body());
+    case "undoing":
+      return finishUndo(journal);
+    case "undone":
+    case "forgotten":
+      return removeAreas(journal);
+    case "committed":
+  }
+}
+
+/**
+ * Does a commit that was decided on; where that can't be done, it is taken back.
+ * @throws what kept it from being done
+ */
+export async function finishOrRollBack(journal: Journal, body: Body): Promise<void> {
+  try {
+    await finishCommit(journal, body);
+  } catch (error) {
+    await rollBack(journal, body);
+    throw error;
+  }
+}
+
+/** Takes away what was made for a commit that won't be. */
+export function discard(journal: Journal): void {
+  // Killed before its plan was whole, it has made nothing else.
+  if (journal.has("plan")) removeAreas(journal);
+  journal.delete();
+}
+
+function removeAreas(journal: Journal): void {
+  for (const area of journal.header().areas) removeArea(area);
+}
+
+/** Does what the journal says, as far as it hasn't been done. */
+async function finishCommit(journal: Journal, { parts, marks, begun }: Body): Promise<void> {
+  await everyPart(parts, (place, part) => applyForward(place, part));
+  await markAll(marks, "after");
+  journal.write("done", { from: begun, to: afterwards(journal) });
+}
+
+/** Takes back what finishCommit() could do before an error. */
+async function rollBack(journal: Journal, { parts, marks }: Body): Promise<void> {
+  await everyPart(parts.toReversed(), (place, part) => applyBackward(place, part));
+  await markAll(marks, "before");
+  journal.remove("journal");
+  discard(journal);
+}
+
+export async function finishUndo(journal: Journal): Promise<void> {
+  const { keepTimes, marks, begun } = journal.undoPlan();
+  const { parts } = journal.body();
+  await everyPart(parts.toReversed(), (place, part) => applyBackward(place, part, keepTimes[parts.indexOf(part)]));
+  await markAll(marks, "after");
+  journal.write("undone", { from: begun, to: afterwards(journal) });
+  removeAreas(journal);
+}
+
+/** Does again what an undo could take back before an error. */
+export async function rollUndoBack(journal: Journal): Promise<void> {
+  const { marks } = journal.undoPlan();
+  await everyPart(journal.body().parts, (place, part) => applyForward(place, part));
+  await markAll(marks, "before");
+  journal.remove("undo");
+}
+
+async function everyPart(
+  parts: readonly Part[],
+  work: (place: ReturnType<typeof openPlace>, part: Part) => void,
+): Promise<void> {
+  for (const part of parts) {
+    using place = openPlace(part.target, part.area);
+    work(place, part);
+    await syncFileSystem(place.area);
+  }
+}
+
+async function markAll(all: readonly Marks[], which: "before" | "after"): Promise<void> {
+  for (const marks of all) setMarks(marks, which);
+  for (const { upper, marks } of all) if (marks.length > 0) await syncUpper(upper);
+}
+
+async function syncUpper(path: string): Promise<void> {
+  const opened = unless(["ENOENT"], () => openAt(null, path, O.RDONLY | O.DIRECTORY));
+  if (opened === undefined) return;
+  using upper = opened;
+  await syncFileSystem(upper);
+}
+
+/** A time that file systems give to what is changed now, as digits. */
+export function now(journal: Journal): string {
+  using dir = openAt(null, journal.path, O.RDONLY | O.DIRECTORY);
+  return String(tick(dir));
+}
+
+/** A time that is later than all that was given until now: the clock of file systems has steps of some milliseconds. */
+function afterwards(journal: Journal): string {
+  using dir = openAt(null, journal.path, O.RDONLY | O.DIRECTORY);
+  const first = tick(dir);
+  for (let tries = 0; tries < 3000; tries++) {
+    const next = tick(dir);
+    if (next > first) return String(next);
+    pause(1);
+  }
+  return String(first + 1n);
+}
+
+function tick(dir: Fd): bigint {
+  must("utimes", "", utimesName(dir.number, "", "now", "now"));
+  return statAt(dir).ctimeNs;
+}

@@ -1,0 +1,295 @@
+import { afterAll, afterEach, beforeEach, expect, test } from "bun:test";
+import { execFileSync } from "node:child_process";
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { describeChroot, temporaryDirectory } from "../support/directories.ts";
+import { executable, fallthru, type RunResult, startFallthru } from "../support/fallthru.ts";
+import { leftoversAfter, traces } from "../support/leftovers.ts";
+import { tinyRoot } from "../support/roots.ts";
+import { Terminal } from "../support/terminal.ts";
+import { describeTree } from "../support/tree.ts";
+
+const root = tinyRoot();
+const profile = "/etc/schroot/bare";
+mkdirSync(profile);
+for (const name of ["fstab", "copyfiles", "nssdatabases"]) writeFileSync(join(profile, name), "");
+describeChroot("t", root, ["profile=bare"]);
+await fallthru(["recover"]);
+const clean = traces();
+
+beforeEach(async () => {
+  rmSync(join(root, "srv"), { recursive: true, force: true });
+  mkdirSync(join(root, "srv/dir/sub"), { recursive: true });
+  for (const name of ["one", "two", "dir/file", "dir/sub/deep"]) writeFileSync(join(root, "srv", name), `${name}\n`);
+  await sleep(30);
+  expect(await fallthru(["begin", "t", "--name", "s"])).toMatchObject({ status: 0, stderr: "" });
+  await sleep(30);
+});
+
+afterEach(async () => {
+  await fallthru(["end", "s", "other"]);
+  rmSync("/var/lib/fallthru/sessions/.commits", { recursive: true, force: true });
+  for (const name of readdirSync(dirname(root)))
+    if (name.startsWith(".fallthru-commit-")) rmSync(join(dirname(root), name), { recursive: true });
+});
+
+afterAll(async () => {
+  expect(await leftoversAfter(clean, 500)).toEqual([]);
+});
+
+function inside(script: string, session = "s"): Promise<RunResult> {
+  return fallthru(["run", `@${session}`, "--", "sh", "-c", `cd /srv; ${script}`], { directory: "/" });
+}
+
+function text(path: string): string | undefined {
+  return existsSync(join(root, "srv", path)) ? readFileSync(join(root, "srv", path), "utf8") : undefined;
+}
+
+test("commit writes what was changed, diff shows nothing any more, undo takes it back", async () => {
+  const before = describeTree(root);
+  await inside("echo more >>one; rm two; mkdir new; echo n >new/file; mv dir/file dir/renamed; chmod 700 dir");
+  const seen = (await inside("find . -ls; cat one new/file dir/renamed")).stdout;
+  expect(await fallthru(["commit", "@s"])).toMatchObject({ status: 0, stderr: "" });
+  expect([text("one"), text("two"), text("new/file"), text("dir/renamed"), text("dir/file")]).toEqual([
+    "one\nmore\n",
+    undefined,
+    "n\n",
+    "dir/file\n",
+    undefined,
+  ]);
+  writeFileSync("/proc/sys/vm/drop_caches", "2");
+  expect((await inside("find . -ls; cat one new/file dir/renamed")).stdout).toBe(seen);
+  expect(await fallthru(["diff", "@s", "--exit-code", "--times"])).toMatchObject({ status: 0 });
+  expect(await fallthru(["commit", "@s", "--json"])).toMatchObject({ status: 0, stderr: "" });
+  expect(await fallthru(["undo"])).toMatchObject({ status: 0, stderr: "" });
+  expect(describeTree(root)).toEqual(before);
+  expect(await fallthru(["undo"])).toMatchObject({ status: 3 });
+  expect((await inside("find . -ls; cat one new/file dir/renamed")).stdout).toBe(seen);
+});
+
+test("PATHs choose, with the directories that they need", async () => {
+  await inside("mkdir -p new/below; echo n >new/below/file; echo o >new/other; echo more >>one; rm -r dir");
+  expect(await fallthru(["commit", "s", "/srv/new/below/file", "srv/dir"])).toMatchObject({ status: 0, stderr: "" });
+  expect([text("new/below/file"), text("new/other"), text("one"), text("dir/file")]).toEqual([
+    "n\n",
+    undefined,
+    "one\n",
+    undefined,
+  ]);
+  expect(await fallthru(["commit", "s", "/srv/nothing"])).toMatchObject({
+    status: 3,
+    stderr: expect.stringContaining("nothing was changed at /srv/nothing"),
+  });
+  expect(await fallthru(["commit", "s", "/srv/../one"])).toMatchObject({ status: 2 });
+});
+
+test("--dry-run prints what would be done, and does nothing", async () => {
+  await inside("echo more >>one; rm two; mv dir moved; ln -s to link");
+  const before = describeTree(root);
+  const { stdout, status } = await fallthru(["commit", "s", "--dry-run"]);
+  expect([status, stdout.split("\n").filter((line) => line !== "M /" && !line.endsWith("/srv"))]).toEqual([
+    0,
+    ["A /srv/link", "R /srv/dir -> /srv/moved", "M /srv/one", "D /srv/two", ""],
+  ]);
+  expect(describeTree(root)).toEqual(before);
+  expect((await fallthru(["log"])).stdout).toBe("");
+});
+
+test("what others have changed since is a conflict: both sides are shown, nothing is written; --force takes ours", async () => {
+  await inside("echo ours >one; rm two; echo ours >new; echo ours >dir/file; echo fine >fine");
+  writeFileSync(join(root, "srv/one"), "theirs, longer\n");
+  writeFileSync(join(root, "srv/two"), "theirs\n");
+  writeFileSync(join(root, "srv/new"), "theirs\n");
+  rmSync(join(root, "srv/dir"), { recursive: true });
+  symlinkSync("/etc", join(root, "srv/dir"));
+  const before = describeTree(root);
+  const { status, stderr, stdout } = await fallthru(["commit", "s"]);
+  expect([status, stdout]).toEqual([11, ""]);
+  for (const line of [
+    "conflict /srv/one: changed\n  session  file, 5 bytes, mode 644, owner 0:0, of ",
+    "\n  target   file, 15 bytes, mode 644, owner 0:0, of ",
+    "conflict /srv/two: changed\n  session  nothing\n  target   file, 7 bytes",
+    "conflict /srv/new: changed\n  session  file, 5 bytes",
+    "conflict /srv/dir: changed\n",
+  ])
+    expect(stderr).toContain(line);
+  expect(describeTree(root)).toEqual(before);
+  expect(await fallthru(["commit", "s", "/srv/fine"])).toMatchObject({ status: 0 });
+  expect(await fallthru(["commit", "s", "--force"])).toMatchObject({ status: 0, stderr: "" });
+  expect([text("one"), text("two"), text("new"), text("dir/file")]).toEqual(["ours\n", undefined, "ours\n", "ours\n"]);
+  expect(lstatSync(join(root, "srv/dir")).isDirectory()).toBe(true);
+  expect(existsSync("/etc/file")).toBe(false);
+  await fallthru(["undo"]);
+  await fallthru(["undo"]);
+  expect(describeTree(root)).toEqual(before);
+});
+
+test("a session's own commits are no conflicts, another's are", async () => {
+  await fallthru(["begin", "t", "--name", "other"]);
+  await inside("echo 1 >one");
+  await inside("echo other >one", "other");
+  expect(await fallthru(["commit", "s"])).toMatchObject({ status: 0, stderr: expect.stringContaining("@other") });
+  await inside("echo 2 >one");
+  expect(await fallthru(["commit", "s", "-q"])).toMatchObject({ status: 0, stderr: "" });
+  expect(await fallthru(["commit", "other"])).toMatchObject({ status: 11 });
+  await fallthru(["undo"]);
+  await fallthru(["undo"]);
+  expect(await fallthru(["commit", "s", "-q"])).toMatchObject({ status: 0, stderr: "" });
+  expect(text("one")).toBe("2\n");
+});
+
+test("undo refuses where something was changed since", async () => {
+  await inside("echo ours >one; mkdir new; echo n >new/file; rm two");
+  await fallthru(["commit", "s"]);
+  const restore = async (change: () => void, repair: () => void, path: string): Promise<void> => {
+    change();
+    const is = describeTree(root);
+    expect(await fallthru(["undo"])).toMatchObject({ status: 11, stderr: expect.stringContaining(path) });
+    expect(describeTree(root)).toEqual(is);
+    repair();
+  };
+  const path = (name: string): string => join(root, "srv", name);
+  await restore(
+    () => writeFileSync(path("two"), "x"),
+    () => rmSync(path("two")),
+    "srv/two",
+  );
+  await restore(
+    () => writeFileSync(path("new/more"), "x"),
+    () => rmSync(path("new/more")),
+    "srv/new",
+  );
+  await restore(
+    () => writeFileSync(path("one"), "x"),
+    () => {},
+    "srv/new was changed since commit",
+  );
+});
+
+test("a renamed directory is committed when nothing runs inside, and is seen the same afterwards", async () => {
+  await inside("mv dir moved; echo n >moved/new; mv moved/sub up");
+  const seen = (await inside("find . -ls")).stdout;
+  const child = startFallthru(["run", "@s", "--", "sh", "-c", "echo; exec sleep 1000"], { directory: "/" });
+  await new Promise((done) => child.stdout?.once("data", done));
+  expect(await fallthru(["commit", "s"])).toMatchObject({ status: 4, stderr: expect.stringContaining("sleep 1000") });
+  expect(await fallthru(["commit", "s", "/srv/moved/new"])).toMatchObject({ status: 4 });
+  const ended = new Promise((done) => child.once("exit", done));
+  child.kill();
+  await ended;
+  const ino = lstatSync(join(root, "srv/dir/file")).ino;
+  await fallthru(["begin", "t", "--name", "other"]);
+  expect(await fallthru(["commit", "s"])).toMatchObject({ status: 4, stderr: expect.stringContaining("@other") });
+  await fallthru(["end", "other"]);
+  expect(await fallthru(["commit", "s"])).toMatchObject({ status: 0, stderr: "" });
+  expect(lstatSync(join(root, "srv/moved/file")).ino).toBe(ino);
+  expect((await inside("find . -ls")).stdout).toBe(seen);
+  await inside("mv moved again");
+  expect(await fallthru(["commit", "s"])).toMatchObject({ status: 0, stderr: "" });
+  expect([text("again/file"), text("up/deep")]).toEqual(["dir/file\n", "dir/sub/deep\n"]);
+  await fallthru(["undo"]);
+  await fallthru(["undo"]);
+  expect([text("dir/file"), text("dir/sub/deep")]).toEqual(["dir/file\n", "dir/sub/deep\n"]);
+  expect((await inside("cat again/file again/new up/deep")).stdout).toBe("dir/file\nn\ndir/sub/deep\n");
+});
+
+test("--to writes to another directory, if that has what the session began with", async () => {
+  const copy = temporaryDirectory("copy");
+  execFileSync("cp", ["-a", `${root}/.`, copy]);
+  await inside("echo more >>one; rm two; mv dir moved; echo n >new");
+  expect(await fallthru(["commit", "s", "--to", copy])).toMatchObject({ status: 0, stderr: "" });
+  expect(text("one")).toBe("one\n");
+  expect(readFileSync(join(copy, "srv/one"), "utf8")).toBe("one\nmore\n");
+  expect(readFileSync(join(copy, "srv/moved/file"), "utf8")).toBe("dir/file\n");
+  expect(await fallthru(["undo"])).toMatchObject({ status: 0, stderr: "" });
+  expect(describeTree(copy)).toEqual(describeTree(root));
+  const empty = temporaryDirectory("empty");
+  expect(await fallthru(["commit", "s", "/srv/one", "--to", empty])).toMatchObject({ status: 11 });
+  expect(await fallthru(["commit", "s", "/srv/one", "/srv/moved", "--to", empty, "--force"])).toMatchObject({
+    status: 0,
+  });
+  expect(readFileSync(join(empty, "srv/moved/sub/deep"), "utf8")).toBe("dir/sub/deep\n");
+  expect(await fallthru(["commit", "s", "--to", "/nowhere"])).toMatchObject({ status: 3 });
+});
+
+test("log tells what was committed and undone, and gives up what is kept", async () => {
+  await inside("cat /bin/busybox >one");
+  await fallthru(["commit", "s"]);
+  await inside("rm one");
+  await fallthru(["commit", "s"]);
+  const { commits } = JSON.parse((await fallthru(["log", "--json"])).stdout) as {
+    commits: { commit: string; keptBytes: number }[];
+  };
+  expect(commits).toMatchObject([
+    { session: "s", chroot: "t", state: "committed", targets: [root] },
+    { session: "s", state: "committed" },
+  ]);
+  expect(commits[0]?.keptBytes).toBeGreaterThan(99_999);
+  const [last, firstOne] = commits.map(({ commit }) => commit);
+  expect((await fallthru(["log", last ?? ""])).stdout).toContain("D /srv/one\n");
+  expect(await fallthru(["log", "--forget", last ?? ""])).toMatchObject({
+    status: 0,
+    stdout: expect.stringContaining("M free"),
+  });
+  expect(await fallthru(["undo", last ?? ""])).toMatchObject({ status: 3 });
+  expect(await fallthru(["undo", firstOne ?? ""])).toMatchObject({ status: 11 });
+  expect((await fallthru(["log"])).stdout).toMatch(/forgotten[^]*committed/);
+});
+
+test("what is immutable in the target, and a full disk, are told before anything is changed", async () => {
+  await inside("echo more >>one; echo more >>two");
+  execFileSync("chattr", ["+i", join(root, "srv/one")]);
+  const before = describeTree(root);
+  try {
+    expect(await fallthru(["commit", "s"])).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining("/srv/one is immutable"),
+    });
+    expect(describeTree(root)).toEqual(before);
+  } finally {
+    execFileSync("chattr", ["-i", join(root, "srv/one")]);
+  }
+  const small = temporaryDirectory("small");
+  execFileSync("mount", ["-t", "tmpfs", "-o", "size=2M", "tmpfs", small]);
+  try {
+    await inside("cat /bin/busybox /bin/busybox /bin/busybox >big");
+    mkdirSync(join(small, "srv"));
+    expect(await fallthru(["commit", "s", "/srv/big", "--to", small])).toMatchObject({ status: 8 });
+    expect(execFileSync("find", [small]).toString()).toBe(`${small}\n${small}/srv\n`);
+    expect((await fallthru(["log"])).stdout).toBe("");
+  } finally {
+    execFileSync("umount", [small]);
+  }
+});
+
+test("--interactive asks about each change, on a terminal only", async () => {
+  await inside("echo more >>one; rm two; mkdir new; echo n >new/file; rm -r dir");
+  expect(await fallthru(["commit", "s", "--interactive"])).toMatchObject({ status: 2 });
+  const terminal = new Terminal([executable, "commit", "s", "--interactive"]);
+  const answers: Readonly<Record<string, string>> = {
+    "/srv/one": "y",
+    "/srv/two": "n",
+    "/srv/new": "y",
+    "/srv/dir": "n",
+  };
+  for (const key of ["?", "d"]) {
+    await terminal.until("[y,n,a,q,d,?] ");
+    terminal.type(`${key}\n`);
+  }
+  for (let asked = ""; !asked.includes("/srv/two");) {
+    asked = await terminal.until("[y,n,a,q,d,?] ");
+    const path = Object.keys(answers).find((each) => asked.includes(`${each} `) || asked.includes(`${each}?`));
+    terminal.type(`${answers[path ?? ""] ?? "n"}\n`);
+  }
+  expect(await terminal.ended).toMatchObject({ status: 0 });
+  expect([text("one"), text("two"), text("new/file")]).toEqual(["one\nmore\n", "two\n", "n\n"]);
+});
