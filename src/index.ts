@@ -12,6 +12,7 @@ export { KernelError } from "./kernel/error.ts";
 export { type Begun, beginSession } from "./session/begin.ts";
 export { diagnose, type Finding } from "./session/doctor.ts";
 export { type EndOptions, endSession, type EndReport } from "./session/end.ts";
+export { forkSession, type Forked, type ForkOptions } from "./session/fork/fork.ts";
 export { collectGarbage, type GarbageReport } from "./session/gc.ts";
 export { listSessions, type SessionInfo, sessionInfo, type UnionInfo } from "./session/list.ts";
 export { runOnce } from "./session/once.ts";

@@ -117,6 +117,18 @@ export function attachMount(mount: Fd, mountPoint: Fd): void {
   checkCount(`mount ${mount.path} on`, mountPoint.path, result);
 }
 
+/**
+ * Attaches a detached mount below another one, which goes on hiding it until that is unmounted: so nobody ever finds the
+ * place empty (Linux ≥ 6.5).
+ * @param top the root of that mount, open
+ * @see MOVE_MOUNT_BENEATH, move_mount(2)
+ */
+export function attachBeneath(mount: Fd, top: Fd): void {
+  const flags = MOVE_MOUNT.F_EMPTY_PATH | MOVE_MOUNT.T_EMPTY_PATH | MOVE_MOUNT.BENEATH;
+  const result = moveMount_(SYS.move_mount, mount.number, empty, top.number, empty, flags);
+  checkCount(`mount ${mount.path} beneath`, top.path, result);
+}
+
 /** Where mounts are put in place ENOSPC is not about a disk: a name space has at most so many. @see proc_sys_fs(5) */
 function checkCount(syscall: string, path: Path, result: number): number {
   try {

@@ -92,6 +92,11 @@ export function attachInto(root: Fd, mount: Fd, at: string): void {
   attachOn(mount, target);
 }
 
+/** One union of a plan, detached. @throws {MountError} */
+export function makeUnionMount(step: PlanStep & { readonly kind: "union" }): Fd {
+  return makeStep(step, []);
+}
+
 /** No session's name begins with a dot. */
 function placeBeside(mountPoint: string): string {
   return `${dirname(mountPoint)}/.${basename(mountPoint)}`;

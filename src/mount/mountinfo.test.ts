@@ -15,6 +15,7 @@ test("parseMountInfo() reads what the kernel writes", () => {
   expect(first).toEqual({
     id: 36,
     parent: 35,
+    device: "98:0",
     root: "/mnt1",
     mountPoint: "/mnt2",
     options: ["rw", "noatime"],

@@ -5,6 +5,8 @@ import { MOUNT_ATTR } from "../kernel/abi/mount.ts";
 export interface MountInfo {
   readonly id: number;
   readonly parent: number;
+  /** Of the file system, `major:minor`. */
+  readonly device: string;
   /** The directory of the file system that is mounted here. */
   readonly root: string;
   readonly mountPoint: string;
@@ -25,12 +27,13 @@ export function parseMountInfo(text: string): MountInfo[] {
   for (const line of text.split("\n")) {
     const separator = line.indexOf(" - ");
     if (separator < 0) continue;
-    const [id, parent, , root, mountPoint, options] = line.slice(0, separator).split(" ");
+    const [id, parent, device, root, mountPoint, options] = line.slice(0, separator).split(" ");
     const [type, source, superOptions] = line.slice(separator + 3).split(" ");
     if (root === undefined || mountPoint === undefined || type === undefined) continue;
     mounts.push({
       id: Number(id),
       parent: Number(parent),
+      device: device ?? "",
       root: unescape(root),
       mountPoint: unescape(mountPoint),
       options: (options ?? "").split(","),

@@ -80,6 +80,21 @@ async function makeSession(
   const union = unionOf(source, options);
   const choice = chooseUpper(options.upper ?? describedUpper(source, union), union);
   const id = options.name ?? makeSessionId(nameOf(source));
+  const hold = await claimSession(id);
+  try {
+    const begun = await explainFullLater(sessionDir(id), () => build(hold, source, choice, options, kind));
+    return { hold, begun: { ...begun, warnings: [...stuck.map(warnOfStuck), ...begun.warnings] } };
+  } catch (error) {
+    await undoSession(hold, options.setup);
+    throw error;
+  }
+}
+
+/**
+ * Takes an id for a new session, and makes its directory. From here on undoSession() takes back what is made.
+ * @throws {UserError} exists
+ */
+export async function claimSession(id: string): Promise<Hold> {
   const hold = explainFull(sessionsDir, () => takeHold(id));
   if (hold === undefined) throw taken(id);
   try {
@@ -89,13 +104,7 @@ async function makeSession(
     hold.release();
     throw error;
   }
-  try {
-    const begun = await explainFullLater(sessionDir(id), () => build(hold, source, choice, options, kind));
-    return { hold, begun: { ...begun, warnings: [...stuck.map(warnOfStuck), ...begun.warnings] } };
-  } catch (error) {
-    await undoSession(hold, options.setup);
-    throw error;
-  }
+  return hold;
 }
 
 function nameOf(source: Source): string {
@@ -140,7 +149,7 @@ async function makeDirectory(hold: Hold): Promise<void> {
   throw taken(id);
 }
 
-function taken(id: string): UserError {
+export function taken(id: string): UserError {
   return new UserError("exists", `session ${id} exists already`, {
     hint: `run in it: fallthru run @${id}; or end it: fallthru end @${id}`,
   });

@@ -66,6 +66,19 @@ export function renewBegun(begun: Begun, { steps }: MountPlan, files: RootFiles)
     );
 }
 
+/** For a session whose uppers are copies of another's: what nobody else had changed there is ours in the copy, too. */
+export function copyBegun(begun: Begun, from: MountPlan, to: MountPlan): Begun {
+  const [originals, copies] = [uppersOf(from.steps), uppersOf(to.steps)];
+  return begun.map((notes, index) => {
+    const [original, copy] = [originals[index], copies[index]];
+    if (original === undefined || copy === undefined) return notes;
+    const entries = Object.entries(notes).map(([path, ctime]) => {
+      return [path, ctimeAt(original, path) === ctime ? (ctimeAt(copy, path) ?? ctime) : ctime] as const;
+    });
+    return Object.fromEntries(entries);
+  });
+}
+
 function ctimeAt(upper: string, path: string): string | undefined {
   using root = openDirectory(upper);
   return unless(["ENOENT", "ENOTDIR", "ELOOP"], () => {

@@ -159,13 +159,32 @@ export function makeUnion(
 ): Union {
   const base = `${layers.base}/${index}`;
   const lowers = skeleton === undefined ? wanted : [...wanted, `${base}/skeleton`];
-  const union: Union = { ...style, lowers, upper: `${base}/upper`, work: `${base}/work` };
   mkdirSync(base, { mode: 0o700 });
   if (skeleton !== undefined) makeSkeleton(`${base}/skeleton`, skeleton);
-  for (const path of [union.upper, union.work]) mkdirSync(path, { mode: 0o700 });
-  const [top] = lowers;
-  if (top !== undefined) copyAttributes(top, union.upper);
-  return union;
+  return { ...style, lowers, ...makePair(base, lowers[0]) };
+}
+
+/**
+ * Makes an upper and a work directory in a directory that is there.
+ * @param top what the upper has its attributes from
+ */
+export function makePair(base: string, top: string | undefined): Pick<Union, "upper" | "work"> {
+  const pair = { upper: `${base}/upper`, work: `${base}/work` };
+  for (const path of [pair.upper, pair.work]) mkdirSync(path, { mode: 0o700 });
+  if (top !== undefined) copyAttributes(top, pair.upper);
+  return pair;
+}
+
+/** Where the layers of a session are that is there. */
+export function layersOf(id: string, dir: Fd, upper: Upper): Layers {
+  switch (upper.kind) {
+    case "state":
+      return { base: `${sessionDir(id)}/layers`, upper };
+    case "directory":
+      return { base: readLink(`${dir.procPath}/${elsewhere}`), upper };
+    case "tmpfs":
+      return { base: memoryUpperOf(id), upper };
+  }
 }
 
 /** Of an owner that has no id in a user's name spaces: the upper is the user's then. */

@@ -96,14 +96,22 @@ function summarize(
   isHeld: boolean,
   isOpen: (mountPoint: string) => boolean,
 ): SessionSummary {
-  const { id, chroot, createdMs, expiresMs, kind } = summary;
+  const { id, chroot, createdMs, expiresMs, forkedFrom, kind } = summary;
   const mountPoint = mountPointOf(id);
   const holder = isHeld ? holderOf(id) : undefined;
   // Whoever was killed beside a record that stands had not begun to end it, or had just finished beginning it.
   const isLeft = kind === "automatic" && holder !== "alive";
   const whole = isOpen(mountPoint) ? "open" : "unmounted";
   const state: SessionState = holder === "alive" ? "held" : isLeft ? "leftover" : whole;
-  return { id, chroot, state, createdMs, ...(expiresMs === undefined ? {} : { expiresMs }), mountPoint };
+  return {
+    id,
+    chroot,
+    state,
+    createdMs,
+    ...(expiresMs === undefined ? {} : { expiresMs }),
+    ...(forkedFrom === undefined ? {} : { forkedFrom }),
+    mountPoint,
+  };
 }
 
 /** A session without a record: it is being made or removed, or whoever did so was killed, or the power was cut. */

@@ -12,6 +12,8 @@ export const heldDir = `${sessionsDir}/.held`;
 export const commitsDir = `${sessionsDir}/.commits`;
 /** What is held below heldDir by who commits or undoes; no session has this name. */
 export const commitMark = ".commit";
+/** What forks have frozen, shared by sessions; see frozen.ts. */
+export const frozenDir = `${sessionsDir}/.frozen`;
 /** A private tmpfs of ours: mounts below it spread to no other name space, and it is empty after a restart. */
 export const runDir = places.run;
 

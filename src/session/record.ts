@@ -2,7 +2,7 @@ import { UserError } from "../error.ts";
 import { O } from "../kernel/abi/file.ts";
 import { unless } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
-import { openAt, readFile, renameAt, statAt, sync, unlinkAt, writeAll } from "../kernel/file.ts";
+import { linkAt, openAt, readFile, renameAt, statAt, sync, unlinkAt, writeAll } from "../kernel/file.ts";
 import type { MountPlan } from "../mount/plan.ts";
 import type { Begun } from "./begun.ts";
 import { sessionDir } from "./paths.ts";
@@ -19,6 +19,8 @@ export interface RecordSummary {
   readonly chroot: string;
   readonly createdMs: number;
   readonly expiresMs?: number;
+  /** The session that it was forked from. */
+  readonly forkedFrom?: string;
 }
 
 /** All that is needed to run in a session, and to mount it again: the record's second line. */
@@ -35,6 +37,16 @@ export interface RecordDetails {
   /** Of sessions that were begun by an older Fallthru nobody has noted it. */
   readonly begun?: Begun;
   readonly command: CommandDefaults;
+  /** There while a fork of it puts its layers in order: until that is finished the session isn't to be used. */
+  readonly freezing?: Freezing;
+}
+
+/** What is still to be done, once or again, until the plan is true. */
+export interface Freezing {
+  /** All that is in the directory `from` goes to `to`. */
+  readonly moves: readonly { readonly from: string; readonly to: string }[];
+  /** The mount that the session's tree had before, where it had one. */
+  readonly mountId?: number;
 }
 
 /** What the chroot's description says of every command that runs in it. */
@@ -63,17 +75,43 @@ const fileNames: Readonly<Record<RecordKind, string>> = { named: "record.json", 
  * An automatic one isn't synced: after a power cut it is gone anyway.
  */
 export function writeRecord(dir: Fd, record: Omit<SessionRecord, "version">, kind: RecordKind): void {
-  const { id, chroot, createdMs, expiresMs, ...details } = record;
-  const summary: RecordSummary = { version, id, chroot, createdMs, ...(expiresMs === undefined ? {} : { expiresMs }) };
-  const text = `${JSON.stringify(summary)}\n${JSON.stringify(details)}\n`;
   const temporary = `.${fileNames[kind]}.new`;
-  {
-    using file = openAt(dir, temporary, O.WRONLY | O.CREAT | O.TRUNC | O.NOFOLLOW, { mode: 0o600 });
-    writeAll(file, Buffer.from(text));
-    if (kind === "named") sync(file);
-  }
+  writeRecordFile(dir, temporary, record, kind);
   renameAt(dir, temporary, dir, fileNames[kind]);
   if (kind === "named") sync(dir);
+}
+
+function writeRecordFile(dir: Fd, name: string, record: Omit<SessionRecord, "version">, kind: RecordKind): void {
+  const { id, chroot, createdMs, expiresMs, forkedFrom, ...details } = record;
+  const summary: RecordSummary = {
+    version,
+    id,
+    chroot,
+    createdMs,
+    ...(expiresMs === undefined ? {} : { expiresMs }),
+    ...(forkedFrom === undefined ? {} : { forkedFrom }),
+  };
+  const text = `${JSON.stringify(summary)}\n${JSON.stringify(details)}\n`;
+  using file = openAt(dir, name, O.WRONLY | O.CREAT | O.TRUNC | O.NOFOLLOW, { mode: 0o600 });
+  writeAll(file, Buffer.from(text));
+  if (kind === "named") sync(file);
+}
+
+/** Writes a named session's record that placeRecord() only has to rename, for which even a full disk has room. */
+export function stageRecord(dir: Fd, name: string, record: Omit<SessionRecord, "version">): void {
+  writeRecordFile(dir, name, record, "named");
+}
+
+/** Puts a record that was staged in its place. */
+export function placeRecord(dir: Fd, name: string): void {
+  renameAt(dir, name, dir, fileNames.named);
+  sync(dir);
+}
+
+/** Keeps the record that is there under another name, for placeRecord(). */
+export function keepRecord(dir: Fd, name: string): void {
+  unless(["ENOENT"], () => unlinkAt(dir, name));
+  linkAt(dir, fileNames.named, dir, name);
 }
 
 /** Ends the session's existence, durably: what is deleted after it can't come back as half a session. */

@@ -10,7 +10,7 @@ import { sessionIds } from "./names.ts";
 import { memoryUpperOf, mountPointOf, sessionDir } from "./paths.ts";
 import { readRecord, recordKind, type RecordKind, removeRecord, type SessionRecord, writeRecord } from "./record.ts";
 import { makeMountPoint, removeMountPoint } from "./mountpoint.ts";
-import { clearLeftovers, findSetup, removeRemains, undo } from "./remains.ts";
+import { clearLeftovers, findSetup, finishFork, removeRemains, undo } from "./remains.ts";
 import { readNote } from "./root/note.ts";
 import { writeRootFiles } from "./rootfiles.ts";
 import { isMounted, isSessionMounted, prepareState } from "./state.ts";
@@ -44,7 +44,10 @@ export async function recoverSessions(): Promise<RecoverReport> {
 }
 
 async function recoverOne(id: string, report: RecoverReport): Promise<void> {
-  if (recordKind(id) === "named" && isSessionMounted(id) && readRecord(id) !== undefined) return;
+  if (recordKind(id) === "named" && isSessionMounted(id)) {
+    const record = readRecord(id);
+    if (record !== undefined && record.freezing === undefined) return;
+  }
   using hold = takeHold(id);
   if (hold === undefined) return;
   await restore(hold, report);
@@ -61,6 +64,7 @@ async function restore(hold: Hold, report: RecoverReport): Promise<void> {
     report.removed.push(id);
     return;
   }
+  await finishFork(hold);
   const record = readRecord(id);
   if (record === undefined || isSessionMounted(id)) return;
   if (record.upper.kind === "tmpfs" && !isMounted(memoryUpperOf(id))) {

@@ -81,7 +81,7 @@ export async function removeRemains(hold: Hold, how: Removal = {}): Promise<Remo
     failure ??= await setup?.stopLateAnyway(status, "unmounted");
     if (dir !== undefined && note !== undefined)
       await (await import("./root/root.ts")).removeRoot(note, { id, dir, hold: hold.file });
-    if (dir !== undefined) removeSessionDir(id, dir);
+    if (dir !== undefined) await removeSessionDir(id, dir);
     void mount;
   }
   removeControlGroups(id);
@@ -109,6 +109,20 @@ function warnOfStanding(id: string, pid: number): string {
   return `process ${pid} (${command}) stands in a directory of the session ${id}, which is gone`;
 }
 
+/** Whether its directory says anything of frozen layers; see frozen.ts. */
+function isForked(dir: Fd): boolean {
+  return unless(["ENOENT"], () => statAt(dir, "frozen")) !== undefined;
+}
+
+/** Puts a session in order whose fork was killed. @returns whether there was anything to be done */
+export async function finishFork(hold: Hold): Promise<boolean> {
+  using dir = openDirectory(sessionDir(hold.id));
+  if (!isForked(dir)) return false;
+  const { settleFork } = await import("./fork/freeze.ts");
+  settleFork(hold.id, dir);
+  return true;
+}
+
 /** An archive that was being packed when its session's `end` was killed. */
 async function clearHalfSaved(id: string): Promise<void> {
   using dir = openDirectory(sessionDir(id));
@@ -121,8 +135,9 @@ function clearHalfMounted(mountPoint: string): void {
 }
 
 /** The layers first: until they are gone the directory tells where they are. */
-function removeSessionDir(id: string, dir: Fd): void {
+async function removeSessionDir(id: string, dir: Fd): Promise<void> {
   removeLayers(id, dir);
+  if (isForked(dir)) (await import("./frozen.ts")).dropGenerations({ id, dir });
   using sessions = openDirectory(sessionsDir);
   removeTree(sessions, id);
 }
@@ -181,6 +196,7 @@ async function clearOne(hold: Hold): Promise<boolean> {
   if (recordKind(hold.id) === "named") {
     clearHalfMounted(mountPointOf(hold.id));
     await clearHalfSaved(hold.id);
+    await finishFork(hold);
     return false;
   }
   // Without a directory it may be a begin that has just made its mark, and will find it gone and make another.

@@ -48,6 +48,7 @@ async function enterSession<T>(id: string, start: (record: Record) => Promise<T>
   lock(dir, "shared");
   const record = readRecord(id);
   if (record === undefined) throw await missing(id);
+  if (record.freezing !== undefined) throw halfForked(id);
   if (!isSessionMounted(id)) {
     throw new UserError(
       "failed",
@@ -127,6 +128,12 @@ export async function waitForCommand({ pid, space }: Child, signals: SignalRelay
   } finally {
     await space?.end();
   }
+}
+
+function halfForked(id: string): UserError {
+  return new UserError("failed", `session ${id} is half forked: whoever forked it was killed`, {
+    hint: "put it in order: fallthru recover",
+  });
 }
 
 export type Record = Omit<SessionRecord, "version">;

@@ -62,6 +62,19 @@ export class SessionSetup {
     return new SessionSetup(state, context);
   }
 
+  /**
+   * For a session that is forked from another: of which it is told what the other was, by names of its own.
+   * @returns undefined where the other has none
+   */
+  static fork(from: Fd, to: Fd, rename: (value: string) => string, context: SetupContext): SessionSetup | undefined {
+    const other = SessionSetup.read(from);
+    if (other === undefined) return undefined;
+    const entries = Object.entries(other.#state.variables).map(([key, value]) => [key, rename(value)]);
+    const state: SetupState = { variables: Object.fromEntries(entries) as Variables, isStopping: false };
+    writeState(to, state);
+    return new SessionSetup(state, context);
+  }
+
   /** Of a session that is there, or half gone. */
   static read(dir: Fd, context: SetupContext = {}): SessionSetup | undefined {
     const opened = unless(["ENOENT"], () => openAt(dir, setupFile, O.RDONLY | O.NOFOLLOW));

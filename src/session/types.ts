@@ -154,5 +154,7 @@ export interface SessionSummary {
   /** Milliseconds since 1970. */
   readonly createdMs: number;
   readonly expiresMs?: number;
+  /** The session that it was forked from. */
+  readonly forkedFrom?: string;
   readonly mountPoint: string;
 }

@@ -16,7 +16,7 @@ import {
   utimesName,
 } from "../kernel/at.ts";
 import { truncateFd } from "../kernel/io.ts";
-import { copyUp } from "./copyup.ts";
+import { copyUp, linkUp } from "./copyup.ts";
 import { type Core, locate, place, statPlace } from "./core.ts";
 import type { Inode } from "./inode.ts";
 import { countSubdirectories } from "./readdir.ts";
@@ -105,6 +105,8 @@ export interface AttrChange {
 export function setAttr(core: Core, inode: Inode, change: AttrChange, openFd = -1): void {
   if (change.size !== undefined) setSize(core, inode, change.size, openFd);
   copyUp(core, inode, { content: "leave" });
+  // overlayfs does so for the name that was used, which isn't known here: the upper alone then shows all that is changed.
+  for (const link of inode.links) linkUp(core, inode, link);
   locate(core, inode);
   const { fd, name } = place;
   if (change.uid !== undefined || change.gid !== undefined) {

@@ -17,7 +17,8 @@ export function traces(): Traces {
     ...processesIn().flatMap(describeProcess),
     ...cgroups().map((path) => `cgroup ${path}`),
     // What was committed stays in the log.
-    ...names("/var/lib/fallthru/sessions", "record").filter((line) => !/\/\.(held|commits)$/.test(line)),
+    ...names("/var/lib/fallthru/sessions", "record").filter((line) => !/\/\.(held|commits|frozen)$/.test(line)),
+    ...names("/var/lib/fallthru/sessions/.frozen", "frozen layers"),
     ...names("/var/lib/fallthru/sessions/.held", "hold"),
     ...names("/run/fallthru").flatMap((folder) => names(folder, "directory")),
     ...names("/var/lib/schroot/session", "session file"),

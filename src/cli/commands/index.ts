@@ -18,6 +18,7 @@ export const verbs: readonly Verb[] = [
   { name: "run", load: async () => run },
   { name: "begin", load: async () => (await import("./begin.ts")).begin },
   { name: "end", load: async () => (await import("./end.ts")).end },
+  { name: "fork", load: async () => (await import("./fork.ts")).fork },
   { name: "list", load: async () => (await import("./list.ts")).list },
   { name: "info", load: async () => (await import("./info.ts")).info },
   { name: "diff", load: async () => (await import("./diff.ts")).diff },

@@ -91,6 +91,7 @@ function sessionRows(session: SessionInfo): [string, string | readonly string[] 
     ["state", session.state],
     ["begun", `${new Date(createdMs).toISOString()}, ${durationText((Date.now() - createdMs) / 1000)} ago`],
     ["ttl", session.expiresMs === undefined ? undefined : ttlText(session.expiresMs)],
+    ["forked from", session.forkedFrom],
     ["mounted on", session.mountPoint],
     ["changes in", upper.kind === "tmpfs" ? `memory (tmpfs${sizes})` : (unions[0]?.upper ?? "-")],
     ["network", session.network],
@@ -100,10 +101,18 @@ function sessionRows(session: SessionInfo): [string, string | readonly string[] 
     ["pids", limits.pids === undefined ? undefined : `at most ${limits.pids}`],
     [
       "unions",
-      unions.flatMap(({ path, lowers, options }) => [`${path}: over ${lowersText(lowers)}`, `  ${options.join(", ")}`]),
+      unions.flatMap(({ path, lowers, frozen, options }) => [
+        `${path}: over ${lowersText(lowers.slice(frozen.length))}${frozenText(frozen.length)}`,
+        `  ${options.join(", ")}`,
+      ]),
     ],
     ["processes", processes.length === 0 ? "none" : processes.map(({ pid, command }) => `${pid} ${command}`)],
   ];
+}
+
+/** Forks have made layers of what the session had changed until then. */
+function frozenText(count: number): string {
+  return count === 0 ? "" : `, and ${count} of its own from before ${count === 1 ? "a fork" : "forks"}`;
 }
 
 function lowersText(lowers: readonly string[]): string {

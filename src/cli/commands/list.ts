@@ -23,7 +23,12 @@ export const list = command({
     ...sessionJson("sessions[]."),
   ],
   run: () => ({ data: { sessions: listSessions() } }),
-  text: ({ sessions }) => table(["SESSION", "CHROOT", "STATE", "AGE", "TTL"], sessions.map(row)),
+  text: ({ sessions }) => {
+    const head = ["SESSION", "CHROOT", "STATE", "AGE", "TTL"];
+    if (!sessions.some(({ forkedFrom }) => forkedFrom !== undefined)) return table(head, sessions.map(row));
+    const rows = sessions.map((session) => [...row(session), session.forkedFrom ?? "-"]);
+    return table([...head, "FORKED FROM"], rows);
+  },
 });
 
 function row({ id, chroot, state, createdMs, expiresMs }: SessionSummary): string[] {

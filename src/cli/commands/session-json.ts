@@ -16,6 +16,7 @@ export function sessionJson(prefix: string): JsonField[] {
       type: "number?",
       summary: "when `gc` may end it; absent where it was begun without a ttl",
     },
+    { name: `${prefix}forkedFrom`, type: "string?", summary: "the session that it was forked from" },
     { name: `${prefix}mountPoint`, type: "string", summary: "where its tree is mounted" },
   ];
 }

@@ -3,7 +3,7 @@ export const OPEN_TREE_CLONE = 1;
 export const FSMOUNT_CLOEXEC = 1;
 export const FSOPEN_CLOEXEC = 1;
 export const FSCONFIG = { SET_FLAG: 0, SET_STRING: 1, SET_FD: 5, CMD_CREATE: 6 } as const;
-export const MOVE_MOUNT = { F_EMPTY_PATH: 0x04, T_EMPTY_PATH: 0x40 } as const;
+export const MOVE_MOUNT = { F_EMPTY_PATH: 0x04, T_EMPTY_PATH: 0x40, BENEATH: 0x200 } as const;
 export const MNT_DETACH = 2;
 export const UMOUNT_NOFOLLOW = 8;
 
