@@ -14,6 +14,7 @@ import { isErrno, unless } from "../kernel/error.ts";
 import { Fd } from "../kernel/fd.ts";
 import { openAt, writeAll } from "../kernel/file.ts";
 import type { Path } from "../kernel/libc.ts";
+import { fileLimitFromProc } from "../kernel/limits.ts";
 import { fileLimitOfParent } from "../kernel/process.ts";
 import { ownDirectory, ownEnvironment, verbatimArguments } from "../kernel/own.ts";
 import { waitUntilReady } from "../kernel/poll.ts";
@@ -250,7 +251,7 @@ function makeRequest({ program, argv, ...wish }: Wish, open: readonly Fd[], hasT
     directory: directory === undefined ? undefined : Buffer.from(directory),
     // oxlint-disable-next-line typescript/no-deprecated -- for a moment it is another, and there is nobody else here
     umask: process.umask(),
-    fileLimit: Math.min(fileLimitOfParent() ?? usualFileLimit, 0xffffffff),
+    fileLimit: Math.min(fileLimitOfParent() ?? fileLimitFromProc(process.ppid) ?? usualFileLimit, 0xffffffff),
     descriptors: open.map(({ number }) => number),
     hasTerminal,
   };

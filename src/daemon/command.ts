@@ -21,9 +21,6 @@ const allowed = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, S
 /** Of these, those that end a program which doesn't say otherwise. */
 const ending = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2];
 
-/** A command whose client went away has this long to end by itself. */
-const patienceMs = 5000;
-
 /** How late a command's stopping may be noticed that came at the worst moment. */
 const lookMs = 500;
 
@@ -34,9 +31,14 @@ export function isEnding(signal: number): boolean {
 /**
  * Waits for a command that is the leader of its process group, and does what its client says meanwhile. Without a client it is
  * hung up on, and killed where it doesn't mind that.
- * @param tellStops whether the client is told of its being stopped
+ * @param how whether the client is told of its being stopped; how long it may mind after the client went away
  */
-export async function attend(pid: number, connection: Connection, tellStops: boolean): Promise<CommandEnd> {
+export async function attend(
+  pid: number,
+  connection: Connection,
+  how: { readonly tellsStops: boolean; readonly patienceMs: number },
+): Promise<CommandEnd> {
+  const { tellsStops: tellStops, patienceMs } = how;
   using process_ = openProcess(pid);
   using _stops = tellStops ? noticeStops() : undefined;
   const longestWaitMs = tellStops ? lookMs : -1;

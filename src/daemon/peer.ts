@@ -7,6 +7,7 @@ import { SIGHUP, SIGINT, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU } from "../kernel/ab
 import type { Fd } from "../kernel/fd.ts";
 import { openAt } from "../kernel/file.ts";
 import type { Path } from "../kernel/libc.ts";
+import { type Limits, limitsOf, setLimits } from "../kernel/limits.ts";
 import { waitUntilReady } from "../kernel/poll.ts";
 import { nicenessOf, setNiceness } from "../kernel/nice.ts";
 import { type Program, spawn, type Surroundings } from "../kernel/process.ts";
@@ -17,6 +18,11 @@ import { isTerminalOf, leaveTerminal, takeTerminal } from "../kernel/terminal.ts
 import { attend, isEnding } from "./command.ts";
 import type { Asked, Connection } from "./connection.ts";
 import type { ClientMessage } from "./protocol.ts";
+
+/** A command whose client went away has this long to end by itself. */
+const patienceMs = 5000;
+/** A shell after its window was closed or its network is gone: nothing of the login is to be there soon after. */
+const loginPatienceMs = 1500;
 
 /**
  * Who is at the other end of a connection, for the front end. Ids and groups are the kernel's words; what the client
@@ -35,6 +41,9 @@ export class PeerCaller implements Caller, Disposable {
   readonly #attachment: Attachment;
   readonly #opened: readonly Fd[];
   readonly #niceness: number | undefined;
+  /** A login's, as PAM made them. */
+  readonly #limits: Limits | undefined;
+  readonly #patienceMs: number;
   readonly #hasTerminal: boolean;
   #hadTerminal = false;
   #wasTold = false;
@@ -51,7 +60,10 @@ export class PeerCaller implements Caller, Disposable {
     this.environment = readEnvironment(request.environment);
     this.directory = request.directory;
     this.#connection = connection;
-    this.#niceness = nicenessOfPeer(peer, connection.socket);
+    const isLogin = request.program === "login";
+    this.#niceness = ofLiving(connection.socket, nicenessOf(peer.pid));
+    this.#limits = isLogin ? ofLiving(connection.socket, limitsOf(peer.pid)) : undefined;
+    this.#patienceMs = isLogin ? loginPatienceMs : patienceMs;
     this.#hasTerminal = request.hasTerminal;
     const nothing = openAt(null, "/dev/null", O.RDWR);
     const descriptor = (number: number): Fd => files[request.descriptors.indexOf(number)] ?? nothing;
@@ -90,10 +102,11 @@ export class PeerCaller implements Caller, Disposable {
     if (this.#hasTerminal) this.#takeTerminal();
     try {
       const pid = spawn(where, { ...program, attachment: this.#attachment });
-      if (this.#niceness !== undefined) setNiceness(pid, this.#niceness);
+      if (this.#niceness !== undefined && this.#niceness !== 0) setNiceness(pid, this.#niceness);
+      if (this.#limits !== undefined) setLimits(pid, this.#limits);
       onStarted?.();
       if (this.#hasTerminal) this.#connection.send({ kind: "started" });
-      return await attend(pid, this.#connection, this.#hasTerminal);
+      return await attend(pid, this.#connection, { tellsStops: this.#hasTerminal, patienceMs: this.#patienceMs });
     } finally {
       if (this.#hasTerminal) leaveTerminal(this.#attachment.descriptors[0]);
     }
@@ -144,14 +157,11 @@ export class PeerCaller implements Caller, Disposable {
   }
 }
 
-/** Undefined where it is the usual one, or nobody's any more. */
-function nicenessOfPeer(peer: Peer, connection: Fd): number | undefined {
-  const niceness = nicenessOf(peer.pid);
-  if (niceness === undefined || niceness === 0) return undefined;
+/** What was read of a client by its number: as long as it lives that is its own, and so was what we read. */
+function ofLiving<T>(connection: Fd, value: T | undefined): T | undefined {
+  if (value === undefined) return undefined;
   using process_ = openPeer(connection);
-  // As long as the client lives its number is its own, and so was what we read.
-  const hasEnded = waitUntilReady([{ file: process_ }], 0).length > 0;
-  return hasEnded ? undefined : niceness;
+  return waitUntilReady([{ file: process_ }], 0).length > 0 ? undefined : value;
 }
 
 /** The last of several with the same name counts, as to getenv(3) in most programs the first: nobody sends two. */

@@ -10,9 +10,10 @@ import { type Watched, waitUntilReady } from "../kernel/poll.ts";
 import { ignoreSignals } from "../kernel/self.ts";
 import { acceptFrom, peerOf, receiveNow } from "../kernel/socket.ts";
 import { log } from "./log.ts";
+import { workerWords } from "./words.ts";
 
 /** How many of each may be at once; what is above waits, or is sent away. */
-const limits = { waiting: 1024, waitingOfOne: 128, workers: 256, workersOfOne: 64 } as const;
+const limits = { waiting: 1024, waitingOfOne: 256, workers: 1024, workersOfOne: 256 } as const;
 
 /** A worker without work goes after this time. */
 const idleMs = 10_000;
@@ -32,6 +33,8 @@ interface Worker {
   /** Whose: undefined until its first client. */
   uid: number | undefined;
   isBusy: boolean;
+  /** It ends, as it said. */
+  isDone: boolean;
   idleSince: number;
 }
 
@@ -98,13 +101,27 @@ export class Server {
   #hear(worker: Worker): void {
     const data = receiveNow(worker.control, this.#buffer);
     if (data === undefined) return;
-    if (data.length > 0) {
+    if (data.includes(workerWords.done)) worker.isDone = true;
+    else if (data.length > 0) {
       worker.isBusy = false;
       worker.idleSince = Date.now();
-      return;
     }
+    if (data.length > 0) return;
     worker.control.close();
     this.#workers.delete(worker);
+    if (worker.isBusy && !worker.isDone) this.#clearUp();
+  }
+
+  /** A worker was killed while it served somebody: the session that it held is to go now, and not with the next one's begin. */
+  #clearUp(): void {
+    const [file = ""] = this.#workerCommand;
+    const stdio = [this.#nothing, this.#nothing, new Fd(2, "standard error")];
+    try {
+      startHelper(file, [file, "recover", "--quiet"], workerEnvironment, stdio);
+    } catch (error) {
+      if (!isErrno(error, "EAGAIN", "ENOMEM")) throw error;
+      log(`what a worker has left isn't cleared up: ${String(error)}`);
+    }
   }
 
   /** Where all workers that this user may have are busy, the client waits. */
@@ -144,7 +161,7 @@ export class Server {
       log(`a worker can't be started: ${String(error)}`);
       return undefined;
     }
-    const worker: Worker = { control, uid: undefined, isBusy: false, idleSince: 0 };
+    const worker: Worker = { control, uid: undefined, isBusy: false, isDone: false, idleSince: 0 };
     this.#workers.add(worker);
     return worker;
   }

@@ -11,6 +11,7 @@ import { type Asked, Connection, receiveRequest } from "./connection.ts";
 import { log } from "./log.ts";
 import { PeerCaller } from "./peer.ts";
 import { protocolVersion, ProtocolError, VersionError } from "./protocol.ts";
+import { workerWords } from "./words.ts";
 
 /** What the service does for one caller: the whole of a program. */
 export interface FrontEnds {
@@ -37,9 +38,10 @@ export async function work(frontEnds: FrontEnds): Promise<void> {
     const received = receiveDescriptor(control);
     if (received === undefined) return;
     using socket = new Fd(received.descriptor, "connection");
-    if ((await serve(socket, frontEnds)) === "used up") return;
+    const state = await serve(socket, frontEnds);
     socket.close();
-    if (!sendAll(control, Uint8Array.of(1))) return;
+    if (!sendAll(control, Uint8Array.of(state === "ready" ? workerWords.ready : workerWords.done))) return;
+    if (state === "used up") return;
   }
 }
 

@@ -6,7 +6,7 @@ import { type Hold, takeHold } from "./hold.ts";
 import { checkSessionId } from "./id.ts";
 import { noSession } from "./names.ts";
 import { mountPointOf, sessionDir } from "./paths.ts";
-import { type Look, lookInside } from "./processes.ts";
+import { killInside, type Look, lookInside } from "./processes.ts";
 import { readSummary, removeRecord } from "./record.ts";
 import {
   endProcesses,
@@ -53,7 +53,10 @@ export async function endSession(
   if (!exists(id)) throw noSession(id);
   // Released where all went well: after an error what is left is a leftover, for the next command to go on with.
   using hold = takeHold(id);
-  if (hold === undefined) throw busy(id);
+  if (hold === undefined) {
+    if (force) return await endOthers(id);
+    throw busy(id);
+  }
   using dir = unless(["ENOENT"], () => openDirectory(sessionDir(id)));
   if (dir === undefined || !isMeant()) {
     hold.release();
@@ -81,6 +84,19 @@ export async function endSession(
   const warnings = [...saved.warnings, ...removed.warnings, ...late];
   return { id, killed: saved.killed + removed.killed, warnings };
 }
+
+/** Whoever runs something in an automatic session ends it when nothing runs there any more. */
+async function endOthers(id: string): Promise<EndReport> {
+  const killed = killInside(mountPointOf(id));
+  for (const deadline = Date.now() + othersMs; exists(id);) {
+    if (Date.now() > deadline) throw busy(id);
+    await new Promise((done) => setTimeout(done, 10));
+  }
+  return { id, killed, warnings: [] };
+}
+
+/** They may have scripts to run. */
+const othersMs = 10_000;
 
 /**
  * Runs the scripts that need the session as it is. Where one fails the session stays, for what it failed to save; it
@@ -205,6 +221,6 @@ function exists(id: string): boolean {
 
 function busy(id: string): UserError {
   return new UserError("busy", `session ${id} is a run's own, and ends with its command`, {
-    hint: `what runs in it: fallthru info @${id}`,
+    hint: `what runs in it: fallthru info @${id}; end that and the session: fallthru end --force @${id}`,
   });
 }

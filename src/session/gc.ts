@@ -1,6 +1,7 @@
 import { UserError } from "../error.ts";
 import { endSession } from "./end.ts";
 import { listSessions } from "./list.ts";
+import { recordKind } from "./record.ts";
 import { clearLeftovers } from "./remains.ts";
 import { prepareState } from "./state.ts";
 
@@ -18,7 +19,9 @@ export async function collectGarbage(nowMs: number = Date.now()): Promise<Garbag
   prepareState();
   const report: GarbageReport = { ended: [], ...(await clearLeftovers()) };
   for (const { id, expiresMs, state } of listSessions()) {
-    if (expiresMs === undefined || expiresMs > nowMs || state === "held") continue;
+    if (expiresMs === undefined || expiresMs > nowMs) continue;
+    // Somebody begins or ends it; an automatic one's time may be over while its command runs.
+    if (state === "held" && recordKind(id) !== "automatic") continue;
     try {
       await endSession(id, { force: true });
       report.ended.push(id);

@@ -91,9 +91,9 @@ export async function startService(): Promise<void> {
   while (!existsSync("/run/fallthrud/socket")) await sleep(10);
 }
 
-export async function stopService(): Promise<void> {
+export async function stopService(whom: "workers too" | "leave workers" = "workers too"): Promise<void> {
   if (service?.pid === undefined) return;
-  const left = [service.pid, ...childrenOf(service.pid)];
+  const left = [service.pid, ...(whom === "workers too" ? childrenOf(service.pid) : [])];
   service.kill("SIGKILL");
   service = undefined;
   while (left.some((pid) => existsSync(`/proc/${pid}/root/proc`))) await sleep(10);
