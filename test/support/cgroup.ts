@@ -53,7 +53,20 @@ export async function removeCgroups(name: string): Promise<void> {
   while (processesIn(join(version2(), name)).length > 0) await sleep(5);
   for (const { base } of hierarchies()) {
     const path = join(base, name);
-    if (existsSync(path)) for (const group of [path, ...cgroupsBelow(path)].toReversed()) rmdirSync(group);
+    if (existsSync(path)) for (const group of [path, ...cgroupsBelow(path)].toReversed()) await removeGroup(group);
+  }
+}
+
+/** A process that is dead counts in version 1 until it is buried, which orphans leave to the machine's first process. */
+async function removeGroup(path: string): Promise<void> {
+  for (const deadline = Date.now() + 10_000; ; await sleep(20)) {
+    try {
+      rmdirSync(path);
+      return;
+    } catch (error) {
+      const isBusy = error instanceof Error && "code" in error && error.code === "EBUSY";
+      if (!isBusy || Date.now() > deadline) throw error;
+    }
   }
 }
 

@@ -132,12 +132,12 @@ function globalOptions(): Candidate[] {
 
 async function firstWords(shown: readonly Verb[]): Promise<Candidate[]> {
   const verbs = await Promise.all(shown.map(({ load }) => load()));
-  const found = new Map<string, string>();
-  for (const { name, summary } of verbs) {
-    const [word = "", next] = name.split(" ");
-    if (!found.has(word)) found.set(word, next === undefined ? summary : "create, import, add, remove or list chroots");
-  }
-  return [...found].map(([word, summary]) => ({ word, summary }));
+  const firstOf = (name: string): string => name.split(" ")[0] ?? name;
+  const groups = Map.groupBy(verbs, ({ name }) => firstOf(name));
+  return [...groups].map(([word, all]) => {
+    const own = all.find(({ name }) => name === word);
+    return { word, summary: own?.summary ?? all.map(({ name }) => name.slice(word.length + 1)).join(", ") };
+  });
 }
 
 async function secondWords(shown: readonly Verb[], word: string): Promise<Candidate[]> {

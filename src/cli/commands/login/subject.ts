@@ -1,0 +1,64 @@
+import { readSync } from "node:fs";
+import { UserError } from "../../../error.ts";
+import { applyEdits, diffText, type Edit } from "../../../frontend/login/setup/edits.ts";
+import type { Subject } from "../../../frontend/login/setup/people.ts";
+import type { JsonField, OptionSpec } from "../../command.ts";
+import { isTerminal } from "../../errors.ts";
+import { write } from "../../print.ts";
+
+/** What `login enable` and `login disable` have in common. */
+export const subjectOptions = {
+  user: { type: "string", placeholder: "NAME", completes: "user", summary: "whose login" },
+  group: { type: "string", placeholder: "NAME", summary: "the logins of all of a group" },
+  dryRun: { type: "boolean", summary: "show what would be written, and do nothing" },
+  yes: { type: "boolean", short: "y", summary: "don't ask" },
+} as const satisfies Readonly<Record<string, OptionSpec>>;
+
+export const changesJson: readonly JsonField[] = [
+  { name: "diff", type: "string", summary: "what was written, or with --dry-run would be" },
+  { name: "isDone", type: "boolean", summary: "whether it was" },
+  { name: "note", type: "string?", summary: "what is left to do" },
+];
+
+export interface Changes {
+  readonly diff: string;
+  readonly isDone: boolean;
+  readonly note?: string;
+}
+
+export function subjectOf({ user, group }: { user: string | undefined; group: string | undefined }): Subject {
+  if (user !== undefined && group === undefined) return { kind: "user", name: user };
+  if (group !== undefined && user === undefined) return { kind: "group", name: group };
+  throw new UserError("usage", "whose login?", { hint: "give one of --user NAME and --group NAME" });
+}
+
+/** Shows what is to be written, asks, and writes it. */
+export function change(edits: readonly Edit[], how: { dryRun: boolean; yes: boolean; json: boolean }): Changes {
+  const diff = diffText(edits);
+  if (edits.length === 0 || how.dryRun) return { diff, isDone: false };
+  if (process.geteuid?.() !== 0)
+    throw new UserError("failed", "only the superuser can do this", { hint: "run it as root: sudo fallthru …" });
+  if (!how.yes) {
+    if (!isTerminal(0) || how.json)
+      throw new UserError("usage", "nobody is there to ask", { hint: "--yes writes it, --dry-run shows it" });
+    write(1, `${diff}write this? [y/N] `);
+    if (!/^y/i.test(readLine())) return { diff: "", isDone: false };
+  }
+  applyEdits(edits);
+  const isSshd = edits.some(({ file }) => file.startsWith("/etc/ssh/"));
+  return {
+    diff,
+    isDone: true,
+    ...(isSshd ? { note: "sshd takes it from now on when it is told: systemctl reload ssh" } : {}),
+  };
+}
+
+function readLine(): string {
+  const buffer = Buffer.alloc(256);
+  return buffer.toString("utf8", 0, readSync(0, buffer));
+}
+
+export function changesText({ diff, isDone, note }: Changes): string {
+  if (diff === "" && !isDone) return "nothing to change\n";
+  return `${diff}${note === undefined ? "" : `${note}\n`}`;
+}

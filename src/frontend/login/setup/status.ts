@@ -1,0 +1,55 @@
+import { existsSync } from "node:fs";
+import { problemText } from "../../../chroot/problem.ts";
+import { readLogins } from "../find.ts";
+import { readShells } from "../shells.ts";
+import { membersOf, readEntries } from "./people.ts";
+import { ownShell } from "./plan.ts";
+import { forcedSubjects, hasInternalSftp } from "./sshd.ts";
+
+export interface LoginStatus {
+  readonly logins: readonly {
+    readonly chroot: string;
+    readonly file: string;
+    readonly line: number;
+    readonly users: readonly string[];
+    readonly groups: readonly string[];
+    readonly onFailure: "deny" | "host";
+  }[];
+  /** Whose shell is ours, and which they had before. */
+  readonly shells: readonly { readonly user: string; readonly before: string }[];
+  readonly forced: readonly { readonly kind: string; readonly name: string; readonly file: string }[];
+  /** What keeps people from logging in, or lets them past. */
+  readonly problems: readonly string[];
+}
+
+export function loginStatus(socket: string): LoginStatus {
+  const { logins, problems } = readLogins();
+  const before = readShells();
+  const entries = readEntries().filter(({ shell }) => shell === ownShell);
+  const named = new Set(logins.flatMap(({ policy }) => [...policy.users, ...policy.groups.flatMap(namesOf)]));
+  const lost = entries
+    .filter(({ name }) => !named.has(name))
+    .map(({ name }) => `${name} can't log in: no chroot is their login`);
+  const isSomebody = logins.length + entries.length > 0;
+  return {
+    logins: logins.map(({ chroot, policy }) => {
+      const { name, file, line } = chroot;
+      const { users, groups, onFailure } = policy;
+      return { chroot: name, file, line, users, groups, onFailure };
+    }),
+    shells: entries.map(({ name }) => ({ user: name, before: before.get(name) ?? "" })),
+    forced: forcedSubjects(),
+    problems: [
+      ...problems.map(problemText),
+      ...lost,
+      ...(isSomebody && !existsSync(socket) ? [`the service isn't running: nobody listens on ${socket}`] : []),
+      ...(entries.length > 0 && hasInternalSftp()
+        ? ["sshd serves files by itself (Subsystem sftp internal-sftp), past the shell: name sftp-server there"]
+        : []),
+    ],
+  };
+}
+
+function namesOf(group: string): string[] {
+  return (membersOf(group) ?? []).map(({ name }) => name);
+}
