@@ -33,7 +33,8 @@ interface Places {
   readonly config: string;
 }
 
-const machine: Places = {
+/** The machine's own, also for who has a Fallthru of their own: it says whose logins are sessions. */
+export const machine: Places = {
   state: "/var/lib/fallthru",
   run: "/run/fallthru",
   chroots: "/var/lib/fallthru/chroots",

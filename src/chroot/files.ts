@@ -1,11 +1,13 @@
 import { closeSync, constants, type Dirent, fstatSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
 import { isErrno } from "../kernel/error.ts";
-import { isUsers, places } from "../places.ts";
+import { isUsers, machine, places } from "../places.ts";
 import { isPermittedName } from "./names.ts";
 import type { Problem } from "./problem.ts";
 
 /** Where schroot's configuration is, and so ours. */
 export const configDirectory = places.config;
+/** The machine's, whoever asks. */
+export const machineDirectory = machine.config;
 
 export interface ConfigFile {
   readonly file: string;
@@ -75,13 +77,14 @@ export function readTrusted(file: string): ConfigFile | Problem | undefined {
   try {
     const { mode, uid } = fstatSync(fd);
     if ((mode & constants.S_IFMT) !== constants.S_IFREG) return notRegular(file);
-    if (uid !== process.geteuid?.()) {
-      const owner = isUsers ? "you" : "root";
+    const isMachines = !isUsers || file.startsWith(`${machineDirectory}/`);
+    if (uid !== (isMachines ? superuser : process.geteuid?.())) {
+      const owner = isMachines ? "root" : "you";
       return {
         file,
         line: 0,
         message: `not read, as user ${uid} owns it, not ${owner}`,
-        hint: `chown ${isUsers ? "$USER" : owner} ${file}`,
+        hint: `chown ${isMachines ? owner : "$USER"} ${file}`,
       };
     }
     if ((mode & 0o002) !== 0) {
@@ -100,6 +103,7 @@ function readWhole(fd: number): Buffer {
   return length < buffer.length ? start : Buffer.concat([start, readFileSync(fd)]);
 }
 
+const superuser = 0;
 const buffer = Buffer.allocUnsafe(16_384);
 
 function notRegular(file: string): Problem {

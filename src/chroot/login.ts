@@ -27,8 +27,6 @@ export interface LoginPolicy {
   readonly network: "host" | "none";
   /** Whether the person can be root inside. */
   readonly sudo: boolean;
-  /** What happens at logout to what was changed. */
-  readonly keep: "ask" | "discard";
   readonly onFailure: "deny" | "host";
   /** Whether packages that are installed inside may start their daemons. */
   readonly daemons: boolean;
@@ -59,7 +57,6 @@ export function takeLogin(keys: KeyReader): LoginPolicy | undefined {
     ttlSeconds: optional("ttl", parseSeconds),
     network: take("network", parseOneOf(["host", "none"]), "host"),
     sudo: take("sudo", parseBoolean, false),
-    keep: take("keep", parseOneOf(["ask", "discard"]), "discard"),
     onFailure: take("on-failure", parseOneOf(["deny", "host"]), "deny"),
     daemons: take("daemons", parseBoolean, false),
     shell: optional("shell", parseAbsolutePath),

@@ -1,5 +1,6 @@
 import { O } from "../kernel/abi/file.ts";
 import {
+  RLIMIT_NOFILE,
   SIGCONT,
   SIGHUP,
   SIGINT,
@@ -14,7 +15,7 @@ import { isErrno, unless } from "../kernel/error.ts";
 import { Fd } from "../kernel/fd.ts";
 import { openAt, writeAll } from "../kernel/file.ts";
 import type { Path } from "../kernel/libc.ts";
-import { fileLimitFromProc } from "../kernel/limits.ts";
+import { limitsOf } from "../kernel/limits.ts";
 import { fileLimitOfParent } from "../kernel/process.ts";
 import { ownDirectory, ownEnvironment, verbatimArguments } from "../kernel/own.ts";
 import { waitUntilReady } from "../kernel/poll.ts";
@@ -251,8 +252,14 @@ function makeRequest({ program, argv, ...wish }: Wish, open: readonly Fd[], hasT
     directory: directory === undefined ? undefined : Buffer.from(directory),
     // oxlint-disable-next-line typescript/no-deprecated -- for a moment it is another, and there is nobody else here
     umask: process.umask(),
-    fileLimit: Math.min(fileLimitOfParent() ?? fileLimitFromProc(process.ppid) ?? usualFileLimit, 0xffffffff),
+    fileLimit: Math.min(fileLimitOfParent() ?? parentsFileLimit() ?? usualFileLimit, 0xffffffff),
     descriptors: open.map(({ number }) => number),
     hasTerminal,
   };
+}
+
+/** Of login(1) and su(1), whose children shells are: they are root's, and not ours to ask otherwise. */
+function parentsFileLimit(): number | undefined {
+  const soft = limitsOf(process.ppid)?.[RLIMIT_NOFILE]?.soft;
+  return soft === undefined ? undefined : Number(soft);
 }

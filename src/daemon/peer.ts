@@ -7,7 +7,7 @@ import { SIGHUP, SIGINT, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU } from "../kernel/ab
 import type { Fd } from "../kernel/fd.ts";
 import { openAt } from "../kernel/file.ts";
 import type { Path } from "../kernel/libc.ts";
-import { type Limits, limitsOf, setLimits } from "../kernel/limits.ts";
+import { type Limits, limitsOf, completeLimits } from "../kernel/limits.ts";
 import { waitUntilReady } from "../kernel/poll.ts";
 import { nicenessOf, setNiceness } from "../kernel/nice.ts";
 import { type Program, spawn, type Surroundings } from "../kernel/process.ts";
@@ -73,6 +73,7 @@ export class PeerCaller implements Caller, Disposable {
       leads: request.hasTerminal ? "foreground" : "session",
       umask: request.umask,
       fileLimit: request.fileLimit,
+      limits: this.#limits,
     };
   }
 
@@ -103,7 +104,7 @@ export class PeerCaller implements Caller, Disposable {
     try {
       const pid = spawn(where, { ...program, attachment: this.#attachment });
       if (this.#niceness !== undefined && this.#niceness !== 0) setNiceness(pid, this.#niceness);
-      if (this.#limits !== undefined) setLimits(pid, this.#limits);
+      if (this.#limits !== undefined) completeLimits(pid, this.#limits);
       onStarted?.();
       if (this.#hasTerminal) this.#connection.send({ kind: "started" });
       return await attend(pid, this.#connection, { tellsStops: this.#hasTerminal, patienceMs: this.#patienceMs });

@@ -14,6 +14,7 @@ import { Fd } from "./fd.ts";
 import { isDirectory, openAt, statAt, writeAll } from "./file.ts";
 import { addressOf, cString, isBun, lastErrno, native, type Path, quick, withoutErrno } from "./libc.ts";
 import { dropLastSteps, exitNow } from "./self.ts";
+import { borrowLimits } from "./limits.ts";
 import { type Attachment, prepareSpawn } from "./stdio.ts";
 
 const syscall3 = quick("syscall", "long", ["long", "long", "long", "long"]);
@@ -139,6 +140,7 @@ export function spawn(where: Surroundings, program: Program): number {
   const groups = process.getgroups?.() ?? [];
   check("unshare", "", unshare_(CLONE.FS));
   const umask = program.attachment === undefined ? undefined : umask_(program.attachment.umask);
+  using _limits = borrowLimits(program.attachment?.limits);
   closeOnExec();
   if (program.inherits !== undefined) check("fcntl", "", fcntl_(program.inherits.number, F_SETFD, 0));
   if (program.attachment === undefined) restoreFileLimit();
@@ -395,5 +397,4 @@ function closeOnExec(): void {
   if (!isBun()) for (const number of [0, 1, 2]) fcntl_(number, F_SETFD, 0);
   check("close_range", "", syscallCloseRange(SYS_close_range, 3, 0xffffffff, CLOSE_RANGE_CLOEXEC));
 }
-
 const syscallCloseRange = quick("syscall", "long", ["long", "unsigned int", "unsigned int", "int"]);

@@ -8,6 +8,7 @@ import {
 import { check } from "./error.ts";
 import { Fd } from "./fd.ts";
 import { quick, withoutErrno } from "./libc.ts";
+import type { Limits } from "./limits.ts";
 
 const attrInit_ = withoutErrno("posix_spawnattr_init", "int", ["void *"]);
 const attrFlags_ = withoutErrno("posix_spawnattr_setflags", "int", ["void *", "short"]);
@@ -28,6 +29,8 @@ export interface Attachment {
   readonly umask: number;
   /** How many files it may have open, unless it asks for more. */
   readonly fileLimit: number;
+  /** Its other limits, where they aren't ours. */
+  readonly limits?: Limits | undefined;
 }
 
 /** posix_spawn(3)'s two structures; every signal is at its default, and none is blocked. */

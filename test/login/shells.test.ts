@@ -1,7 +1,8 @@
 // deadline: 240
 // Without sshd: su(1), login(1), the policy's kinds of sessions, and what a kill at any moment leaves: nothing.
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
-import { readdirSync, readFileSync, rmSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fallthru, run } from "../support/fallthru.ts";
 import {
@@ -25,10 +26,11 @@ import { Terminal } from "../support/terminal.ts";
 
 const prompt = /[$#] /;
 const open: Terminal[] = [];
+const root = tinyRoot();
 
 beforeAll(async () => {
   makeMachine();
-  describeLogin("tiny", tinyRoot(), ["login.users=alice", "setup.nssdatabases="]);
+  describeLogin("tiny", root, ["login.users=alice", "setup.nssdatabases="]);
   describeLogin("apart", tinyRoot(), [
     "login.users=bob",
     "login.session=login",
@@ -86,8 +88,8 @@ test("limits, umask and nice value are the login's", async () => {
   const inside =
     "awk '/open files|processes|core/ { print $(NF-2) }' /proc/self/limits; umask; cut -d' ' -f19 /proc/self/stat";
   const words = `nice -n 3 setpriv --reuid=7001 --regid=7001 --clear-groups -- "$0" login -- sh -c "$1"`;
-  const { stdout } = await run(["sh", "-c", `${limits}; ${words}; exit`, program, inside], { directory: "/" });
-  expect(stdout).toBe("0\n4321\n321\n0027\n3\n");
+  const { stdout, stderr } = await run(["sh", "-c", `${limits}; ${words}; exit`, program, inside], { directory: "/" });
+  expect(stdout + stderr).toBe("0\n4321\n321\n0027\n3\n");
 });
 
 test("session=login: each login has its own, home=tmpfs: an empty home of theirs alone", async () => {
@@ -189,6 +191,21 @@ test("an administrator may look into a session and end it by force", async () =>
   expect(await fallthru(["end", id])).toMatchObject({ status: 4 });
   expect(await fallthru(["end", "--force", id])).toMatchObject({ status: 0, stderr: "" });
   await terminal.ended;
+});
+
+test("rm -rf --no-preserve-root / in one login harms neither the machine, nor the chroot, nor another's login", async () => {
+  writeFileSync("/home/alice/precious", "still here\n");
+  const [first, other] = await Promise.all([loginOn(["su", "-l", "alice"]), loginOn(["su", "-l", "bob"])]);
+  const listing = (): string =>
+    execFileSync("sh", ["-c", 'ls -R /home /etc | md5sum; ls /; ls -R "$0" | md5sum', root], { encoding: "utf8" });
+  const before = listing();
+  first.type("rm -rf --no-preserve-root / 2>/dev/null; ls -A ~ | wc -l; echo do''ne\n");
+  await first.until("done\r\n");
+  await fallthru(["run", "@tiny-login-7001", "--", "busybox", "rm", "-rf", "/"]);
+  other.type("ls /bin/busybox; id -un; echo do''ne\n");
+  expect(await other.until("done\r\n")).toContain("/bin/busybox\r\nbob\r\n");
+  expect(listing()).toBe(before);
+  expect(readFileSync("/home/alice/precious", "utf8")).toBe("still here\n");
 });
 
 test("100 logins at once, of three people: none fails, and nothing is left", async () => {

@@ -1,6 +1,6 @@
 import { readStanza } from "../../chroot/chroot.ts";
 import { readStanzas } from "../../chroot/config.ts";
-import { configDirectory } from "../../chroot/files.ts";
+import { machineDirectory } from "../../chroot/files.ts";
 import type { LoginPolicy } from "../../chroot/login.ts";
 import { type Problem, problemText } from "../../chroot/problem.ts";
 import type { Chroot } from "../../chroot/types.ts";
@@ -20,7 +20,7 @@ export interface Person {
 }
 
 /** All chroots that are logins, and what is wrong with descriptions that may be. */
-export function readLogins(directory: string = configDirectory): {
+export function readLogins(directory: string = machineDirectory): {
   readonly logins: readonly Login[];
   readonly problems: readonly Problem[];
 } {
@@ -40,7 +40,7 @@ export function readLogins(directory: string = configDirectory): {
  * The login of a person: what names them counts more than what names a group of theirs.
  * @throws {UserError} not-found; config where two want to be it
  */
-export function findLogin(person: Person, directory: string = configDirectory): Login {
+export function findLogin(person: Person, directory: string = machineDirectory): Login {
   const { logins, problems } = readLogins(directory);
   const own = logins.filter(({ policy }) => policy.users.includes(person.name));
   const ofGroups = own.length > 0 ? [] : logins.filter(({ policy }) => isOfGroup(policy, person));
