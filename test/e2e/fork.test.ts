@@ -238,6 +238,27 @@ describe("fork", () => {
     expect((rounds[0] ?? 0) - (rounds[499] ?? 0)).toBeLessThanOrEqual(1);
   });
 
+  test("leaves what a session has changed its change: diff says of both what it said of the one", async () => {
+    await begin("a");
+    const script = `echo changed >l1; rm -r gone; mkdir gone; echo y >gone/y; chmod 600 one; rm link; ln -s two link;
+      mkdir made; echo z >made/z; ln made/z made/z2; rm pipe; setfattr -n user.c -v d one; mv three moved`;
+    await change("a", script.replaceAll("\n", " "));
+    const diff = async (id: string): Promise<string> => {
+      const shown = await fallthru(["diff", `@${id}`, "--name-status"]);
+      expect(shown).toMatchObject({ stderr: "" });
+      return shown.stdout.replaceAll(/^R(\S*)\s+(\S+)( -> |\t)(\S+)$/gm, "D\t$2\nA\t$4");
+    };
+    const was = (await diff("a")).split("\n").toSorted();
+    expect(was.length).toBeGreaterThan(10);
+    await fork("a", "b");
+    expect((await diff("a")).split("\n").toSorted()).toEqual(was);
+    expect((await diff("b")).split("\n").toSorted()).toEqual(was);
+    await change("b", "echo more >later; rm one");
+    const now = await diff("b");
+    expect(now).toMatch(/^A\t.*data\/later$/m);
+    expect(now).toMatch(/^D\t.*data\/one$/m);
+  });
+
   test("is told by list, info and the session's file in schroot's place", async () => {
     await begin("a", ["--ttl", "1h", "--hostname", "there"]);
     await change("a", "echo a >a");

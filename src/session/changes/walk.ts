@@ -4,6 +4,7 @@ import { attrBelow, kindAt, namesIn, openDirectoryAt, openFileAt, withDirectory 
 import { differ, isSameType, type KnownContent, type Side } from "./compare.ts";
 import { findMoves, type Moves, sourceOf } from "./moves.ts";
 import { join } from "./names.ts";
+import { splitLowers } from "../../mount/plan.ts";
 import type { Change, UnionTrees } from "./types.ts";
 import type { UpperDirectory, UpperEntry, UpperFile } from "./upper.ts";
 
@@ -43,8 +44,14 @@ export class Walk {
   constructor(trees: UnionTrees, union: number, root: UpperDirectory) {
     this.#trees = trees;
     this.union = union;
-    this.moves = findMoves(root, { has: (path) => kindAt(trees.before, path) });
     const [before, upper] = [trees.before.number, trees.upper.number];
+    if (splitLowers(trees.union).own.length > 0) {
+      // What was changed lies in several layers, each of which tells of those below it.
+      this.moves = findMoves({ ...root, children: [] }, { has: () => undefined });
+      this.#compareWhole({ before, after: trees.after.number }, ".", "", "");
+      return;
+    }
+    this.moves = findMoves(root, { has: (path) => kindAt(trees.before, path) });
     const was = attrBelow(before, ".");
     const here: Here = { node: root, path: "", was: "", before, upper, isMerged: !root.isOpaque };
     if (was !== undefined) this.#directory(here, was);
@@ -167,7 +174,7 @@ export class Walk {
   }
 
   /** Compares everything on both sides: where the upper's marks alone don't tell the story. */
-  #compareWhole(dirs: { before: number; after: number }, name: Name, path: Name, was: Name | undefined): void {
+  #compareWhole(dirs: Dirs, name: Name, path: Name, was: Name | undefined): void {
     const isBelow = dirs.before >= 0 && was !== undefined && !this.moves.sources.has(was);
     const before = isBelow ? attrBelow(dirs.before, name) : undefined;
     const after = attrBelow(dirs.after, name);
@@ -175,6 +182,30 @@ export class Walk {
       if (before !== undefined) this.#delete(dirs.before, name, path, was, before);
       return;
     }
+    if (!isDirectory(after)) this.#compareFile(dirs, { name, path, was }, before, after);
+    else this.#compareDirectory(dirs, { name, path, was }, before, after);
+  }
+
+  #compareFile(dirs: Dirs, { name, path, was }: Names, before: Attr | undefined, after: Attr): void {
+    if (this.#isBegun(path, after)) return;
+    const count = this.changes.length;
+    // No program can set this time: it is the same inode.
+    if (before?.ctimeNs !== after.ctimeNs || !isSameType(before, after))
+      this.#compareEntry(dirs, { name, path, was }, before, after);
+    const change = this.changes.length > count ? count : undefined;
+    if (after.nlink === 1 && (before?.nlink ?? 1) === 1) return;
+    const file: UpperFile = {
+      kind: "file",
+      name,
+      attr: after,
+      isMetacopy: false,
+      redirect: undefined,
+      origin: undefined,
+    };
+    this.met.push({ path, file, was, before: before && isSameType(before, after) ? before : undefined, change });
+  }
+
+  #compareEntry(dirs: Dirs, { name, path, was }: Names, before: Attr | undefined, after: Attr): void {
     const at = this.#at(path, was);
     if (before === undefined) this.changes.push({ kind: "added", ...this.#at(path), after });
     else if (!isSameType(before, after)) {
@@ -185,7 +216,10 @@ export class Walk {
       const aspects = differ(this.#below(dirs.before, name, before), side);
       if (aspects.length > 0) this.changes.push({ kind: "modified", ...at, before, after, aspects });
     }
-    if (!isDirectory(after)) return;
+  }
+
+  #compareDirectory(dirs: Dirs, { name, path, was }: Names, before: Attr | undefined, after: Attr): void {
+    this.#compareEntry(dirs, { name, path, was }, before, after);
     withDirectory(dirs.after, name, (inAfter) => {
       const each = (inBefore: number): void => {
         const names = new Set([...namesIn(inAfter, path), ...(inBefore < 0 ? [] : namesIn(inBefore, path))]);
@@ -213,6 +247,18 @@ export class Walk {
   #inUpper(fd: number, name: Name, attr: Attr): Side {
     return { fd, name, attr, prefix: this.#trees.dialect.prefix };
   }
+}
+
+/** The directories of both sides that have an entry, open; −1: there is none. */
+interface Dirs {
+  readonly before: number;
+  readonly after: number;
+}
+
+interface Names {
+  readonly name: Name;
+  readonly path: Name;
+  readonly was: Name | undefined;
 }
 
 type Place = Pick<Change, "path" | "union"> & { readonly was?: Name };
