@@ -1,20 +1,20 @@
 import { F_DUPFD_CLOEXEC, POSIX_SPAWN_SETSID, POSIX_SPAWN_SETSIGDEF, POSIX_SPAWN_SETSIGMASK } from "./abi/process.ts";
 import { check, errnoName, KernelError } from "./error.ts";
 import { Fd } from "./fd.ts";
-import { cString, native, type Path } from "./libc.ts";
+import { cString, type Path, quick, withoutErrno } from "./libc.ts";
 import { withPointers } from "./process.ts";
 
-const posixSpawn_ = native("posix_spawn", "int", ["void *", "void *", "void *", "void *", "void *", "void *"]);
-const attrInit_ = native("posix_spawnattr_init", "int", ["void *"]);
-const attrFlags_ = native("posix_spawnattr_setflags", "int", ["void *", "short"]);
-const attrDefault_ = native("posix_spawnattr_setsigdefault", "int", ["void *", "void *"]);
-const attrMask_ = native("posix_spawnattr_setsigmask", "int", ["void *", "void *"]);
-const actionsInit_ = native("posix_spawn_file_actions_init", "int", ["void *"]);
-const actionsDestroy_ = native("posix_spawn_file_actions_destroy", "int", ["void *"]);
-const actionsDup_ = native("posix_spawn_file_actions_adddup2", "int", ["void *", "int", "int"]);
-const actionsCloseFrom_ = native("posix_spawn_file_actions_addclosefrom_np", "int", ["void *", "int"]);
-const actionsChdir_ = native("posix_spawn_file_actions_addchdir_np", "int", ["void *", "void *"]);
-const fcntl_ = native("fcntl", "int", ["int", "int", "int"]);
+const posixSpawn_ = withoutErrno("posix_spawn", "int", ["void *", "void *", "void *", "void *", "void *", "void *"]);
+const attrInit_ = withoutErrno("posix_spawnattr_init", "int", ["void *"]);
+const attrFlags_ = withoutErrno("posix_spawnattr_setflags", "int", ["void *", "short"]);
+const attrDefault_ = withoutErrno("posix_spawnattr_setsigdefault", "int", ["void *", "void *"]);
+const attrMask_ = withoutErrno("posix_spawnattr_setsigmask", "int", ["void *", "void *"]);
+const actionsInit_ = withoutErrno("posix_spawn_file_actions_init", "int", ["void *"]);
+const actionsDestroy_ = withoutErrno("posix_spawn_file_actions_destroy", "int", ["void *"]);
+const actionsDup_ = withoutErrno("posix_spawn_file_actions_adddup2", "int", ["void *", "int", "int"]);
+const actionsCloseFrom_ = withoutErrno("posix_spawn_file_actions_addclosefrom_np", "int", ["void *", "int"]);
+const actionsChdir_ = withoutErrno("posix_spawn_file_actions_addchdir_np", "int", ["void *", "void *"]);
+const fcntl_ = quick("fcntl", "int", ["int", "int", "int"]);
 
 /**
  * Starts a process with the working directory `/`, every signal at its default, and exactly these descriptors:

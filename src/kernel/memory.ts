@@ -1,8 +1,8 @@
 import { check } from "./error.ts";
 import { Fd } from "./fd.ts";
-import { cString, native, viewOf } from "./libc.ts";
+import { cString, native, quick, viewOf } from "./libc.ts";
 
-const memfd_ = native("memfd_create", "int", ["void *", "unsigned int"]);
+const memfd_ = quick("memfd_create", "int", ["void *", "unsigned int"]);
 const ftruncate_ = native("ftruncate", "int", ["int", "int64_t"]);
 const mmap_ = native("mmap", "int64_t", ["void *", "size_t", "int", "int", "int", "int64_t"]);
 

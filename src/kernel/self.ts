@@ -15,7 +15,7 @@ const chroot_ = quick("chroot", "int", ["void *"]);
 const keyctl_ = quick("syscall", "long", ["long", "long", "long"]);
 const pause_ = native("pause", "int", []);
 const getpgid_ = native("getpgid", "int", ["int"]);
-const pipe2_ = native("pipe2", "int", ["void *", "int"]);
+const pipe2_ = quick("pipe2", "int", ["void *", "int"]);
 
 const lastSteps: (() => void)[] = [];
 

@@ -3,7 +3,7 @@ import { KernelError } from "../../kernel/error.ts";
 import { ownDirectory, ownEnvironment, verbatimArguments } from "../../kernel/own.ts";
 import { replaceBy } from "../../kernel/process.ts";
 import { homeDirectory, insideWord } from "../../places.ts";
-import { findSpace, shareSpace } from "./space.ts";
+import { findSpace, readKeeper, shareSpace, type Space } from "./space.ts";
 
 /**
  * Goes on in the user's name spaces: this process becomes nsenter(1) and then this program again, as whom the kernel takes for
@@ -15,7 +15,7 @@ import { findSpace, shareSpace } from "./space.ts";
 export async function enterSpace(words: readonly string[], need: "start" | "look"): Promise<void> {
   const users = shareSpace(need === "start" ? "make" : "leave");
   if (users === undefined) return;
-  const space = findSpace() ?? (need === "start" ? await (await import("./start.ts")).startSpace() : undefined);
+  const space = findSpace() ?? (await startWhereNeeded(need));
   if (space === undefined) {
     users.close();
     return;
@@ -41,4 +41,11 @@ export async function enterSpace(words: readonly string[], need: "start" | "look
       cause: error,
     });
   }
+}
+
+/** Nothing is loaded for who only looks where there is nothing. */
+async function startWhereNeeded(need: "start" | "look"): Promise<Space | undefined> {
+  if (need === "look" && readKeeper() === undefined) return undefined;
+  const { startSpace } = await import("./start.ts");
+  return startSpace(need);
 }

@@ -1,4 +1,5 @@
 import { UserError } from "../../error.ts";
+import { unless } from "../../kernel/error.ts";
 import { Fd } from "../../kernel/fd.ts";
 import { verbatimArguments } from "../../kernel/own.ts";
 import { settle } from "../../kernel/process.ts";
@@ -18,6 +19,8 @@ export function arriveInside(words: readonly string[]): readonly string[] {
   const [number = "", , ...rest] = words;
   const [directory = "/"] = verbatimArguments(words).slice(1);
   settle(directory);
+  // The runtime has its own idea of where it is; where the name isn't text, it can't be told.
+  if (typeof directory === "string") unless(["ENOENT", "ENOTDIR", "EACCES"], () => process.chdir(directory));
   if (number !== nobodysSpace) {
     const users = new Fd(Number(number), "the user's name spaces");
     beforeExit(() => leaveSpace(users));

@@ -11,6 +11,7 @@ import {
   readDirectory,
   statAt,
   tryLock,
+  writeAll,
 } from "../../kernel/file.ts";
 import { heldDir, sessionsDir, stateDir } from "../paths.ts";
 import { pause } from "../processes.ts";
@@ -81,7 +82,8 @@ export function findSpace(): Space | undefined {
   const deadline = Date.now() + patienceMs;
   for (;;) {
     if (tryLock(file, "shared")) return undefined;
-    const space = openSpace(keeperOf());
+    const keeper = readKeeper();
+    const space = keeper === undefined ? undefined : openSpaceOf(keeper.pid);
     // Kept until now: then they were the keeper's.
     if (space !== undefined && !tryLock(file, "shared")) return space;
     space?.[Symbol.dispose]();
@@ -91,8 +93,7 @@ export function findSpace(): Space | undefined {
   }
 }
 
-function openSpace(pid: number): Space | undefined {
-  if (pid === 0) return undefined;
+export function openSpaceOf(pid: number | string): Space | undefined {
   const open = (name: string) =>
     unless(["ENOENT", "ESRCH", "EACCES"], () => openAt(null, `/proc/${pid}/ns/${name}`, O.RDONLY));
   const user = open("user");
@@ -106,10 +107,24 @@ function openSpace(pid: number): Space | undefined {
   return undefined;
 }
 
-/** 0 while it is being started. */
-function keeperOf(): number {
-  using file = openAt(null, spaceFile, O.RDONLY | O.NOFOLLOW);
-  return Number(readAll(file).toString("latin1"));
+/** What whoever starts the keeper writes down: its process id, and the names of its name spaces. */
+export interface KeeperNote {
+  readonly pid: number;
+  readonly user: string;
+  readonly mount: string;
+}
+
+export function writeKeeper(file: Fd, { pid, user, mount }: KeeperNote): void {
+  writeAll(file, Buffer.from(`${pid} ${user} ${mount}\n`));
+}
+
+/** The last keeper, whether it lives or was killed; undefined while it is being started, and after its end. */
+export function readKeeper(): KeeperNote | undefined {
+  const opened = unless(["ENOENT"], () => openAt(null, spaceFile, O.RDONLY | O.NOFOLLOW));
+  if (opened === undefined) return undefined;
+  using file = opened;
+  const [pid = "", user = "", mount = ""] = readAll(file).toString("latin1").trim().split(" ");
+  return mount === "" ? undefined : { pid: Number(pid), user, mount };
 }
 
 /** The file that whoever keeps the name spaces has locked, locked; undefined where somebody else has it by now. */
@@ -124,13 +139,13 @@ export function claimSpace(): Fd | undefined {
 export function leaveSpace(users: Fd): void {
   // Of two who leave at once one gets it: neither has the shared lock any more.
   if (!tryLock(users, "exclusive") || hasSessions()) return;
+  const keeper = readKeeper();
+  if (keeper === undefined) return;
   using file = openAt(null, spaceFile, O.RDWR | O.NOFOLLOW);
-  const deadline = Date.now() + patienceMs;
-  for (let isAsked = false; !tryLock(file, "exclusive") && Date.now() < deadline; pause(1)) {
-    const pid = keeperOf();
-    if (!isAsked && pid > 0) process.kill(pid, "SIGKILL");
-    isAsked = pid > 0;
-  }
+  if (tryLock(file, "shared")) return;
+  process.kill(keeper.pid, "SIGKILL");
+  // Whoever comes before it is dead takes it for one that is just being started, and waits; and nobody looks for what is gone.
+  openAt(null, spaceFile, O.WRONLY | O.TRUNC | O.NOFOLLOW).close();
 }
 
 function hasSessions(): boolean {

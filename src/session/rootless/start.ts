@@ -7,8 +7,9 @@ import { makeMemoryFile } from "../../kernel/memory.ts";
 import { makePipe } from "../../kernel/self.ts";
 import { waitForChild } from "../../kernel/wait.ts";
 import { findProgram, explainRefusal } from "./refusal.ts";
-import { claimSpace, findSpace, type Space } from "./space.ts";
-import { type Kind, mapWords, type Range, requireRanges } from "./subordinate.ts";
+import { findOrphan, nameOf } from "./orphan.ts";
+import { claimSpace, findSpace, openSpaceOf, readKeeper, type Space, writeKeeper } from "./space.ts";
+import { type Kind, mapWords, requireRanges } from "./subordinate.ts";
 
 /**
  * The keeper: a shell that waits for what never comes, on a pipe whose other end it has itself. It says its process id once
@@ -16,22 +17,26 @@ import { type Kind, mapWords, type Range, requireRanges } from "./subordinate.ts
  */
 const keeper = "echo $$; read -r go <&6 && exec >/dev/null 2>&1 && read -r forever <&4";
 
-/** Nobody's child: no command that this process becomes is to have a child that it doesn't know of. */
-const orphan = '"$@" &';
+/** Of who becomes a command in a session, which is to have no child that it doesn't know of. */
+const orphaned = ["/bin/sh", "-c", '"$@" &', "sh"];
 
 const environment = ["PATH=/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL=C"];
 
 /**
- * Makes the user's name spaces, with a process that keeps them, or finds those that somebody else makes meanwhile.
+ * Makes the user's name spaces, with a process that keeps them, or finds those that somebody else makes meanwhile. Where a
+ * keeper was killed and its name spaces live on, they get another.
+ * @param need "look" makes none
  * @throws {UserError} unsupported: what this machine lacks or forbids
  */
-export async function startSpace(): Promise<Space> {
-  const [uids, gids] = [requireRanges("uid"), requireRanges("gid")];
+export async function startSpace(need: "start" | "look"): Promise<Space | undefined> {
   for (;;) {
     const claimed = claimSpace();
     if (claimed !== undefined) {
       using file = claimed;
-      await startKeeper(file, { uid: uids, gid: gids });
+      const last = readKeeper();
+      using orphan = last === undefined ? undefined : findOrphan(last);
+      if (orphan === undefined && need === "look") return undefined;
+      await (orphan === undefined ? makeSpace(file) : startKeeper(file, enterOf(orphan), async () => {}));
     }
     const space = findSpace();
     if (space !== undefined) return space;
@@ -39,12 +44,39 @@ export async function startSpace(): Promise<Space> {
   }
 }
 
-type Ranges = Readonly<Record<Kind, readonly Range[]>>;
-
-async function startKeeper(file: Fd, ranges: Ranges): Promise<void> {
-  // Others wait while there is no number in it.
-  using whole = openAt(null, file.procPath, O.WRONLY | O.TRUNC);
+async function makeSpace(file: Fd): Promise<void> {
+  const ranges = { uid: requireRanges("uid"), gid: requireRanges("gid") };
   const programs = { uid: findProgram("newuidmap"), gid: findProgram("newgidmap") };
+  const own = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
+  // A slave: what the machine unmounts must go here, too, and what it mounts is to be seen.
+  const words = [findProgram("unshare"), "--user", "--mount", "--propagation", "slave", "--"];
+  await startKeeper(file, { words, descriptors: [], isOrphaned: false }, async (pid) => {
+    const map = (kind: Kind) => startMapping(programs[kind], [pid, ...mapWords(own[kind], ranges[kind])]);
+    // Both at once.
+    for (const mapping of [map("uid"), map("gid")]) await mapping();
+  });
+}
+
+/** How the keeper comes into its name spaces: a program that then becomes it. */
+interface Entry {
+  readonly words: readonly string[];
+  readonly descriptors: readonly Fd[];
+  /** Whether the words start it as nobody's child, and end. */
+  readonly isOrphaned: boolean;
+}
+
+function enterOf({ user, mount }: Space): Entry {
+  const fd = (index: number) => `/proc/self/fd/${ownDescriptors + index}`;
+  const words = [...orphaned, findProgram("nsenter"), `--user=${fd(0)}`, `--mount=${fd(1)}`, "--"];
+  return { words, descriptors: [user, mount], isOrphaned: true };
+}
+
+/** So many descriptors the keeper itself gets. */
+const ownDescriptors = 7;
+
+async function startKeeper(file: Fd, entry: Entry, prepare: (pid: string) => Promise<void>): Promise<void> {
+  // Others wait while there is nothing in it.
+  using note = openAt(null, file.procPath, O.WRONLY | O.TRUNC);
   using said = makeMemoryFile("fallthru-said");
   const [readReady, writeReady] = makePipe();
   const [readGo, writeGo] = makePipe();
@@ -57,19 +89,17 @@ async function startKeeper(file: Fd, ranges: Ranges): Promise<void> {
     using never = readForever;
     using end = writeForever;
     using nothing = openAt(null, "/dev/null", O.RDONLY);
-    // A slave: what the machine unmounts must go here, too, and what it mounts is to be seen.
-    const unshare = [findProgram("unshare"), "--user", "--mount", "--propagation", "slave", "--"];
-    const argv = ["sh", "-c", orphan, "sh", ...unshare, "/bin/sh", "-c", keeper, "fallthru-keeper"];
-    const descriptors = [nothing, written, said, file, never, end, told];
-    await waitForChild(startHelper("/bin/sh", argv, environment, descriptors));
+    const argv = [...entry.words, "/bin/sh", "-c", keeper, "fallthru-keeper"];
+    const descriptors = [nothing, written, said, file, never, end, told, ...entry.descriptors];
+    const child = startHelper(argv[0] ?? "", argv, environment, descriptors);
+    if (entry.isOrphaned) await waitForChild(child);
   }
   const pid = readAvailable(ready).toString("latin1").trim();
   if (pid === "") throw explainRefusal(textOf(said));
-  const own = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
-  const map = (kind: Kind) => startMapping(programs[kind], [pid, ...mapWords(own[kind], ranges[kind])]);
-  // Both at once.
-  for (const mapping of [map("uid"), map("gid")]) await mapping();
-  writeAll(whole, Buffer.from(`${pid}\n`));
+  await prepare(pid);
+  using space = openSpaceOf(pid);
+  if (space === undefined) throw new UserError("failed", "the process that keeps the name spaces was killed");
+  writeKeeper(note, { pid: Number(pid), user: nameOf(space.user.procPath), mount: nameOf(space.mount.procPath) });
   writeAll(go, Buffer.from("go\n"));
 }
 
