@@ -1,6 +1,8 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from "node:fs";
 import { UserError } from "../error.ts";
 import { isErrno } from "../kernel/error.ts";
+import { isUsers } from "../places.ts";
+import { sessionDir } from "./paths.ts";
 import { pause, undying } from "./processes.ts";
 import type { Limits } from "./types.ts";
 
@@ -15,6 +17,8 @@ type Controller = "memory" | "cpu" | "pids";
 interface Hierarchy {
   readonly version: 1 | 2;
   readonly mountPoint: string;
+  /** The group below which ours are, as /proc/PID/cgroup has it; empty for the topmost. */
+  readonly base: string;
 }
 
 const parent = "fallthru";
@@ -23,6 +27,7 @@ const cpuPeriod = 100_000;
 
 /** Makes the session's groups and sets its limits; does nothing without limits. */
 export function makeControlGroups(id: string, limits: Limits): void {
+  if (isUsers) noteHierarchies(id, wanted(limits).map(hierarchyOf));
   for (const controller of wanted(limits)) {
     const hierarchy = hierarchyOf(controller);
     const path = groupPath(hierarchy, id);
@@ -55,7 +60,7 @@ export function joinControlGroups(id: string, limits: Limits, then: "stay" | "co
   const goBack = () => back.toReversed().forEach((step) => step());
   try {
     if (limits.pids !== undefined && then === "come back") back.push(allowOwnThreads(id, limits.pids));
-    for (const [hierarchy, controller] of hierarchiesOf(limits)) {
+    for (const [hierarchy, controller] of hierarchiesOf(id, limits)) {
       const before = own.get(hierarchy.version === 2 ? "" : controller) ?? "/";
       back.push(() => writeFileSync(`${hierarchy.mountPoint}${before}/cgroup.procs`, "0"));
       writeFileSync(`${groupPath(hierarchy, id)}/cgroup.procs`, "0");
@@ -68,10 +73,10 @@ export function joinControlGroups(id: string, limits: Limits, then: "stay" | "co
 }
 
 /** Each hierarchy once, with one of the controllers that are wanted of it. */
-function hierarchiesOf(limits: Limits): Iterable<readonly [Hierarchy, Controller]> {
+function hierarchiesOf(id: string, limits: Limits): Iterable<readonly [Hierarchy, Controller]> {
   const found = new Map<string, readonly [Hierarchy, Controller]>();
   for (const controller of wanted(limits)) {
-    const hierarchy = hierarchyOf(controller);
+    const hierarchy = hierarchyFor(id, controller);
     found.set(hierarchy.mountPoint, [hierarchy, controller]);
   }
   return found.values();
@@ -82,7 +87,7 @@ function hierarchiesOf(limits: Limits): Iterable<readonly [Hierarchy, Controller
  * returns how to lower it again.
  */
 function allowOwnThreads(id: string, pids: number): () => void {
-  const file = `${groupPath(hierarchyOf("pids"), id)}/pids.max`;
+  const file = `${groupPath(hierarchyFor(id, "pids"), id)}/pids.max`;
   const others = 8;
   writeFileSync(file, String(pids + readdirSync("/proc/self/task").length + others));
   return () => writeFileSync(file, String(pids));
@@ -107,10 +112,10 @@ function killMembers(path: string, deadline: number): void {
 
 /** Also a parent without groups: whoever was to make or remove one there may have been killed. */
 export function removeControlGroups(id: string): void {
-  for (const hierarchy of hierarchies()) {
-    if (!existsSync(`${hierarchy.mountPoint}/${parent}`)) continue;
+  for (const hierarchy of hierarchiesFor(id)) {
+    if (!existsSync(parentPath(hierarchy))) continue;
     removeGroup(groupPath(hierarchy, id));
-    removeParent(`${hierarchy.mountPoint}/${parent}`);
+    removeParent(parentPath(hierarchy));
   }
 }
 
@@ -168,12 +173,16 @@ function settings(version: 1 | 2, controller: Controller, limits: Limits): [file
 }
 
 function groupPath(hierarchy: Hierarchy, id: string): string {
-  return `${hierarchy.mountPoint}/${parent}/${id}`;
+  return `${parentPath(hierarchy)}/${id}`;
+}
+
+function parentPath({ mountPoint, base }: Hierarchy): string {
+  return `${mountPoint}${base}/${parent}`;
 }
 
 function enableController(hierarchy: Hierarchy, controller: Controller): void {
   if (hierarchy.version === 1) return;
-  for (const path of [hierarchy.mountPoint, `${hierarchy.mountPoint}/${parent}`]) {
+  for (const path of [`${hierarchy.mountPoint}${hierarchy.base}`, parentPath(hierarchy)]) {
     try {
       writeFileSync(`${path}/cgroup.subtree_control`, `+${controller}`);
     } catch (error) {
@@ -186,43 +195,105 @@ function enableController(hierarchy: Hierarchy, controller: Controller): void {
 }
 
 function hierarchiesWith(id: string): Hierarchy[] {
-  return hierarchies().filter((hierarchy) => existsSync(groupPath(hierarchy, id)));
+  return hierarchiesFor(id).filter((hierarchy) => existsSync(groupPath(hierarchy, id)));
 }
 
 /** Where each controller is to be had on this machine. */
 export function describeControllers(): { controller: Controller; where: string | undefined }[] {
   return (["memory", "cpu", "pids"] as const).map((controller) => ({
     controller,
-    where: findHierarchy(controller)?.mountPoint,
+    where: placeOf(findHierarchy(controller)),
   }));
+}
+
+function placeOf(found: Hierarchy | undefined): string | undefined {
+  return found === undefined ? undefined : `${found.mountPoint}${found.base}`;
 }
 
 /** Which hierarchy has the controller: version 2's where it can. */
 function findHierarchy(controller: Controller): Hierarchy | undefined {
-  return hierarchies().find(({ version, mountPoint }) =>
-    version === 2
-      ? readFileSync(`${mountPoint}/cgroup.controllers`, "utf8").trim().split(" ").includes(controller)
-      : mountPoint === `/sys/fs/cgroup/${controller}`,
-  );
+  return hierarchies().find((hierarchy) => hasController(hierarchy, controller));
+}
+
+function hasController({ version, mountPoint, base }: Hierarchy, controller: Controller): boolean {
+  if (version === 1) return mountPoint === `/sys/fs/cgroup/${controller}`;
+  return readFileSync(`${mountPoint}${base}/cgroup.controllers`, "utf8").trim().split(" ").includes(controller);
 }
 
 function hierarchyOf(controller: Controller): Hierarchy {
   const found = findHierarchy(controller);
   if (found !== undefined) return found;
+  if (isUsers) {
+    throw new UserError(
+      "unsupported",
+      `no control group with the ${controller} controller is yours, so no such limit can be set`,
+      {
+        hint: "have systemd hand one over: systemd-run --user --scope fallthru \u2026; or run without --memory, --cpus and --pids",
+      },
+    );
+  }
   throw new UserError("unsupported", `no cgroup ${controller} controller here, so no such limit can be set`, {
     hint: "mount cgroup 2 on /sys/fs/cgroup, or run without --memory, --cpus and --pids",
   });
 }
 
-/** Where control groups are mounted: version 2 alone, or beside version 1's controllers. */
+/** Those that may be used: the machine's, or what a user was handed of them. */
 function hierarchies(): Hierarchy[] {
+  const all = mountedHierarchies();
+  if (!isUsers) return all;
+  const own = parseOwnGroups(readFileSync("/proc/self/cgroup", "utf8"));
+  return all.flatMap((hierarchy) => {
+    const name = hierarchy.mountPoint.slice(hierarchy.mountPoint.lastIndexOf("/") + 1);
+    const base = handedOver(hierarchy, own.get(hierarchy.version === 2 ? "" : name) ?? "/");
+    return base === undefined ? [] : [{ ...hierarchy, base }];
+  });
+}
+
+/** The topmost of a process's groups in which its user may make others, and move what is below it. */
+function handedOver({ mountPoint }: Hierarchy, own: string): string | undefined {
+  const names = own.split("/").filter((name) => name !== "");
+  const groups = names.map((_, index) => `/${names.slice(0, index + 1).join("/")}`);
+  return groups.find((group) => isOurs(`${mountPoint}${group}`) && isOurs(`${mountPoint}${group}/cgroup.procs`));
+}
+
+/** Inside a user's name spaces the superuser is the user. */
+function isOurs(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.uid === process.geteuid?.();
+}
+
+/** In a user's session's directory, as whoever ends it may have been handed something else. */
+const noteOf = (id: string) => `${sessionDir(id)}/cgroups.json`;
+
+function noteHierarchies(id: string, used: readonly Hierarchy[]): void {
+  if (used.length > 0) writeFileSync(noteOf(id), JSON.stringify(used), { mode: 0o600 });
+}
+
+/** Those in which a session may have groups. */
+function hierarchiesFor(id: string): readonly Hierarchy[] {
+  if (!isUsers) return hierarchies();
+  try {
+    return JSON.parse(readFileSync(noteOf(id), "utf8")) as Hierarchy[];
+  } catch (error) {
+    // It was never written, or not to its end: then no group was made.
+    if (error instanceof SyntaxError || isErrno(error, "ENOENT")) return [];
+    throw error;
+  }
+}
+
+function hierarchyFor(id: string, controller: Controller): Hierarchy {
+  return hierarchiesFor(id).find((hierarchy) => hasController(hierarchy, controller)) ?? hierarchyOf(controller);
+}
+
+/** Where control groups are mounted: version 2 alone, or beside version 1's controllers. */
+function mountedHierarchies(): Hierarchy[] {
   const root = "/sys/fs/cgroup";
-  if (existsSync(`${root}/cgroup.controllers`)) return [{ version: 2, mountPoint: root }];
+  const base = "";
+  if (existsSync(`${root}/cgroup.controllers`)) return [{ version: 2, mountPoint: root, base }];
   if (!existsSync(root)) return [];
   return readdirSync(root)
     .map((name) => `${root}/${name}`)
     .filter((path) => existsSync(`${path}/cgroup.procs`))
-    .map((mountPoint) => ({ version: existsSync(`${mountPoint}/cgroup.controllers`) ? 2 : 1, mountPoint }));
+    .map((mountPoint) => ({ version: existsSync(`${mountPoint}/cgroup.controllers`) ? 2 : 1, mountPoint, base }));
 }
 
 /** /proc/PID/cgroup: the path in each hierarchy, by controller; "" is version 2's. */

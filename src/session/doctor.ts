@@ -141,7 +141,9 @@ function cgroups(): Finding {
     name: "cgroups",
     state: "warning",
     detail,
-    hint: "mount cgroup 2 on /sys/fs/cgroup for --memory, --cpus and --pids",
+    hint: isUsers
+      ? "for --memory, --cpus and --pids: systemd-run --user --scope fallthru \u2026"
+      : "mount cgroup 2 on /sys/fs/cgroup for --memory, --cpus and --pids",
   };
 }
 

@@ -81,10 +81,11 @@ export async function removeRemains(hold: Hold, how: Removal = {}): Promise<Remo
     failure ??= await setup?.stopLateAnyway(status, "unmounted");
     if (dir !== undefined && note !== undefined)
       await (await import("./root/root.ts")).removeRoot(note, { id, dir, hold: hold.file });
+    // Where those of a user's are, its directory says.
+    removeControlGroups(id);
     if (dir !== undefined) await removeSessionDir(id, dir);
     void mount;
   }
-  removeControlGroups(id);
   return { killed, warnings: look.standing.map((pid) => warnOfStanding(id, pid)), failure };
 }
 

@@ -2,7 +2,7 @@
 // The same verbs for who isn't root, in name spaces of their own.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { temporaryDirectory } from "../support/directories.ts";
@@ -44,7 +44,9 @@ function keepers(): number[] {
 }
 
 /** Nothing runs, nothing is mounted, nothing is on the disk. */
-function expectNothing(): void {
+async function expectNothing(): Promise<void> {
+  // Killed is not yet dead.
+  for (const end = performance.now() + 2000; keepers().length > 0 && performance.now() < end;) await sleep(5);
   expect(keepers()).toEqual([]);
   expect(readdirSync(join(anna.state, "sessions"))).toEqual([".held"]);
   expect(readdirSync(join(anna.state, "sessions/.held"))).toEqual([]);
@@ -56,7 +58,7 @@ describe("a session without root", () => {
     const lines = (await ok(["run", "tiny", "--", "sh", "-c", script])).split("\n").map((line) => line.trim());
     expect(lines).toEqual(["0", `0      ${anna.uid}          1`, "1    1000000      65536", "1000:29", ""]);
     expect(existsSync(join(root, "new"))).toBe(false);
-    expectNothing();
+    await expectNothing();
   });
 
   test("lasts until it is ended, keeps one small process, and takes commands as other users", async () => {
@@ -78,8 +80,12 @@ describe("a session without root", () => {
     // What it changed is the subordinate id's outside.
     const file = join(anna.state, "sessions/fix/layers/0/upper/home/user/x");
     expect(statSync(file).uid).toBe(1_000_999);
+    const changes = await ok(["diff", "@fix"]);
+    expect(changes).toMatch(/^A +\/home\/user\/x$/m);
+    // Its layers' marks are no changes.
+    expect(changes).not.toContain("overlay");
     expect(await ok(["end", "fix"])).toBe("ended fix\n");
-    expectNothing();
+    await expectNothing();
   });
 
   test("is none of root's, nor root's one of theirs", async () => {
@@ -94,14 +100,14 @@ describe("a session without root", () => {
       expect(call).toThrow(/inside a user's name spaces/);
     }
     await ok(["end", "theirs"]);
-    expectNothing();
+    await expectNothing();
   });
 
   test("ends what runs in it, also in other users' names", async () => {
     await ok(["begin", "tiny", "--name", "busy"]);
     await ok(["run", "@busy", "--user", "user", "--", "sh", "-c", "sleep 1000 >/dev/null 2>&1 &"]);
     expect(await ok(["end", "busy"])).toBe("ended busy, killed 1 process\n");
-    expectNothing();
+    await expectNothing();
   });
 
   test("begins where the caller stands, with their words as they are", async () => {
@@ -127,7 +133,7 @@ describe("a session without root", () => {
     await ok(["begin", "tiny", "--name", "box", ...own]);
     expect(await anna.fallthru(["run", "@box", "--env", "X= a ", ...script])).toMatchObject(result);
     await ok(["end", "box"]);
-    expectNothing();
+    await expectNothing();
   });
 
   test("can have a union of ours", async () => {
@@ -142,7 +148,7 @@ describe("a session without root", () => {
       "echo y >/etc/new; mv /etc /etc2; cat /etc2/new",
     ];
     expect(await ok(args)).toBe("y\n");
-    expectNothing();
+    await expectNothing();
   });
 });
 
@@ -159,7 +165,7 @@ describe("a view of the machine's own root without root", () => {
     expect(readFileSync(join(anna.home, "precious"), "utf8")).toBe("precious\n");
     for (const path of [join(anna.home, "other"), "/var/tmp/x", "/tmp/y"])
       expect([path, existsSync(path)]).toEqual([path, false]);
-    expectNothing();
+    await expectNothing();
   });
 
   test("shows what is mounted, and lasts over the death of its name spaces", async () => {
@@ -181,7 +187,42 @@ describe("a view of the machine's own root without root", () => {
     } finally {
       spawnSync("umount", [disk]);
     }
-    expectNothing();
+    await expectNothing();
+  });
+});
+
+describe("limits without root", () => {
+  const group = "/sys/fs/cgroup/pids/anna";
+
+  test("are set below a control group that the user was handed, and say so where there is none", async () => {
+    const refused = await anna.fallthru(["run", "tiny", "--pids", "20", "--", "true"]);
+    expect([refused.status, refused.stderr]).toEqual([
+      125,
+      expect.stringContaining("no control group with the pids controller is yours"),
+    ]);
+    expect(refused.stderr).toContain("hint: have systemd hand one over: systemd-run --user --scope");
+    mkdirSync(group);
+    execFileSync("chown", ["-R", `${anna.uid}`, group]);
+    const handed = (args: readonly string[]) =>
+      run(["sh", "-c", `echo $$ >${group}/cgroup.procs && exec "$@"`, "sh", ...anna.words, executable, ...args], {
+        directory: anna.home,
+        env: { HOME: anna.home, XDG_STATE_HOME: undefined, XDG_DATA_HOME: undefined, XDG_CONFIG_HOME: undefined },
+      });
+    const script =
+      "grep -o '/anna.*' /proc/self/cgroup; i=0; while [ $i -lt 40 ]; do sleep 1 & i=$((i+1)); done 2>&1 | head -n 1; wait";
+    const once = await handed(["run", "tiny", "--pids", "20", "--", "sh", "-c", script]);
+    expect(once.stdout).toMatch(/^\/anna\/fallthru\/tiny-\w+\n.*(?:fork|Resource temporarily unavailable)/);
+    expect(readdirSync(group).includes("fallthru")).toBe(false);
+    expect((await handed(["begin", "tiny", "--name", "few", "--pids", "20"])).stderr).toBe("");
+    expect(readFileSync(join(group, "fallthru/few/pids.max"), "latin1")).toBe("20\n");
+    // By who was handed nothing.
+    expect(await ok(["run", "@few", "--", "sh", "-c", "grep -o '/anna.*' /proc/self/cgroup"])).toBe(
+      "/anna/fallthru/few\n",
+    );
+    await ok(["end", "few"]);
+    expect(readdirSync(group).includes("fallthru")).toBe(false);
+    await expectNothing();
+    rmdirSync(group);
   });
 });
 
@@ -193,7 +234,7 @@ describe("the name spaces", () => {
       );
       const results = await Promise.all(calls);
       expect(results.map(({ stdout, stderr }) => stdout + stderr)).toEqual(["0\n", "1\n", "2\n", "3\n", "4\n", "5\n"]);
-      expectNothing();
+      await expectNothing();
     }
   });
 
@@ -207,7 +248,23 @@ describe("the name spaces", () => {
     expect(await ok(["recover"])).toBe("recovered kept\n");
     expect(await ok(["run", "@kept", "--", "cat", "/there"])).toBe("still\n");
     await ok(["end", "--all"]);
-    expectNothing();
+    await expectNothing();
+  });
+
+  test("get another keeper where theirs is killed and something runs in them, and nothing is mounted twice", async () => {
+    await ok(["begin", "tiny", "--name", "busy"]);
+    await ok(["run", "@busy", "--user", "user", "--", "sh", "-c", "sleep 1000 >/dev/null 2>&1 &"]);
+    for (const verb of [["list"], ["run", "@busy", "--", "true"], ["recover"]]) {
+      const before = keepers();
+      for (const pid of before) process.kill(pid, "SIGKILL");
+      while (keepers().length > 0) await sleep(5);
+      await ok(verb);
+      expect(keepers()).toHaveLength(1);
+      expect(keepers()).not.toEqual(before);
+      expect(await ok(["list"])).toMatch(/^busy +tiny +open /m);
+    }
+    expect(await ok(["end", "busy"])).toBe("ended busy, killed 1 process\n");
+    await expectNothing();
   });
 
   test("go with the next command where whoever had them last was killed", async () => {
@@ -215,7 +272,7 @@ describe("the name spaces", () => {
     await anna.run(["sh", "-c", '"$0" end last & sleep 0.02; kill -9 $!', executable]);
     await anna.fallthru(["end", "last"]);
     await ok(["gc"]);
-    expectNothing();
+    await expectNothing();
   });
 
   test("need a state directory that is the user's alone", async () => {
@@ -245,7 +302,7 @@ describe("chroots without root", () => {
       `--directory=${tree}`,
       ".",
     ]);
-    const made = await anna.fallthru(["chroot", "import", "copy", archive]);
+    const made = await anna.fallthru(["chroot", "import", "copy", "tiny.tar"]);
     expect(made.status).toBe(0);
     expect(made.stderr).toContain("left out 1 devices, which only root may make");
     expect(made.stderr).toContain("of 1 entries");
@@ -254,7 +311,18 @@ describe("chroots without root", () => {
     expect(statSync(at).uid).toBe(anna.uid);
     await ok(["chroot", "remove", "copy"]);
     expect(existsSync(at)).toBe(false);
-    expectNothing();
+    await expectNothing();
+  });
+
+  test("can be kept as an archive, and changed; not as what only root may mount", async () => {
+    execFileSync("tar", ["--create", `--file=${join(anna.home, "kept.tar")}`, `--directory=${root}`, "."]);
+    await ok(["chroot", "import", "kept", "kept.tar", "--type", "file", "--quiet"]);
+    await ok(["chroot", "update", "kept", "--", "touch", "/etc/new"]);
+    expect(await ok(["run", "kept", "--", "ls", "/etc/new"])).toBe("/etc/new\n");
+    await ok(["chroot", "remove", "kept"]);
+    const refused = await anna.fallthru(["chroot", "import", "image", "kept.tar", "--type", "loopback"]);
+    expect([refused.status, refused.stderr]).toEqual([7, expect.stringContaining("--type loopback needs root")]);
+    await expectNothing();
   });
 
   test("can't have owners beyond the subordinate ids", async () => {
@@ -279,73 +347,6 @@ describe("chroots without root", () => {
       "apt-get -qq update && apt-get -qqy install cowsay >/dev/null 2>&1 && /usr/games/cowsay moo; stat -c %G /etc/shadow";
     expect(await ok(["run", "debian", "--", "sh", "-c", script])).toMatch(/< moo >[^]*shadow\n$/);
     await ok(["chroot", "remove", "debian"]);
-    expectNothing();
-  });
-});
-
-describe("what a machine forbids or lacks", () => {
-  const doctor = async (who: Someone = anna) => {
-    const { stdout, status } = await who.fallthru(["doctor", "--json"]);
-    const { findings } = JSON.parse(stdout) as {
-      findings: { name: string; state: string; detail: string; hint?: string }[];
-    };
-    return { status, findings, missing: findings.filter(({ state }) => state === "missing") };
-  };
-  /** As the user, after root has done `script` in a mount name space of its own. */
-  const after = async (script: string, args: readonly string[]) => {
-    return run(["unshare", "--mount", "sh", "-c", `${script} && exec "$@"`, "sh", ...anna.words, executable, ...args], {
-      directory: anna.home,
-      env: { HOME: anna.home, XDG_STATE_HOME: undefined, XDG_DATA_HOME: undefined, XDG_CONFIG_HOME: undefined },
-    });
-  };
-
-  test("nothing is missing here", async () => {
-    const { findings, missing, status } = await doctor();
-    expect([missing, status]).toEqual([[], 0]);
-    expect(findings.find(({ name }) => name === "/etc/subuid")?.detail).toBe("anna has 65536 from 1000000");
-    expectNothing();
-  });
-
-  test("the line of /etc/subuid and of /etc/subgid is named", async () => {
-    for (const file of ["subuid", "subgid"]) {
-      const { status, stderr } = await after(`mount --bind /dev/null /etc/${file}`, ["run", "tiny", "--", "true"]);
-      expect(status).toBe(125);
-      expect(stderr).toContain(`/etc/${file} has no line for anna\nhint: as root: usermod --add-${file}s `);
-      const { stdout } = await after(`mount --bind /dev/null /etc/${file}`, ["doctor"]);
-      expect(stdout).toMatch(new RegExp(`^missing +/etc/${file} +/etc/${file} has no line for anna\n`, "m"));
-    }
-  });
-
-  test("the package uidmap is named", async () => {
-    const hide = "mount --bind /dev/null /usr/bin/newuidmap";
-    const { status, stderr } = await after(hide, ["run", "tiny", "--", "true"]);
-    expect([status, stderr]).toEqual([
-      125,
-      "fallthru: a session without root needs newuidmap, which isn't installed\nhint: as root: apt install uidmap\n",
-    ]);
-    expect((await after(hide, ["doctor"])).stdout).toMatch(
-      /^missing +newuidmap +not installed\n.*apt install uidmap$/m,
-    );
-  });
-
-  test("the setting that allows no user name spaces is named", async () => {
-    const setting = "/proc/sys/user/max_user_namespaces";
-    const before = readFileSync(setting, "latin1");
-    const forbid = `f=$(mktemp) && chmod 644 $f && echo 0 >$f && mount --bind $f ${setting}`;
-    const { status, stderr } = await after(forbid, ["doctor"]);
-    expect([status, stderr]).toEqual([1, ""]);
-    expect((await after(forbid, ["doctor"])).stdout).toMatch(
-      /user.max_user_namespaces is 0\n.*sysctl -w user.max_user_namespaces=15000$/m,
-    );
-    expect(readFileSync(setting, "latin1")).toBe(before);
-  });
-
-  test("a refusal of unshare(1) is said with its reason", async () => {
-    const refuse = `f=$(mktemp) && printf '#!/bin/sh\\necho "unshare: unshare failed: Operation not permitted" >&2; exit 1\\n' >$f && chmod 755 $f && mount --bind $f /usr/bin/unshare`;
-    const { status, stderr } = await after(refuse, ["run", "tiny", "--", "true"]);
-    expect([status, stderr.split("\n")[0]]).toEqual([
-      125,
-      "fallthru: a user name space can't be made: unshare: unshare failed: Operation not permitted",
-    ]);
+    await expectNothing();
   });
 });
