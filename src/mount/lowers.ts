@@ -38,14 +38,17 @@ function mountOverlay(union: Union): Fd {
   });
   return makeMount("overlay", [
     ["source", "fallthru"],
-    // Without an upper redirects are followed; and a lower may be what was an upper.
-    ["redirect_dir", "follow"],
-    ["metacopy", "on"],
-    ["xino", "auto"],
-    ...(isUserOverlay(union) ? [["userxattr"] as const] : []),
+    ...(isUserOverlay(union) ? ([["userxattr"]] as const) : followed),
     ...layers,
   ]);
 }
+
+/** Without an upper redirects are followed; and a lower may be what was an upper. By users' marks neither can be. */
+const followed: readonly MountOption[] = [
+  ["redirect_dir", "follow"],
+  ["metacopy", "on"],
+  ["xino", "auto"],
+];
 
 function isUserOverlay({ options = [] }: Union): boolean {
   return options.includes("userxattr");

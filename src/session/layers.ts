@@ -161,7 +161,9 @@ export function makeUnion(
   const lowers = skeleton === undefined ? wanted : [...wanted, `${base}/skeleton`];
   mkdirSync(base, { mode: 0o700 });
   if (skeleton !== undefined) makeSkeleton(`${base}/skeleton`, skeleton);
-  return { ...style, lowers, ...makePair(base, lowers[0]) };
+  // Whoever reads the upper later is to know whose marks are in it.
+  const marks = style.type === "overlay" && !isMachinesUserSpace() ? { options: ["userxattr"] } : {};
+  return { ...style, ...marks, lowers, ...makePair(base, lowers[0]) };
 }
 
 /**

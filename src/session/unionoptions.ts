@@ -24,7 +24,7 @@ export function adjustUnion(union: Union, text: string, root: string): Adjusted 
     .split(",");
   const { attributes, rest } = splitOptions(words.map((word) => word.trim()).filter((word) => word !== ""));
   const layers: Layers = { lowers: [...union.lowers], upper: union.upper, work: union.work };
-  const options: string[] = [];
+  const options = [...(union.options ?? [])];
   for (const option of rest) {
     if (["rw", "defaults"].includes(option)) continue;
     const [, key = option, value = ""] = /^(\w+)[=:](.*)$/.exec(option) ?? [];

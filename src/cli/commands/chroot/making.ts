@@ -5,6 +5,7 @@ import { type RootType, rootTypes } from "../../../image/keep.ts";
 import { removeRoot } from "../../../image/place.ts";
 import type { Phase, Reporting } from "../../../image/progress.ts";
 import type { Common, OptionSpec } from "../../command.ts";
+import { isUsers } from "../../../places.ts";
 import { showProgress } from "../../progress.ts";
 import { type ChrootDescription, describeChroot } from "./describe.ts";
 
@@ -31,6 +32,11 @@ export const typeOption = {
 /** What else was given was refused as it was read. */
 export function parseType(text: string | undefined): { readonly type?: RootType } {
   const type = rootTypes.find((each) => each === text);
+  if (isUsers && (type === "loopback" || type === "btrfs-snapshot")) {
+    throw new UserError("unsupported", `--type ${type} needs root: nobody else may mount it`, {
+      hint: "without root there are --type directory and --type file",
+    });
+  }
   return type === undefined ? {} : { type };
 }
 
