@@ -3,6 +3,7 @@ import { unless } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { openAt, statAt } from "../kernel/file.ts";
 import { attachBeneath, attachMount, cloneMount, detachMount, makePrivate } from "../kernel/mount.ts";
+import { cloneAsAllowed } from "./unprivileged.ts";
 import { type MountInfo, readMountInfo } from "./mountinfo.ts";
 
 /** A mounted tree: its root mount, and what is mounted in it, what is above before what is below. */
@@ -65,10 +66,14 @@ export function replaceUnions(mountPoint: string, unions: ReadonlyMap<string, Fd
   try {
     using made = new DisposableStack();
     const root = unions.get("/") ?? made.use(cloneMount(null, mountPoint));
+    const whole: string[] = [];
     for (const mount of tree?.below ?? []) {
       const at = mount.mountPoint.slice(mountPoint.length);
       const union = unions.get(at);
-      using clone = union === undefined ? cloneMount(null, mount.mountPoint) : undefined;
+      if (union === undefined && whole.some((place) => mount.mountPoint.startsWith(`${place}/`))) continue;
+      const copied = union === undefined ? cloneAsAllowed(mount.mountPoint, "single") : undefined;
+      using clone = copied?.mount;
+      if (copied?.depth === "recursive") whole.push(mount.mountPoint);
       using target = openAt(root, at, O.PATH | O.NOFOLLOW, { resolve: RESOLVE.IN_ROOT });
       attachMount(union ?? clone ?? root, target);
     }

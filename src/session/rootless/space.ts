@@ -149,11 +149,11 @@ export function leaveSpace(users: Fd): void {
 }
 
 function hasSessions(): boolean {
-  const hasMore = (path: string, known: number) => {
+  return [sessionsDir, heldDir].some((path) => {
     const opened = unless(["ENOENT"], () => openDirectory(path));
     if (opened === undefined) return false;
     using directory = opened;
-    return [...readDirectory(directory)].length > known;
-  };
-  return hasMore(sessionsDir, 1) || hasMore(heldDir, 0);
+    // No session's name begins with a dot.
+    return [...readDirectory(directory)].some(({ name }) => name[0] !== 0x2e);
+  });
 }
