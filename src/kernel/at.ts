@@ -1,6 +1,6 @@
-import { AT, O, S, STATX_BASIC_STATS, STATX_SIZE } from "./abi/file.ts";
+import { AT, O, S, STATX_ATTR_MOUNT_ROOT, STATX_BASIC_STATS, STATX_SIZE } from "./abi/file.ts";
 import { errnoName, KernelError } from "./error.ts";
-import { type Attr, parseStatx } from "./file.ts";
+import type { Attr } from "./file.ts";
 import { lastErrno, native, type NativeFunction } from "./libc.ts";
 
 /**
@@ -154,9 +154,77 @@ export function statName(dirfd: number, name: Name): number {
   return result(statx_(dirfd, put(0, name), AT.SYMLINK_NOFOLLOW, STATX_BASIC_STATS, statBytes));
 }
 
-/** All of what `stat` holds, to be kept. */
+/** All of what `stat` holds, to be kept: a copy, out of which each field is read when it is asked for. */
 export function takeAttr(): Attr {
-  return parseStatx(statBytes);
+  return new KeptAttr(words.slice(0, 40));
+}
+
+class KeptAttr implements Attr {
+  readonly #words: Uint32Array;
+
+  constructor(kept: Uint32Array) {
+    this.#words = kept;
+  }
+
+  #word(at: number): number {
+    return this.#words[at] ?? 0;
+  }
+
+  #long(at: number): bigint {
+    return (BigInt(this.#word(at + 1)) << 32n) | BigInt(this.#word(at));
+  }
+
+  #number(at: number): number {
+    return this.#word(at + 1) * 0x1_0000_0000 + this.#word(at);
+  }
+
+  /** Seconds may be before 1970. */
+  #time(at: number): bigint {
+    return BigInt.asIntN(64, this.#long(at)) * 1_000_000_000n + BigInt(this.#word(at + 2));
+  }
+
+  get nlink(): number {
+    return this.#word(4);
+  }
+  get uid(): number {
+    return this.#word(5);
+  }
+  get gid(): number {
+    return this.#word(6);
+  }
+  get mode(): number {
+    return this.#word(7) & 0xffff;
+  }
+  get ino(): bigint {
+    return this.#long(8);
+  }
+  get size(): number {
+    return this.#number(10);
+  }
+  get blocks(): number {
+    return this.#number(12);
+  }
+  get atimeNs(): bigint {
+    return this.#time(16);
+  }
+  get ctimeNs(): bigint {
+    return this.#time(24);
+  }
+  get mtimeNs(): bigint {
+    return this.#time(28);
+  }
+  get rdev(): Attr["rdev"] {
+    return { major: this.#word(32), minor: this.#word(33) };
+  }
+  get dev(): Attr["dev"] {
+    return { major: this.#word(34), minor: this.#word(35) };
+  }
+  get mountId(): bigint {
+    return this.#long(36);
+  }
+  get isMountRoot(): boolean {
+    return (this.#word(2) & STATX_ATTR_MOUNT_ROOT) !== 0;
+  }
 }
 
 const empty = Buffer.alloc(1);

@@ -111,7 +111,7 @@ export function statAt(dir: Fd | null, path: Path = "", freshness: "usual" | "fr
 }
 
 /** struct statx, include/uapi/linux/stat.h */
-export function parseStatx(buffer: Uint8Array): Attr {
+function parseStatx(buffer: Uint8Array): Attr {
   const view = new DataView(buffer.buffer, buffer.byteOffset);
   const time = (offset: number) =>
     view.getBigInt64(offset, true) * 1_000_000_000n + BigInt(view.getUint32(offset + 8, true));

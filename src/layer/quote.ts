@@ -12,11 +12,15 @@ const escapes: Readonly<Record<number, string>> = {
   92: "\\\\",
 };
 
+/** Nearly all are. */
+const plain = /^[ !#-[\]-~]*$/;
+
 /**
  * A path as text, without loss: as it is where it is plain UTF-8; else in double quotes, as git quotes it (with
  * core.quotePath=false): `\n` and the like, and three octal digits for each byte that is no text.
  */
 export function quotePath(path: Name): string {
+  if (plain.test(path)) return path;
   const bytes = bytesOf(path);
   const text = bytes.toString("utf8");
   const isText = Buffer.from(text).equals(bytes);

@@ -13,7 +13,7 @@ import { temporaryDirectory } from "./directories.ts";
 /** A union over lowers that `prepare` fills, mounted; its trees are looked at while it is. */
 export class Stage implements Disposable {
   readonly base = mkdtempSync(join(temporaryDirectory("changes"), "stage-"));
-  readonly union: Union;
+  union: Union;
   readonly merged = join(this.base, "place/merged");
 
   constructor(
@@ -31,6 +31,20 @@ export class Stage implements Disposable {
     for (const [index, name] of names.entries()) prepare(name, index);
     mkdirSync(this.merged, { recursive: true });
     this.union = { type, lowers: names, upper: path("upper"), work: path("work"), volatile: false, ...more };
+    this.#attach();
+  }
+
+  /** What was changed until now lies below a new upper, as after a fork. */
+  freeze(): void {
+    detachMount(this.merged);
+    const { lowers, upper, frozen = 0 } = this.union;
+    const [next, work] = [join(this.base, `upper${frozen}`), join(this.base, `work${frozen}`)];
+    for (const path of [next, work]) mkdirSync(path);
+    this.union = { ...this.union, lowers: [upper, ...lowers], frozen: frozen + 1, upper: next, work };
+    this.#attach();
+  }
+
+  #attach(): void {
     using place = openDirectory(join(this.base, "place"));
     attachSteps(place, [{ kind: "union", at: "/merged", union: this.union, attributes: 0 }]);
   }

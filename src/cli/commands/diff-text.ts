@@ -67,13 +67,13 @@ function countLine(changes: readonly ShownChange[], timesOnly: number): string {
 }
 
 /** As git prints it: a letter and one or two paths, with tabs and newlines or with NUL and as they are. */
-export function nameStatusText({ changes, names }: SessionDiff, form: "quoted" | "nul"): Buffer {
-  const lines = changes.map(({ change, path, from }, index) => {
-    const letter = letters[change];
-    if (form === "nul") return Buffer.from([letter, ...(names[index] ?? []), ""].join("\0"), "latin1");
-    return Buffer.from(`${[letter, ...(from === undefined ? [] : [from]), path].join("\t")}\n`);
-  });
-  return Buffer.concat(lines);
+export function nameStatusText({ briefly }: SessionDiff, form: "quoted" | "nul"): Buffer {
+  if (form === "nul") {
+    const words = briefly.flatMap(({ change, paths }) => [letters[change], ...paths]);
+    return Buffer.from(words.map((word) => `${word}\0`).join(""), "latin1");
+  }
+  const lines = briefly.map(({ change, paths }) => [letters[change], ...paths.map(quotePath)].join("\t"));
+  return Buffer.from(lines.map((line) => `${line}\n`).join(""));
 }
 
 /** How many lines each file has more and less; of what isn't text, its sizes. */
@@ -94,7 +94,7 @@ export function statText(diff: SessionDiff): string {
     const what = row.binary === undefined ? amount : `Bin ${row.binary.before} -> ${row.binary.after} bytes`;
     lines.push(` ${name} | ${what}\n`);
   }
-  const others = diff.changes.length - files;
+  const others = diff.briefly.length - files;
   const rest = others > 0 ? `, ${others} other changes (fallthru diff lists them)` : "";
   return `${lines.join("")} ${files} ${files === 1 ? "file" : "files"} changed, ${added} lines added, ${removed} removed${rest}\n`;
 }

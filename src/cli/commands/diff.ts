@@ -1,21 +1,21 @@
 import { UserError } from "../../error.ts";
 import { diffSession, type SessionDiff, type ShownChange } from "../../session/changes/diff.ts";
 import type { PackageChange } from "../../session/changes/packages.ts";
-import { command } from "../command.ts";
+import { command, type Result } from "../command.ts";
 import { isTerminal } from "../errors.ts";
 import { listText, nameStatusText, patchText, statText } from "./diff-text.ts";
 import { diffJson } from "./diff-json.ts";
 import { sessionId } from "./operands.ts";
 
-/** What --json prints; the text is made while the session's two sides are open. */
-interface Diffed {
-  readonly id: string;
-  readonly changes: readonly ShownChange[];
-  readonly packages: readonly PackageChange[];
-  readonly timesOnly: number;
-  /** Not with --json. */
-  readonly output?: string | Buffer;
-}
+/** What --json prints, or the text for people, which is made while the session's two sides are open. */
+type Diffed =
+  | {
+      readonly id: string;
+      readonly changes: readonly ShownChange[];
+      readonly packages: readonly PackageChange[];
+      readonly timesOnly: number;
+    }
+  | { readonly output: string | Buffer };
 
 export const diff = command({
   name: "diff",
@@ -47,22 +47,20 @@ export const diff = command({
   exits: { 0: "done; with --exit-code: nothing was changed", 1: "with --exit-code: something was", 2: "trouble" },
   failureStatus: 2,
   json: diffJson,
-  run: ({ session, path }, { stat, nameStatus, patch, exitCode, nul, times }, { json, quiet }) => {
+  run: ({ session, path }, { stat, nameStatus, patch, exitCode, nul, times }, { json, quiet }): Result<Diffed> => {
     const kinds = Object.entries({ stat, nameStatus, patch, nul }).filter(([, isAsked]) => isAsked);
     if (kinds.length > 1 || (json && kinds.length > 0))
       throw new UserError("usage", "only one of --stat, --name-status, --patch, -z and --json can be had at a time");
     const id = sessionId(session);
     return diffSession(id, { paths: path, times }, (found) => {
+      const status = exitCode && found.briefly.length > 0 ? 1 : 0;
+      if (kinds.length === 0 && quiet && exitCode && !json) return { status };
+      if (!json) return { data: { output: render(found, { stat, nameStatus, patch, nul, quiet }) }, status };
       const { changes, packages, timesOnly } = found;
-      const data = { id, changes, packages, timesOnly };
-      const status = exitCode && changes.length > 0 ? 1 : 0;
-      const isSilent = json || (kinds.length === 0 && quiet && exitCode);
-      const output = isSilent ? {} : { output: render(found, { stat, nameStatus, patch, nul, quiet }) };
-      const diffed: Diffed = { ...data, ...output };
-      return { data: diffed, status };
+      return { data: { id, changes, packages, timesOnly }, status };
     });
   },
-  text: ({ output = "" }) => output,
+  text: (data) => ("output" in data ? data.output : ""),
 });
 
 interface Asked {

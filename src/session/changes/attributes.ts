@@ -1,12 +1,17 @@
 import { E } from "../../kernel/abi/errno.ts";
 import { fail, type Name } from "../../kernel/at.ts";
-import { attributeName, getXattr, listXattrs } from "../../kernel/io.ts";
+import { attributeName, getXattr, listXattrs, listXattrsOf, listXattrsOfFd } from "../../kernel/io.ts";
 import type { Entry } from "./content.ts";
 
 /** An entry whose extended attributes are to be read; `prefix` is of those that its layer keeps to itself. */
 export interface AttributeSource extends Entry {
   readonly prefix: Name | undefined;
+  /** All names, where they are known already. */
+  readonly attributes?: AttributeNames | undefined;
 }
+
+/** All names, those that a layer keeps to itself too; or that the file system has no such thing. */
+export type AttributeNames = readonly Name[] | "none possible";
 
 const list = Buffer.alloc(65536);
 const value = Buffer.alloc(65536);
@@ -31,22 +36,28 @@ export function differingAttributes(before: AttributeSource, after: AttributeSou
 
 const nested = "overlay.";
 
-function namesOf({ fd, name, prefix }: AttributeSource): readonly Name[] | "none possible" {
-  const length = listXattrs(fd, name, list);
-  if (length === 0) return [];
-  if (length === -E.OPNOTSUPP) return "none possible";
-  if (length < 0) return fail("listxattr", name, length);
-  const names = list
-    .toString("latin1", 0, length - 1)
-    .split("\0")
-    .filter((attribute) => attribute !== "");
-  if (prefix === undefined || !names.some((attribute) => attribute.startsWith(prefix))) return names;
+function namesOf({ fd, name, prefix, attributes }: AttributeSource): AttributeNames {
+  const names = attributes ?? attributesOf(fd, name);
+  if (names === "none possible" || prefix === undefined) return names;
+  if (!names.some((attribute) => attribute.startsWith(prefix))) return names;
   return names
     .filter((attribute) => !attribute.startsWith(prefix) || attribute.startsWith(prefix + nested))
     .map((attribute) =>
       attribute.startsWith(prefix) ? prefix + attribute.slice(prefix.length + nested.length) : attribute,
     );
 }
+
+/** The names of the extended attributes of an entry, of an open directory itself with an empty name. */
+export function attributesOf(fd: number, name: Name): AttributeNames {
+  let length = name === "" ? listXattrsOfFd(fd, list) : listXattrsOf(fd, name, list);
+  if (length === -E.BADF) length = listXattrs(fd, name, list); // opened as O_PATH
+  if (length === 0) return none;
+  if (length === -E.OPNOTSUPP) return "none possible";
+  if (length < 0) return fail("listxattr", name, length);
+  return list.toString("latin1", 0, length - 1).split("\0");
+}
+
+const none: readonly Name[] = [];
 
 /** The value under the name that it shows; undefined where it has just gone. */
 function valueOf({ fd, name, prefix }: AttributeSource, attribute: Name): Buffer | undefined {

@@ -2,7 +2,7 @@ import { S } from "../../kernel/abi/file.ts";
 import { fail, type Name, readlinkName } from "../../kernel/at.ts";
 import { unless } from "../../kernel/error.ts";
 import type { Attr } from "../../kernel/file.ts";
-import { differingAttributes } from "./attributes.ts";
+import { type AttributeNames, differingAttributes } from "./attributes.ts";
 import { type Entry, openEntry, type Opener, sameContent } from "./content.ts";
 import type { Aspect } from "./types.ts";
 
@@ -11,6 +11,7 @@ export interface Side extends Entry {
   readonly attr: Attr;
   /** Of the attributes that its layer keeps to itself. */
   readonly prefix: Name | undefined;
+  readonly attributes?: AttributeNames | undefined;
   /** Where its content isn't in the entry itself. */
   readonly open?: Opener;
 }

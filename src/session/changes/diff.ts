@@ -48,9 +48,15 @@ export interface SessionDiff {
   readonly packages: readonly PackageChange[];
   /** How many directories differ in nothing but their times, which is because something in them came or went. */
   readonly timesOnly: number;
-  /** As bytes, one character each, unquoted: the paths of a change, the one that it was renamed from first. */
-  readonly names: readonly (readonly Name[])[];
+  /** The same in short. */
+  readonly briefly: readonly BriefChange[];
   patches(): Iterable<FilePatch>;
+}
+
+/** Paths are bytes, one character each, unquoted; the one that something was renamed from comes first. */
+export interface BriefChange {
+  readonly change: Change["kind"];
+  readonly paths: readonly Name[];
 }
 
 export interface DiffOptions {
@@ -75,10 +81,12 @@ export function diffSession<T>(id: string, options: DiffOptions, use: (diff: Ses
   const found = readChanges(trees).filter((change) => isWanted(trees, change, options.paths ?? []));
   const changes = options.times === true ? found : found.filter((change) => !isTimesOnly(change));
   return use({
-    changes: changes.map((change) => show(trees, change)),
+    get changes() {
+      return changes.map((change) => show(trees, change));
+    },
     packages: packageChanges(trees, found),
     timesOnly: found.length - changes.length,
-    names: changes.map((change) => namesOf(trees, change)),
+    briefly: changes.map((change) => ({ change: change.kind, paths: namesOf(trees, change) })),
     patches: () => makePatches(trees, found),
   });
 }

@@ -38,6 +38,9 @@ const runners: readonly (readonly [what: string, pattern: RegExp])[] = [
   ["python", /\/python[\d.]*\/(site|dist)-packages\/([^/]*\.pth|(site|user)customize\.py)$/],
 ];
 
+/** Of most files all that is asked. */
+const any = new RegExp(runners.map(([, { source }]) => source).join("|"));
+
 /**
  * What of a change runs later without anybody's asking for it, in a word: `cron`, `setuid`; undefined where nothing does.
  * @param path absolute, in the session
@@ -49,6 +52,7 @@ export function runsLater(tree: UnionTrees, change: Change, path: Name): string 
   if (type === S.IFDIR) return undefined;
   if (type === S.IFREG && isElevating(change)) return (after.mode & S.ISUID) === 0 ? "setgid" : "setuid";
   if (type === S.IFREG && (after.mode & 0o111) !== 0 && hasNewCapability(tree, change)) return "capability";
+  if (!any.test(path)) return undefined;
   for (const [what, pattern] of runners) if (pattern.test(path)) return what;
   return undefined;
 }

@@ -2,6 +2,7 @@ import { addIndexed } from "./indexed.ts";
 import { nameLinks } from "./links.ts";
 import { comparePaths } from "./names.ts";
 import { pairRenames } from "./renames.ts";
+import { mergeUppers } from "./stack.ts";
 import type { Change, UnionTrees } from "./types.ts";
 import { readUpper } from "./upper.ts";
 import { Walk } from "./walk.ts";
@@ -12,7 +13,10 @@ export function readChanges(trees: readonly UnionTrees[]): Change[] {
 }
 
 function changesOf(trees: UnionTrees, union: number): Change[] {
-  const walk = new Walk(trees, union, readUpper(trees.upper, trees.dialect));
+  const uppers = [trees.upper, ...trees.frozen].map((upper) => readUpper(upper, trees.dialect));
+  const root = mergeUppers(uppers);
+  if (root === undefined) return [];
+  const walk = new Walk(trees, union, root);
   const changes: (Change | undefined)[] = walk.changes;
   const inOrder = changes.length;
   const indexed = addIndexed(trees, walk);

@@ -1,13 +1,14 @@
 import { closeFd, type Name, statFd, takeAttr } from "../../kernel/at.ts";
 import { type Attr, isDirectory } from "../../kernel/file.ts";
 import { fileSystemUuid, openHandle } from "../../kernel/handle.ts";
+import { OverlayDialect, readMark } from "../../layer/dialect/overlay.ts";
 import { decodeOrigin } from "../../layer/handle.ts";
 import { attrAt, openDirectoryAt, openFileAt } from "./below.ts";
 import { differ, isSameType, type Side } from "./compare.ts";
 import { sourceOf } from "./moves.ts";
 import { directoryOf, identityOf, nameOf } from "./names.ts";
 import type { Change, UnionTrees } from "./types.ts";
-import type { Met } from "./walk.ts";
+import { type Met, nowOf } from "./walk.ts";
 
 type Changes = (Change | undefined)[];
 
@@ -18,16 +19,17 @@ type Changes = (Change | undefined)[];
 export function pairRenames(trees: UnionTrees, changes: Changes, met: readonly Met[]): void {
   const moved = met.filter(({ file, change }) => {
     const isAdded = change !== undefined && changes[change]?.kind === "added";
-    return isAdded && (file.origin !== undefined || file.redirect !== undefined);
+    return isAdded && (file.hasOrigin || file.redirect !== undefined);
   });
   if (moved.length === 0) return;
   const gone = new Map<Name, number>();
   for (const [index, change] of changes.entries())
     if (change?.kind === "deleted" && !isDirectory(change.before)) gone.set(change.was ?? change.path, index);
   if (gone.size === 0) return;
-  const known = identities(trees, changes, gone);
+  let known: ReadonlyMap<string, Name> | undefined;
   for (const one of moved) {
-    const from = contentSource(one) ?? known.get(originOf(trees, one));
+    known ??= one.file.redirect === undefined ? identities(trees, changes, gone) : known;
+    const from = contentSource(one) ?? known?.get(originOf(trees, one));
     const index = from === undefined ? undefined : gone.get(from);
     if (from === undefined || index === undefined || one.change === undefined) continue;
     const [deleted, added] = [changes[index], changes[one.change]];
@@ -45,7 +47,7 @@ function rename(trees: UnionTrees, met: Met, from: Name, deleted: Change & { kin
   const { path, file } = met;
   const { before, union } = deleted;
   using below = openDirectoryAt(trees.before, directoryOf(from));
-  using upper = openDirectoryAt(trees.upper, directoryOf(path));
+  using upper = openDirectoryAt(nowOf(trees), directoryOf(path));
   if (below === undefined || upper === undefined) return undefined;
   const { prefix } = trees.dialect;
   const was: Side = {
@@ -54,7 +56,12 @@ function rename(trees: UnionTrees, met: Met, from: Name, deleted: Change & { kin
     attr: before,
     prefix: trees.isBeforeRaw ? prefix : undefined,
   };
-  const own: Side = { fd: upper.number, name: nameOf(path), attr: file.attr, prefix };
+  const own: Side = {
+    fd: upper.number,
+    name: nameOf(path),
+    attr: file.attr,
+    prefix: trees.frozen.length === 0 ? prefix : undefined,
+  };
   const now: Side = file.isMetacopy ? { ...own, open: () => openFileAt(trees.after, path) } : own;
   const aspects = differ(was, now, file.isMetacopy && contentSource(met) === from ? "same" : "unknown");
   return { kind: "renamed", path, union, from, before, after: file.attr, aspects };
@@ -86,8 +93,11 @@ function attrInLowers({ lowers }: UnionTrees, path: Name): Attr | undefined {
 }
 
 /** Which file below it was copied from; "": unknown. */
-function originOf({ lowers }: UnionTrees, { file }: Met): string {
-  const handle = file.origin === undefined ? undefined : decodeOrigin(file.origin);
+function originOf({ lowers, upper, dialect }: UnionTrees, { path, file }: Met): string {
+  if (!file.hasOrigin || !(dialect instanceof OverlayDialect)) return "";
+  using directory = openDirectoryAt(upper, directoryOf(path));
+  const mark = directory && readMark(directory.number, file.name, dialect.marks.origin);
+  const handle = mark && decodeOrigin(mark);
   if (handle === undefined) return "";
   for (const lower of lowers) {
     // A file system without one is known by all zeros.

@@ -44,8 +44,9 @@ export function openUnionTrees(
   begun: UnionTrees["begun"] = {},
 ): UnionTrees {
   using undo = new DisposableStack();
-  const { base } = splitLowers(union);
+  const { own, base } = splitLowers(union);
   const lowers = base.map((lower) => undo.use(openLayerRoot(lower, "noatime")));
+  const frozen = own.map((layer) => undo.use(openLayerRoot(layer, "noatime")));
   const upper = undo.use(openLayerRoot(union.upper, "noatime"));
   const merged = mountLowers({ ...union, lowers: base }, lowers);
   const before = merged === undefined ? lowers[0] : undo.use(merged);
@@ -56,7 +57,20 @@ export function openUnionTrees(
   const opened = undo.move();
   const close = (): void => opened.dispose();
   const isBeforeRaw = merged === undefined;
-  return { at, before, after, target, union, upper, dialect, lowers, begun, isBeforeRaw, [Symbol.dispose]: close };
+  return {
+    at,
+    before,
+    after,
+    target,
+    union,
+    upper,
+    dialect,
+    frozen,
+    lowers,
+    begun,
+    isBeforeRaw,
+    [Symbol.dispose]: close,
+  };
 }
 
 /** The session's own union, on a copy of its mount without what is mounted below. */

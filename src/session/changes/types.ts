@@ -68,6 +68,8 @@ export interface UnionTrees extends Disposable {
   /** The upper itself, and how it is written. */
   readonly upper: Fd;
   readonly dialect: Dialect;
+  /** Those of the session's own layers that forks have frozen, from the top: written as the upper is. */
+  readonly frozen: readonly Fd[];
   /** What `before` is made of, from the top. */
   readonly lowers: readonly Fd[];
   /** What `begin` has written and nobody has changed since, by path: when its inode was changed, in nanoseconds. */

@@ -9,6 +9,7 @@ import type { Dialect, DirectoryMarks } from "../../layer/dialect/dialect.ts";
 import { isMarkedWhiteout, OverlayDialect, readMark } from "../../layer/dialect/overlay.ts";
 import { openDirectoryName } from "../../layer/directory.ts";
 import { quotePath } from "../../layer/quote.ts";
+import { type AttributeNames, attributesOf } from "./attributes.ts";
 import { join } from "./names.ts";
 
 export interface UpperDirectory {
@@ -19,6 +20,8 @@ export interface UpperDirectory {
   readonly isOpaque: boolean;
   /** Where it lies below: a name in the same directory, or with a slash first a path from the root. */
   readonly redirect: Name | undefined;
+  /** Of its extended attributes, the layer's own too. */
+  readonly attributes: AttributeNames;
   /** By their names, sorted. */
   readonly children: readonly UpperEntry[];
 }
@@ -31,8 +34,10 @@ export interface UpperFile {
   /** Its content is below: at `redirect`, where there is one. */
   readonly isMetacopy: boolean;
   readonly redirect: Name | undefined;
-  /** Which file below it was copied from; see decodeOrigin(). */
-  readonly origin: Buffer | undefined;
+  /** It says which file below it was copied from. */
+  readonly hasOrigin: boolean;
+  /** The names of its extended attributes, the layer's own too, if they have been looked at. */
+  readonly attributes: AttributeNames | undefined;
 }
 
 export type UpperEntry = UpperDirectory | UpperFile | { readonly kind: "whiteout"; readonly name: Name };
@@ -52,7 +57,8 @@ interface Place {
 }
 
 function readDirectory({ dialect, path }: Place, fd: number, name: Name, attr: Attr): UpperDirectory {
-  const marks = dialect.readMarks(fd);
+  const attributes = attributesOf(fd, "");
+  const marks = readDirectoryMarks(dialect, fd, attributes);
   const names: Name[] = [];
   const result = listDirectory(fd, (found) => {
     if (found !== "." && found !== "..") names.push(found);
@@ -70,7 +76,14 @@ function readDirectory({ dialect, path }: Place, fd: number, name: Name, attr: A
   // As bytes: each character is one.
   children.sort((a, b) => (a.name < b.name ? -1 : 1));
   const redirect = marks.redirect === undefined || marks.isOpaque ? undefined : checkRedirect(marks.redirect, path);
-  return { kind: "directory", name, attr, isOpaque: marks.isOpaque, redirect, children };
+  return { kind: "directory", name, attr, isOpaque: marks.isOpaque, redirect, attributes, children };
+}
+
+/** Most have none. */
+function readDirectoryMarks(dialect: Dialect, fd: number, attributes: AttributeNames): DirectoryMarks {
+  const { prefix } = dialect;
+  const isMarked = prefix === undefined || hasAny(attributes, prefix);
+  return isMarked ? dialect.readMarks(fd) : noMarks;
 }
 
 /** The names that show, and those that others delete. */
@@ -90,15 +103,28 @@ function readEntry(place: Place, dirfd: number, name: Name, marks: DirectoryMark
   if (stat.isWhiteoutDevice && place.dialect.whiteouts === "in-place") return { kind: "whiteout", name };
   const attr = takeAttr();
   if (stat.type === S.IFDIR) return enter(place, dirfd, name, attr);
-  const plain: UpperFile = { kind: "file", name, attr, isMetacopy: false, redirect: undefined, origin: undefined };
+  const plain: UpperFile = { kind: "file", name, attr, ...unmarked };
   const { dialect } = place;
   if (!(dialect instanceof OverlayDialect)) return plain;
   const isEmpty = stat.type === S.IFREG && stat.size === 0;
   if (isEmpty && marks.hasMarkedWhiteouts && isMarkedWhiteout(dirfd, name, dialect.marks))
     return { kind: "whiteout", name };
   if (isEmpty && marks.hasNestedWhiteouts && readMark(dirfd, name, dialect.marks.nestedWhiteout) !== undefined)
-    return { ...plain, attr: { ...attr, mode: S.IFCHR | (attr.mode & 0o7777) } };
+    return { ...plain, attr: asDevice(attr) };
   return marks.isImpure || isLikelyMetacopy(attr) ? readMarks(place, dialect, dirfd, plain) : plain;
+}
+
+function hasAny(attributes: AttributeNames, prefix: Name): boolean {
+  return attributes !== "none possible" && attributes.some((attribute) => attribute.startsWith(prefix));
+}
+
+const unmarked = { isMetacopy: false, redirect: undefined, hasOrigin: false, attributes: undefined };
+
+/** What stands for a device 0:0 of a union above this one. */
+function asDevice(attr: Attr): Attr {
+  const { uid, gid, nlink, ino, dev, rdev, atimeNs, mtimeNs, ctimeNs, mountId, isMountRoot } = attr;
+  const mode = S.IFCHR | (attr.mode & 0o7777);
+  return { mode, uid, gid, nlink, ino, size: 0, blocks: 0, dev, rdev, atimeNs, mtimeNs, ctimeNs, mountId, isMountRoot };
 }
 
 /** A file of the index, which no name in the upper need lead to. */
@@ -107,26 +133,31 @@ export function readIndexed(dialect: Dialect, dirfd: number, name: Name): UpperF
   return entry?.kind === "file" ? entry : undefined;
 }
 
-const indexMarks: DirectoryMarks = {
+const noMarks: DirectoryMarks = {
   isOpaque: false,
   hasMarkedWhiteouts: false,
   redirect: undefined,
-  isImpure: true,
+  isImpure: false,
   hasDefaultAcl: false,
   hasNestedWhiteouts: false,
 };
+const indexMarks: DirectoryMarks = { ...noMarks, isImpure: true };
 
 /** Uppers that were copied by other programs may have lost the mark of the directory. */
 function isLikelyMetacopy({ mode, size, blocks }: Attr): boolean {
   return (mode & S.IFMT) === S.IFREG && size > 0 && blocks * 512 < size;
 }
 
-function readMarks({ path }: Place, { marks }: OverlayDialect, dirfd: number, file: UpperFile): UpperFile {
-  const origin = readMark(dirfd, file.name, marks.origin);
-  const isRegular = (file.attr.mode & S.IFMT) === S.IFREG;
-  const isMetacopy = isRegular && readMark(dirfd, file.name, marks.metacopy) !== undefined;
-  const redirect = isMetacopy ? readMark(dirfd, file.name, marks.redirect)?.toString("latin1") : undefined;
-  return { ...file, origin, isMetacopy, redirect: redirect === undefined ? undefined : checkRedirect(redirect, path) };
+function readMarks({ path, dialect }: Place, { marks }: OverlayDialect, dirfd: number, file: UpperFile): UpperFile {
+  const attributes = attributesOf(dirfd, file.name);
+  const has = (mark: string): boolean =>
+    attributes !== "none possible" && attributes.includes(`${dialect.prefix}${mark}`);
+  const isMetacopy = has("metacopy") && (file.attr.mode & S.IFMT) === S.IFREG;
+  const isElsewhere = isMetacopy && has("redirect");
+  const redirect = isElsewhere ? readMark(dirfd, file.name, marks.redirect)?.toString("latin1") : undefined;
+  const { kind, name, attr } = file;
+  const checked = redirect === undefined ? undefined : checkRedirect(redirect, path);
+  return { kind, name, attr, isMetacopy, redirect: checked, hasOrigin: has("origin"), attributes };
 }
 
 function enter(place: Place, dirfd: number, name: Name, attr: Attr): UpperDirectory | undefined {

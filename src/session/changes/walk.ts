@@ -1,10 +1,12 @@
-import type { Name } from "../../kernel/at.ts";
+import { E } from "../../kernel/abi/errno.ts";
+import { closeFd, fail, type Name } from "../../kernel/at.ts";
+import type { Fd } from "../../kernel/fd.ts";
 import { type Attr, isDirectory } from "../../kernel/file.ts";
+import { openDirectoryName } from "../../layer/directory.ts";
 import { attrBelow, kindAt, namesIn, openDirectoryAt, openFileAt, withDirectory } from "./below.ts";
 import { differ, isSameType, type KnownContent, type Side } from "./compare.ts";
 import { findMoves, type Moves, sourceOf } from "./moves.ts";
 import { join } from "./names.ts";
-import { splitLowers } from "../../mount/plan.ts";
 import type { Change, UnionTrees } from "./types.ts";
 import type { UpperDirectory, UpperEntry, UpperFile } from "./upper.ts";
 
@@ -27,7 +29,7 @@ interface Here {
   readonly was: Name | undefined;
   /** Open; −1: there is none. */
   readonly before: number;
-  readonly upper: number;
+  readonly upper: OpenLater;
   /** What is below shows where the upper says nothing. */
   readonly isMerged: boolean;
 }
@@ -44,14 +46,15 @@ export class Walk {
   constructor(trees: UnionTrees, union: number, root: UpperDirectory) {
     this.#trees = trees;
     this.union = union;
-    const [before, upper] = [trees.before.number, trees.upper.number];
-    if (splitLowers(trees.union).own.length > 0) {
-      // What was changed lies in several layers, each of which tells of those below it.
+    const before = trees.before.number;
+    if (trees.frozen.length > 0 && hasLinks(root)) {
+      // Which names are one file, several layers that were changed one after the other don't tell together.
       this.moves = findMoves({ ...root, children: [] }, { has: () => undefined });
       this.#compareWhole({ before, after: trees.after.number }, ".", "", "");
       return;
     }
     this.moves = findMoves(root, { has: (path) => kindAt(trees.before, path) });
+    const upper = new OpenLater(undefined, "", nowOf(trees).number);
     const was = attrBelow(before, ".");
     const here: Here = { node: root, path: "", was: "", before, upper, isMerged: !root.isOpaque };
     if (was !== undefined) this.#directory(here, was);
@@ -59,7 +62,7 @@ export class Walk {
 
   /** A directory that is on both sides, and what is in it. */
   #directory(here: Here, was: Attr): void {
-    const aspects = differ(this.#below(here.before, "", was), this.#inUpper(here.upper, "", here.node.attr));
+    const aspects = differ(this.#below(here.before, "", was), this.#inUpper(here.upper, here.node));
     const at = this.#at(here.path, here.was);
     const isOurs = this.#isBegun(here.path, here.node.attr);
     if (aspects.length > 0 && !isOurs)
@@ -108,13 +111,13 @@ export class Walk {
       if (isDirectory(before)) this.#deleteContents(here.before, file.name, path, was);
     }
     const change = this.changes.length > count ? count : undefined;
-    if (file.attr.nlink > 1 || (before?.nlink ?? 0) > 1 || file.origin !== undefined || file.redirect !== undefined)
+    if (file.attr.nlink > 1 || (before?.nlink ?? 0) > 1 || file.hasOrigin || file.redirect !== undefined)
       this.met.push({ path, file, was, before: before && isSameType(before, file.attr) ? before : undefined, change });
   }
 
   /** Of a file whose content is still below: whether it is that of the same name there. */
   #contentOf(here: Here, file: UpperFile, path: Name, was: Name | undefined): [KnownContent, Side] {
-    const side = this.#inUpper(here.upper, file.name, file.attr);
+    const side = this.#inUpper(here.upper, file);
     if (!file.isMetacopy) return ["unknown", side];
     const source = file.redirect === undefined ? was : sourceOf(file.redirect, here.was);
     return source === was ? ["same", side] : ["unknown", { ...side, open: () => openFileAt(this.#trees.after, path) }];
@@ -127,7 +130,8 @@ export class Walk {
       if (after !== undefined) this.#compareWhole({ before: here.before, after: after.number }, name, path, was);
       return;
     }
-    withDirectory(here.upper, name, (upper) => {
+    const upper = new OpenLater(here.upper, name);
+    try {
       const move = this.moves.byNode.get(node);
       if (move !== undefined) return this.#renamed(node, path, move.from, upper);
       const at = this.#at(path, was);
@@ -143,16 +147,18 @@ export class Walk {
       this.#contents({ node, path, was: undefined, before: -1, upper, isMerged: false });
       // A mount point that nobody has put anything into.
       if (this.changes.length === count && this.#isBegun(path, node.attr)) this.changes.pop();
-    });
+    } finally {
+      upper.close();
+    }
   }
 
-  #renamed(node: UpperDirectory, path: Name, from: Name, upper: number): void {
+  #renamed(node: UpperDirectory, path: Name, from: Name, upper: OpenLater): void {
     using directory = openDirectoryAt(this.#trees.before, from);
     const below = directory?.number ?? -1;
     const before = below < 0 ? undefined : attrBelow(below, ".");
     // The chroot is being changed at this moment.
     if (before === undefined) return;
-    const aspects = differ(this.#below(below, "", before), this.#inUpper(upper, "", node.attr));
+    const aspects = differ(this.#below(below, "", before), this.#inUpper(upper, node));
     this.changes.push({ kind: "renamed", ...this.#at(path), from, before, after: node.attr, aspects });
     this.#contents({ node, path, was: from, before: below, upper, isMerged: true });
   }
@@ -200,7 +206,8 @@ export class Walk {
       attr: after,
       isMetacopy: false,
       redirect: undefined,
-      origin: undefined,
+      hasOrigin: false,
+      attributes: undefined,
     };
     this.met.push({ path, file, was, before: before && isSameType(before, after) ? before : undefined, change });
   }
@@ -233,7 +240,8 @@ export class Walk {
 
   /** Whether `begin` has written it, and nobody has changed it since. */
   #isBegun(path: Name, attr: Attr): boolean {
-    return this.#trees.begun[path] === String(attr.ctimeNs);
+    const noted = this.#trees.begun[path];
+    return noted !== undefined && noted === String(attr.ctimeNs);
   }
 
   #at(path: Name, was?: Name): Place {
@@ -244,8 +252,18 @@ export class Walk {
     return { fd, name, attr, prefix: this.#trees.isBeforeRaw ? this.#trees.dialect.prefix : undefined };
   }
 
-  #inUpper(fd: number, name: Name, attr: Attr): Side {
-    return { fd, name, attr, prefix: this.#trees.dialect.prefix };
+  /** A file of an open directory, or with its node that itself. */
+  #inUpper(directory: OpenLater, { kind, name, attr, attributes }: UpperDirectory | UpperFile): Side {
+    const isStacked = this.#trees.frozen.length > 0;
+    return {
+      get fd() {
+        return directory.fd;
+      },
+      name: kind === "directory" ? "" : name,
+      attr,
+      prefix: isStacked ? undefined : this.#trees.dialect.prefix,
+      attributes: isStacked ? undefined : attributes,
+    };
   }
 }
 
@@ -261,9 +279,47 @@ interface Names {
   readonly was: Name | undefined;
 }
 
+/** Where the session's own files are read: in the upper, or where there are several in what they make together. */
+export function nowOf({ frozen, upper, after }: UnionTrees): Fd {
+  return frozen.length === 0 ? upper : after;
+}
+
+/** Files that were changed by one of several names have more of them in the upper: that in the index, too. */
+function hasLinks({ children }: UpperDirectory): boolean {
+  return children.some((child) => {
+    if (child.kind === "whiteout") return false;
+    return child.kind === "directory" ? hasLinks(child) : child.attr.nlink > 1;
+  });
+}
+
 type Place = Pick<Change, "path" | "union"> & { readonly was?: Name };
 
 /** A directory that says where it lies below is merged with that alone, one that doesn't as its parent is. */
 function isMergedByName(here: Here, node: UpperDirectory, was: Name | undefined): boolean {
   return node.redirect === undefined ? here.isMerged : sourceOf(node.redirect, here.was) === was;
+}
+
+/** A directory of the upper, opened where that is needed: of most only what was read of them before is. */
+class OpenLater {
+  readonly #parent: OpenLater | undefined;
+  readonly #name: Name;
+  #fd: number;
+
+  constructor(parent: OpenLater | undefined, name: Name, fd = -1) {
+    [this.#parent, this.#name, this.#fd] = [parent, name, fd];
+  }
+
+  get fd(): number {
+    if (this.#fd >= 0 || this.#parent === undefined) return this.#fd;
+    const fd = openDirectoryName(this.#parent.fd, this.#name);
+    // What took its place meanwhile comes with the next look.
+    if (fd < 0) fail("open", this.#name, fd === -E.NOTDIR || fd === -E.LOOP ? -E.NOENT : fd);
+    this.#fd = fd;
+    return fd;
+  }
+
+  close(): void {
+    if (this.#parent !== undefined && this.#fd >= 0) closeFd(this.#fd);
+    this.#fd = -1;
+  }
 }
