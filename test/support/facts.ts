@@ -20,13 +20,6 @@ export type TreeFacts = ReadonlyMap<string, Facts>;
 /** Which names are one inode is a fact, too: "links" has another name for each inode, or none where there is but one. */
 const inode = "inode";
 
-/** Without what is said of inodes. */
-export function withoutInodes(tree: TreeFacts): TreeFacts {
-  return new Map(
-    Array.from(tree, ([path, facts]) => [path, new Map([...facts].filter(([aspect]) => aspect !== inode))] as const),
-  );
-}
-
 /** All of a tree, by reading all of it: paths as bytes, one character each; the root is "". */
 export function factsOf(root: Fd): TreeFacts {
   const tree = new Map<string, Facts>();

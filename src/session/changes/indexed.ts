@@ -44,6 +44,12 @@ export function addIndexed(trees: UnionTrees, walk: Walk): ReadonlySet<string> {
   return inodes;
 }
 
+/** Whether any file with several names was changed since there is this upper. */
+export function hasIndex({ union }: UnionTrees): boolean {
+  using index = unless(["ENOENT"], () => openDirectory(`${union.work}/index`));
+  return index !== undefined && namesIn(index.number, "index").length > 0;
+}
+
 function* readIndex(trees: UnionTrees, { marks }: OverlayDialect, index: Fd, met: readonly Met[]): Generator<Indexed> {
   const inUpper = new Map<string, number>();
   for (const { file } of met) inUpper.set(identityOf(file.attr), (inUpper.get(identityOf(file.attr)) ?? 0) + 1);

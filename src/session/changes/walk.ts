@@ -5,6 +5,7 @@ import { type Attr, isDirectory } from "../../kernel/file.ts";
 import { openDirectoryName } from "../../layer/directory.ts";
 import { attrBelow, kindAt, namesIn, openDirectoryAt, openFileAt, withDirectory } from "./below.ts";
 import { differ, isSameType, type KnownContent, type Side } from "./compare.ts";
+import { hasIndex } from "./indexed.ts";
 import { findMoves, type Moves, sourceOf } from "./moves.ts";
 import { join } from "./names.ts";
 import type { Change, UnionTrees } from "./types.ts";
@@ -47,7 +48,7 @@ export class Walk {
     this.#trees = trees;
     this.union = union;
     const before = trees.before.number;
-    if (trees.frozen.length > 0 && hasLinks(root)) {
+    if (trees.frozen.length > 0 && (hasLinks(root) || hasIndex(trees))) {
       // Which names are one file, several layers that were changed one after the other don't tell together.
       this.moves = findMoves({ ...root, children: [] }, { has: () => undefined });
       this.#compareWhole({ before, after: trees.after.number }, ".", "", "");
