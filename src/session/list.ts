@@ -1,7 +1,8 @@
 import { readFileSync, statSync } from "node:fs";
 import { UserError } from "../error.ts";
 import { unless } from "../kernel/error.ts";
-import { statAt } from "../kernel/file.ts";
+import { O, RESOLVE } from "../kernel/abi/file.ts";
+import { openAt, openDirectory, statAt } from "../kernel/file.ts";
 import { readMountInfo } from "../mount/mountinfo.ts";
 import { splitLowers } from "../mount/plan.ts";
 import { takenOptions } from "../mount/overlay/taken.ts";
@@ -32,6 +33,8 @@ export interface SessionInfo extends SessionSummary {
   readonly hostname?: string;
   readonly limits: Limits;
   readonly unions: readonly UnionInfo[];
+  /** When packages of the root below were last changed, in milliseconds since 1970, where that was after its beginning. */
+  readonly rootChangedMs?: number;
   readonly processes: readonly ProcessInfo[];
 }
 
@@ -87,8 +90,26 @@ export function sessionInfo(id: string): SessionInfo {
       const options = currentOptions(at) ?? record.unionOptions[index] ?? [];
       return { path: at, lowers, frozen: splitLowers(union).own, upper, work, options };
     }),
+    ...rootChange(record.createdMs, unions[0]?.union.lowers.at(-1)),
     processes: processesInside(mountPointOf(id)).map(describeProcess),
   };
+}
+
+/** Where package managers of a root note what they have done. */
+const packageNotes = ["/var/lib/dpkg/status", "/var/lib/rpm", "/var/lib/pacman/local", "/lib/apk/db/installed"];
+
+/** What is below a session isn't to be changed while it is open, and what comes of it is undefined: so it is told. */
+function rootChange(createdMs: number, lower: string | undefined): { rootChangedMs?: number } {
+  using root = lower === undefined ? undefined : unless(["ENOENT", "ENOTDIR", "EACCES"], () => openDirectory(lower));
+  if (root === undefined) return {};
+  const times = packageNotes.map((path) => {
+    using note = unless(["ENOENT", "ENOTDIR", "ELOOP", "EACCES"], () =>
+      openAt(root, path, O.PATH, { resolve: RESOLVE.IN_ROOT }),
+    );
+    return note === undefined ? 0 : Number(statAt(note).mtimeNs / 1_000_000n);
+  });
+  const latest = Math.max(...times);
+  return latest > createdMs ? { rootChangedMs: latest } : {};
 }
 
 function summarize(

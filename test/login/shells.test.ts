@@ -2,7 +2,7 @@
 // Without sshd: su(1), login(1), the policy's kinds of sessions, and what a kill at any moment leaves: nothing.
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
 import { execFileSync } from "node:child_process";
-import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fallthru, run } from "../support/fallthru.ts";
 import {
@@ -233,4 +233,18 @@ test("100 logins at once, of three people: none fails, and nothing is left", asy
   expect(ended.filter(({ status, stdout }, index) => status !== 0 || stdout !== `${index}\n`)).toEqual([]);
   await untilNothingIsLeft();
   expect(readdirSync("/var/lib/fallthru/sessions/.held")).toEqual([]);
+});
+
+test("info says that packages of the root below were changed meanwhile, of sessions that were begun before", async () => {
+  const terminal = await loginOn(["su", "-l", "alice"]);
+  expect((await fallthru(["info", "@tiny-login-7001"])).stdout).not.toContain("root below");
+  mkdirSync(`${root}/var/lib/dpkg`, { recursive: true });
+  writeFileSync(`${root}/var/lib/dpkg/status`, "");
+  expect((await fallthru(["info", "@tiny-login-7001"])).stdout).toMatch(/root below +packages changed 20/);
+  terminal.type("exit\n");
+  await terminal.ended;
+  await untilNothingIsLeft();
+  await sleep(20);
+  await loginOn(["su", "-l", "alice"]);
+  expect((await fallthru(["info", "@tiny-login-7001"])).stdout).not.toContain("root below");
 });

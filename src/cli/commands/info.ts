@@ -93,6 +93,12 @@ function sessionRows(session: SessionInfo): [string, string | readonly string[] 
     ["ttl", session.expiresMs === undefined ? undefined : ttlText(session.expiresMs)],
     ["forked from", session.forkedFrom],
     ["mounted on", session.mountPoint],
+    [
+      "root below",
+      session.rootChangedMs === undefined
+        ? undefined
+        : `packages changed ${new Date(session.rootChangedMs).toISOString()}: what is seen of that is undefined; new sessions see all of it`,
+    ],
     ["changes in", upper.kind === "tmpfs" ? `memory (tmpfs${sizes})` : (unions[0]?.upper ?? "-")],
     ["network", session.network],
     ["hostname", session.hostname],

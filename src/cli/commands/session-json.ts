@@ -45,6 +45,11 @@ export const infoJson: readonly JsonField[] = [
   { name: "unions[].upper", type: "string", summary: "the directory of the changes" },
   { name: "unions[].work", type: "string", summary: "overlayfs's work directory" },
   { name: "unions[].options", type: "string[]", summary: "the mount options that the kernel took" },
+  {
+    name: "rootChangedMs",
+    type: "number?",
+    summary: "when packages of the root below were last changed, where that was after its beginning",
+  },
   { name: "processes", type: "object[]", summary: "what runs in it" },
   { name: "processes[].pid", type: "number", summary: "the process's id, as the host sees it" },
   { name: "processes[].command", type: "string", summary: "its command line" },
