@@ -27,14 +27,13 @@ export interface Person {
 export const [alice, bob, carol, dave] = ["alice", "bob", "carol", "dave"].map((name, index) => {
   return { name, uid: 7001 + index };
 }) as [Person, Person, Person, Person];
-export const students = 7100;
-/** Of a group that no file has by name: a directory service's. */
+const students = 7100;
 const people = [alice, bob, carol, dave];
 
 const covered = ["/etc", "/home", "/run/fallthrud"];
 const bin = temporaryDirectory("bin");
 /** As it is installed: /usr/bin/fallthru-login. */
-export const loginShell = join(bin, "fallthru-login");
+const loginShell = join(bin, "fallthru-login");
 export const program = join(bin, "fallthru");
 const key = join(temporaryDirectory("keys"), "id");
 let service: ChildProcess | undefined;

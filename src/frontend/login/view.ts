@@ -43,7 +43,7 @@ function setupUserOf(caller: Caller): SetupUser {
 }
 
 /** Whether it is this machine's own root: a view of it then, with what is mounted below it. */
-export function isHostView({ chroot }: Login): boolean {
+function isHostView({ chroot }: Login): boolean {
   return chroot.type === "directory" && chroot.directory === "/";
 }
 
