@@ -1,4 +1,4 @@
-// deadline: 240
+// deadline: 480
 // The same verbs for who isn't root, in name spaces of their own.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { execFileSync, spawnSync } from "node:child_process";
