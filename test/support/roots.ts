@@ -29,7 +29,7 @@ export async function debianRoot({
   return root;
 }
 
-function hostSuite(): string {
+export function hostSuite(): string {
   return /^VERSION_CODENAME=(\w+)$/m.exec(readFileSync("/etc/os-release", "utf8"))?.[1] ?? "stable";
 }
 

@@ -18,8 +18,11 @@ export const lvm: RootKeeper<MadeRoot & { kind: "lvm" }> = {
   },
   restore(root, place) {
     const { path, volume } = snapshotOf(root.device, place);
-    if (!isThere(path))
-      requireProgram(place, ["lvchange", "--activate", "y", "--ignoreactivationskip", volume], packageName);
+    if (!isThere(path)) {
+      // It asks, of a snapshot that isn't thin, whether the volume that it was made of may be activated too.
+      const words = ["--yes", "--activate", "y", "--ignoreactivationskip", volume];
+      requireProgram(place, ["lvchange", ...words], packageName);
+    }
     mountDevice(path, root.mount, place);
   },
   remove(root, place) {
