@@ -61,6 +61,24 @@ describe("a full file system under", () => {
     }
   }
 
+  test("an archive that is unpacked", async () => {
+    const directory = temporaryDirectory("archive");
+    const archive = `${directory}/root.tar`;
+    writeFileSync(`${directory}/big`, Buffer.alloc(1 << 20, 1));
+    execFileSync("tar", ["-C", directory, "-cf", archive, "big"]);
+    writeFileSync("/etc/schroot/chroot.d/packed.conf", `[packed]\ntype=file\nfile=${archive}\nprofile=fallthru\n`);
+    for (const verb of ["begin", "run"]) {
+      mountSmall(state, "size=300K");
+      await fallthru(["recover"]);
+      const result = await fallthru([verb, "packed", "--name", "x"]);
+      expect(result.status).toBe(verb === "run" ? 125 : 8);
+      expect(result.stderr).toContain("hint: free some space there");
+      expect(readdirSync(`${state}/sessions`)).toEqual([".held"]);
+      expect(readdirSync(`${state}/sessions/.held`)).toEqual([]);
+      execFileSync("umount", [mounted.pop() ?? ""]);
+    }
+  });
+
   test("--upper DIR", async () => {
     const upper = temporaryDirectory("small");
     mountSmall(upper, "size=16K");

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { randomBytes } from "node:crypto";
 import { connect } from "node:net";
 import { encodeClient } from "../../src/daemon/protocol.ts";
 import { O } from "../../src/kernel/abi/file.ts";
@@ -22,10 +23,10 @@ const request = {
 };
 
 /** Sends bytes on a connection of its own, and waits until that is ended; returns what came back. */
-function send(path: string, data: Uint8Array): Promise<string> {
+function send(path: string, data: Uint8Array, then: "and wait" | "and no more" = "and wait"): Promise<string> {
   return new Promise((done) => {
     let answer = "";
-    const socket = connect(path, () => socket.write(data));
+    const socket = connect(path, () => (then === "and wait" ? socket.write(data) : socket.end(data)));
     socket.on("data", (text: Buffer) => (answer += text.toString("latin1")));
     socket.on("error", () => {});
     socket.on("close", () => {
@@ -55,6 +56,21 @@ test("malformed and huge messages cost only their connection", async () => {
   const huge = Buffer.alloc(1 << 20, 1);
   huge.writeUInt32LE(0x7fffffff, 0);
   expect(await send(service.path, huge)).toBe("");
+  await stillServes(service);
+});
+
+test("what is cut, what is random, and what comes behind a request cost only their connection", async () => {
+  await using service = await new Service().start();
+  const words = ["status", "0"].map((word) => Buffer.from(word));
+  const good = encodeClient({ kind: "request", request: { ...request, argv: words } });
+  for (let length = 0; length < good.length; length++)
+    await send(service.path, good.subarray(0, length), "and no more");
+  for (let round = 0; round < 100; round++) {
+    const noise = randomBytes(1 + (round % 60) * 7);
+    // A length that may be right gets it past the first look.
+    if (round % 2 === 0 && noise.length > 5) noise.writeUInt32LE(noise.length - 4 - (round % 3), 0);
+    await send(service.path, round % 4 < 2 ? noise : Buffer.concat([good, noise]), "and no more");
+  }
   await stillServes(service);
 });
 
