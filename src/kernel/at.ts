@@ -1,7 +1,7 @@
 import { AT, O, S, STATX_ATTR_MOUNT_ROOT, STATX_BASIC_STATS, STATX_SIZE } from "./abi/file.ts";
 import { errnoName, KernelError } from "./error.ts";
 import type { Attr } from "./file.ts";
-import { lastErrno, native, type NativeFunction } from "./libc.ts";
+import { hot, lastErrno } from "./libc.ts";
 
 /**
  * The calls of a hot path. Names are byte strings (one character, one byte), results numbers: negative is −errno,
@@ -113,7 +113,8 @@ export const stat = {
   },
 };
 
-function result(value: number): number {
+/** What a native function returned, its −1 as −errno. */
+export function result(value: number): number {
   return value === -1 ? -lastErrno() : value;
 }
 
@@ -127,19 +128,19 @@ export function must(syscall: string, name: Name, result: number): number {
   return result < 0 ? fail(syscall, name, result) : result;
 }
 
-const statx_ = native("statx", "int", ["int", "void *", "int", "unsigned int", "void *"]);
-const openat_ = native("openat", "int", ["int", "void *", "int", "unsigned int"]);
-const close_ = native("close", "int", ["int"]);
-const mkdirat_ = native("mkdirat", "int", ["int", "void *", "unsigned int"]);
-const mknodat_ = native("mknodat", "int", ["int", "void *", "unsigned int", "uint64_t"]);
-const unlinkat_ = native("unlinkat", "int", ["int", "void *", "int"]);
-const renameat2_ = native("renameat2", "int", ["int", "void *", "int", "void *", "unsigned int"]);
-const linkat_ = native("linkat", "int", ["int", "void *", "int", "void *", "int"]);
-const symlinkat_ = native("symlinkat", "int", ["void *", "int", "void *"]);
-const readlinkat_ = native("readlinkat", "long", ["int", "void *", "void *", "size_t"]);
-const fchownat_ = native("fchownat", "int", ["int", "void *", "unsigned int", "unsigned int", "int"]);
-const fchmodat_ = native("fchmodat", "int", ["int", "void *", "unsigned int", "int"]);
-const utimensat_ = native("utimensat", "int", ["int", "void *", "void *", "int"]);
+const statx_ = hot("statx", "int", ["int", "void *", "int", "unsigned int", "void *"]);
+const openat_ = hot("openat", "int", ["int", "void *", "int", "unsigned int"]);
+const close_ = hot("close", "int", ["int"], "told once");
+const mkdirat_ = hot("mkdirat", "int", ["int", "void *", "unsigned int"]);
+const mknodat_ = hot("mknodat", "int", ["int", "void *", "unsigned int", "uint64_t"]);
+const unlinkat_ = hot("unlinkat", "int", ["int", "void *", "int"]);
+const renameat2_ = hot("renameat2", "int", ["int", "void *", "int", "void *", "unsigned int"]);
+const linkat_ = hot("linkat", "int", ["int", "void *", "int", "void *", "int"]);
+const symlinkat_ = hot("symlinkat", "int", ["void *", "int", "void *"]);
+const readlinkat_ = hot("readlinkat", "long", ["int", "void *", "void *", "size_t"]);
+const fchownat_ = hot("fchownat", "int", ["int", "void *", "unsigned int", "unsigned int", "int"]);
+const fchmodat_ = hot("fchmodat", "int", ["int", "void *", "unsigned int", "int"]);
+const utimensat_ = hot("utimensat", "int", ["int", "void *", "void *", "int"]);
 
 /** How often `stat` was filled: what was read of it before is still there while this is the same. */
 export function statSerial(): number {
@@ -293,7 +294,7 @@ export const KEEP_ID = 0xffffffff;
 /** Of a symbolic link itself too; an empty name means the open file. KEEP_ID leaves an id as it is. */
 export function chownName(dirfd: number, name: Name, uid: number, gid: number): number {
   const flags = AT.SYMLINK_NOFOLLOW | (name === "" ? AT.EMPTY_PATH : 0);
-  return result(fchownat_(dirfd, put(0, name), uid, gid, flags));
+  return result(fchownat_(dirfd, put(0, name), uid | 0, gid | 0, flags));
 }
 
 /** Follows a final link: know what the name is. An empty name means the open file, O_PATH too. */
@@ -326,9 +327,4 @@ export function utimesName(dirfd: number, name: Name, atime: Time, mtime: Time):
 /** A path that means the open file itself, for calls that take only paths. */
 function fdPath(fd: number): Name {
   return `/proc/self/fd/${fd}`;
-}
-
-/** A native function whose −1 becomes −errno. */
-export function raw(call: NativeFunction): NativeFunction {
-  return (...args) => result(call(...args));
 }

@@ -3,11 +3,11 @@ import { FUSE_BACKING_MAP_SIZE, FUSE_DEV_IOC } from "./abi/fuse.ts";
 import { check, errnoName, isErrno, KernelError } from "./error.ts";
 import type { Fd } from "./fd.ts";
 import { openAt } from "./file.ts";
-import { lastErrno, native } from "./libc.ts";
+import { hot, lastErrno } from "./libc.ts";
 
-const read_ = native("read", "long", ["int", "void *", "size_t"]);
-const write_ = native("write", "long", ["int", "void *", "size_t"]);
-const ioctl_ = native("ioctl", "int", ["int", "unsigned long", "void *"]);
+const read_ = hot("read", "long", ["int", "void *", "size_t"]);
+const write_ = hot("write", "long", ["int", "void *", "size_t"]);
+const ioctl_ = hot("ioctl", "int", ["int", "unsigned long", "void *"]);
 
 /**
  * Opens /dev/fuse: a connection to be, once a mount names it.
@@ -97,7 +97,7 @@ export function cloneFuseDevice(device: Fd): Fd {
   }
 }
 
-const getpagesize_ = native("getpagesize", "int", []);
+const getpagesize_ = hot("getpagesize", "int", []);
 
 /** The size of a page of memory: 4096 on most machines. */
 export function pageSize(): number {

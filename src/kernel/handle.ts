@@ -1,10 +1,10 @@
-import { raw, type Name, bytesOf } from "./at.ts";
+import { bytesOf, type Name, result as outcome } from "./at.ts";
 import { AT, O } from "./abi/file.ts";
 import { control } from "./io.ts";
-import { cString, native } from "./libc.ts";
+import { cString, hot } from "./libc.ts";
 
-const nameToHandleAt_ = raw(native("name_to_handle_at", "int", ["int", "void *", "void *", "void *", "int"]));
-const openByHandleAt_ = raw(native("open_by_handle_at", "int", ["int", "void *", "int"]));
+const nameToHandleAt_ = hot("name_to_handle_at", "int", ["int", "void *", "void *", "void *", "int"]);
+const openByHandleAt_ = hot("open_by_handle_at", "int", ["int", "void *", "int"]);
 
 const MAX_HANDLE_SZ = 128;
 const handleBuffer = Buffer.alloc(8 + MAX_HANDLE_SZ);
@@ -23,7 +23,7 @@ export interface FileHandle {
 export function handleOf(dirfd: number, name: Name): FileHandle | number {
   handleBuffer.writeUInt32LE(MAX_HANDLE_SZ, 0);
   const flags = name === "" ? AT.EMPTY_PATH : 0;
-  const result = nameToHandleAt_(dirfd, cString(bytesOf(name)), handleBuffer, mountId, flags);
+  const result = outcome(nameToHandleAt_(dirfd, cString(bytesOf(name)), handleBuffer, mountId, flags));
   if (result < 0) return result;
   const length = handleBuffer.readUInt32LE(0);
   return { type: handleBuffer.readInt32LE(4), bytes: Buffer.from(handleBuffer.subarray(8, 8 + length)) };
@@ -40,7 +40,7 @@ export function openHandle(mount: number, handle: FileHandle): number {
   handleBuffer.writeUInt32LE(handle.bytes.length, 0);
   handleBuffer.writeInt32LE(handle.type, 4);
   handle.bytes.copy(handleBuffer, 8);
-  return openByHandleAt_(mount, handleBuffer, O.PATH | O.CLOEXEC);
+  return outcome(openByHandleAt_(mount, handleBuffer, O.PATH | O.CLOEXEC));
 }
 
 const FS_IOC_GETFSUUID = 0x80111500; // include/uapi/linux/fs.h: _IOR(0x15, 0, struct fsuuid2), Linux ≥ 6.9

@@ -1,71 +1,74 @@
 import { E } from "./abi/errno.ts";
 import { AT } from "./abi/file.ts";
-import { raw, type Name, bytesOf } from "./at.ts";
-import { cString, native } from "./libc.ts";
+import { bytesOf, type Name, result } from "./at.ts";
+import { cString, hot } from "./libc.ts";
 
 /** Reading, writing and shaping open files; negative results are −errno, as in at.ts. */
 
-const pread_ = raw(native("pread", "long", ["int", "void *", "size_t", "int64_t"]));
-const pwrite_ = raw(native("pwrite", "long", ["int", "void *", "size_t", "int64_t"]));
-const lseek_ = raw(native("lseek", "int64_t", ["int", "int64_t", "int"]));
-const ftruncate_ = raw(native("ftruncate", "int", ["int", "int64_t"]));
-const fallocate_ = raw(native("fallocate", "int", ["int", "int", "int64_t", "int64_t"]));
-const fsync_ = raw(native("fsync", "int", ["int"]));
-const fdatasync_ = raw(native("fdatasync", "int", ["int"]));
-const syncfs_ = raw(native("syncfs", "int", ["int"]));
-const ioctlNumber_ = raw(native("ioctl", "int", ["int", "unsigned long", "long"]));
-const ioctlBuffer_ = raw(native("ioctl", "int", ["int", "unsigned long", "void *"]));
-const copyFileRange_ = raw(
-  native("copy_file_range", "long", ["int", "void *", "int", "void *", "size_t", "unsigned int"]),
+const pread_ = hot("pread", "long", ["int", "void *", "size_t", "long"]);
+const pwrite_ = hot("pwrite", "long", ["int", "void *", "size_t", "long"], "told once");
+const lseek_ = hot("lseek", "long", ["int", "long", "int"]);
+const ftruncate_ = hot("ftruncate", "int", ["int", "long"]);
+const fallocate_ = hot("fallocate", "int", ["int", "int", "long", "long"], "told once");
+const fsync_ = hot("fsync", "int", ["int"], "told once");
+const fdatasync_ = hot("fdatasync", "int", ["int"], "told once");
+const syncfs_ = hot("syncfs", "int", ["int"], "told once");
+const ioctlNumber_ = hot("ioctl", "int", ["int", "unsigned long", "long"]);
+const ioctlBuffer_ = hot("ioctl", "int", ["int", "unsigned long", "void *"]);
+const copyFileRange_ = hot(
+  "copy_file_range",
+  "long",
+  ["int", "void *", "int", "void *", "size_t", "unsigned int"],
+  "told once",
 );
-const getdents_ = raw(native("getdents64", "long", ["int", "void *", "size_t"]));
-const fstatfs_ = raw(native("fstatfs", "int", ["int", "void *"]));
+const getdents_ = hot("getdents64", "long", ["int", "void *", "size_t"]);
+const fstatfs_ = hot("fstatfs", "int", ["int", "void *"]);
 
 export const SEEK = { SET: 0, CUR: 1, END: 2, DATA: 3, HOLE: 4 } as const;
 
 export function readAt(fd: number, buffer: Uint8Array, offset: number): number {
-  return pread_(fd, buffer, buffer.length, offset);
+  return result(pread_(fd, buffer, buffer.length, offset));
 }
 
 export function writeAt(fd: number, buffer: Uint8Array, offset: number): number {
-  return pwrite_(fd, buffer, buffer.length, offset);
+  return result(pwrite_(fd, buffer, buffer.length, offset));
 }
 
 /** @returns the new position; −ENXIO: no data (or no hole) from there to the end; @see lseek(2) */
 export function seek(fd: number, offset: number, whence: number): number {
   // Beyond 2^53 it comes as a bigint: some file systems have directories that end there.
-  const position: unknown = lseek_(fd, offset, whence);
+  const position: unknown = result(lseek_(fd, offset, whence));
   return Number(position);
 }
 
 export function truncateFd(fd: number, size: number): number {
-  return ftruncate_(fd, size);
+  return result(ftruncate_(fd, size));
 }
 
 /** @param mode FALLOC_FL flags; @see fallocate(2) */
 export function allocate(fd: number, mode: number, offset: number, length: number): number {
-  return fallocate_(fd, mode, offset, length);
+  return result(fallocate_(fd, mode, offset, length));
 }
 
 export function syncFd(fd: number, what: "data" | "all"): number {
-  return what === "data" ? fdatasync_(fd) : fsync_(fd);
+  return result(what === "data" ? fdatasync_(fd) : fsync_(fd));
 }
 
 /** Everything of the file system that the open file lies on. @see syncfs(2) */
 export function syncFileSystemOf(fd: number): number {
-  return syncfs_(fd);
+  return result(syncfs_(fd));
 }
 
 /** An ioctl(2) with a structure. */
 export function control(fd: number, request: number, argument: Uint8Array): number {
-  return ioctlBuffer_(fd, request, argument);
+  return result(ioctlBuffer_(fd, request, argument));
 }
 
 const FICLONE = 0x40049409; // include/uapi/linux/fs.h
 
 /** Makes `to` share all blocks of `from`. −EOPNOTSUPP, −EXDEV, −EINVAL where it can't be. @see ioctl_ficlone(2) */
 export function cloneFile(from: number, to: number): number {
-  return ioctlNumber_(to, FICLONE, from);
+  return result(ioctlNumber_(to, FICLONE, from));
 }
 
 const offsets = [Buffer.alloc(8), Buffer.alloc(8)] as const;
@@ -74,7 +77,7 @@ const offsets = [Buffer.alloc(8), Buffer.alloc(8)] as const;
 export function copyRange(from: number, fromOffset: number, to: number, toOffset: number, length: number): number {
   offsets[0].writeBigInt64LE(BigInt(fromOffset));
   offsets[1].writeBigInt64LE(BigInt(toOffset));
-  return copyFileRange_(from, offsets[0], to, offsets[1], length, 0);
+  return result(copyFileRange_(from, offsets[0], to, offsets[1], length, 0));
 }
 
 /** Not in use: a reading that is begun during another has its own. */
@@ -100,7 +103,7 @@ type EachEntry = (name: Name, inoHigh: number, inoLow: number, type: number) => 
 
 function readEntries(fd: number, entries: Buffer, each: EachEntry): number {
   for (;;) {
-    const length = getdents_(fd, entries, entries.length);
+    const length = result(getdents_(fd, entries, entries.length));
     if (length <= 0) return length;
     for (let at = 0; at < length;) {
       const size = entries.readUInt16LE(at + 16);
@@ -119,19 +122,19 @@ function readEntries(fd: number, entries: Buffer, each: EachEntry): number {
 
 /** struct statfs of the file system under an open file, into `buffer` (120 bytes). @see statfs(2) */
 export function statFileSystem(fd: number, buffer: Uint8Array): number {
-  return fstatfs_(fd, buffer);
+  return result(fstatfs_(fd, buffer));
 }
 
-const lgetxattr_ = raw(native("lgetxattr", "long", ["void *", "void *", "void *", "size_t"]));
-const lsetxattr_ = raw(native("lsetxattr", "int", ["void *", "void *", "void *", "size_t", "int"]));
-const llistxattr_ = raw(native("llistxattr", "long", ["void *", "void *", "size_t"]));
-const lremovexattr_ = raw(native("lremovexattr", "int", ["void *", "void *"]));
-const fgetxattr_ = raw(native("fgetxattr", "long", ["int", "void *", "void *", "size_t"]));
-const flistxattr_ = raw(native("flistxattr", "long", ["int", "void *", "size_t"]));
-const getxattr_ = raw(native("getxattr", "long", ["void *", "void *", "void *", "size_t"]));
-const setxattr_ = raw(native("setxattr", "int", ["void *", "void *", "void *", "size_t", "int"]));
-const listxattr_ = raw(native("listxattr", "long", ["void *", "void *", "size_t"]));
-const removexattr_ = raw(native("removexattr", "int", ["void *", "void *"]));
+const lgetxattr_ = hot("lgetxattr", "long", ["void *", "void *", "void *", "size_t"]);
+const lsetxattr_ = hot("lsetxattr", "int", ["void *", "void *", "void *", "size_t", "int"]);
+const llistxattr_ = hot("llistxattr", "long", ["void *", "void *", "size_t"]);
+const lremovexattr_ = hot("lremovexattr", "int", ["void *", "void *"]);
+const fgetxattr_ = hot("fgetxattr", "long", ["int", "void *", "void *", "size_t"]);
+const flistxattr_ = hot("flistxattr", "long", ["int", "void *", "size_t"]);
+const getxattr_ = hot("getxattr", "long", ["void *", "void *", "void *", "size_t"]);
+const setxattr_ = hot("setxattr", "int", ["void *", "void *", "void *", "size_t", "int"]);
+const listxattr_ = hot("listxattr", "long", ["void *", "void *", "size_t"]);
+const removexattr_ = hot("removexattr", "int", ["void *", "void *"]);
 
 const paths = Buffer.alloc(8192);
 
@@ -144,29 +147,29 @@ function pathBelow(dirfd: number, name: Name): Buffer {
 
 /** The attribute's value into `value`. @returns its length, or −errno; with an empty `value` the length alone */
 export function getXattr(dirfd: number, name: Name, attribute: Uint8Array, value: Uint8Array): number {
-  return (name === "" ? getxattr_ : lgetxattr_)(pathBelow(dirfd, name), attribute, value, value.length);
+  return result((name === "" ? getxattr_ : lgetxattr_)(pathBelow(dirfd, name), attribute, value, value.length));
 }
 
 /** Of an open file that isn't O_PATH: a third of the cost. */
 export function getXattrOfFd(fd: number, attribute: Uint8Array, value: Uint8Array): number {
-  return fgetxattr_(fd, attribute, value, value.length);
+  return result(fgetxattr_(fd, attribute, value, value.length));
 }
 
 /** The names of the attributes of an open file that isn't O_PATH, each ended by NUL. */
 export function listXattrsOfFd(fd: number, list: Uint8Array): number {
-  return flistxattr_(fd, list, list.length);
+  return result(flistxattr_(fd, list, list.length));
 }
 
 /** @param attribute with its terminating NUL; @param flags XATTR_CREATE 1, XATTR_REPLACE 2 */
 export function setXattrOf(dirfd: number, name: Name, attribute: Uint8Array, value: Uint8Array, flags = 0): number {
-  return (name === "" ? setxattr_ : lsetxattr_)(pathBelow(dirfd, name), attribute, value, value.length, flags);
+  return result((name === "" ? setxattr_ : lsetxattr_)(pathBelow(dirfd, name), attribute, value, value.length, flags));
 }
 
 export function listXattrs(dirfd: number, name: Name, list: Uint8Array): number {
-  return (name === "" ? listxattr_ : llistxattr_)(pathBelow(dirfd, name), list, list.length);
+  return result((name === "" ? listxattr_ : llistxattr_)(pathBelow(dirfd, name), list, list.length));
 }
 
-const listxattrat_ = raw(native("syscall", "long", ["long", "int", "void *", "unsigned int", "void *", "size_t"]));
+const listxattrat_ = hot("syscall", "long", ["long", "int", "void *", "unsigned int", "void *", "size_t"]);
 const SYS_listxattrat = 465; // the same on every architecture; Linux ≥ 6.13
 let isListxattratThere = true;
 
@@ -175,15 +178,15 @@ export function listXattrsOf(dirfd: number, name: Name, list: Uint8Array): numbe
   if (isListxattratThere && name !== "") {
     const length = paths.write(name, 0, "latin1");
     paths[length] = 0;
-    const result = listxattrat_(SYS_listxattrat, dirfd, paths, AT.SYMLINK_NOFOLLOW, list, list.length);
-    if (result !== -E.NOSYS) return result;
+    const size = result(listxattrat_(SYS_listxattrat, dirfd, paths, AT.SYMLINK_NOFOLLOW, list, list.length));
+    if (size !== -E.NOSYS) return size;
     isListxattratThere = false;
   }
   return listXattrs(dirfd, name, list);
 }
 
 export function removeXattr(dirfd: number, name: Name, attribute: Uint8Array): number {
-  return (name === "" ? removexattr_ : lremovexattr_)(pathBelow(dirfd, name), attribute);
+  return result((name === "" ? removexattr_ : lremovexattr_)(pathBelow(dirfd, name), attribute));
 }
 
 /** An attribute's name as these calls take it. */
