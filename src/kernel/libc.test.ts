@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { check, errnoName, errnoNumber, isErrno, KernelError, unless } from "./error.ts";
-import { cString, lastErrno, native, pathText, quick, withoutErrno } from "./libc.ts";
+import { cString, lastErrno, hot, native, pathText, quick, withoutErrno } from "./libc.ts";
 
 test("pathText() shows what a terminal or an eye would mistake", () => {
   expect(pathText("/etc/é ü")).toBe("/etc/é ü");
@@ -52,6 +52,26 @@ describe("quick calls", () => {
     expect(closeRange(0xfffffff0, 0xffffffff, 0)).toBe(0);
     expect(errnoOf(() => closeRange(0xffffffff, 0xfffffff0, 0))).toBe("EINVAL");
     expect(close(opened)).toBe(0);
+  });
+
+  test("of a hot path leave errno likewise, whatever failed before and however many parameters they have", () => {
+    const paths = ["/no/such/file", "/dev/null/x", "/"].map((path) => cString(path));
+    const [none, below, there] = paths as [Uint8Array, Uint8Array, Uint8Array];
+    const hotClose = hot("close", "int", ["int"], "told once");
+    const access = hot("access", "int", ["void *", "int"]);
+    const hotOpen = hot("openat", "int", ["int", "void *", "int"]);
+    const chmod = hot("fchmodat", "int", ["int", "void *", "unsigned int", "int"]);
+    const chown = hot("fchownat", "int", ["int", "void *", "unsigned int", "unsigned int", "int"]);
+    const copy = hot("copy_file_range", "long", ["int", "void *", "int", "void *", "size_t", "unsigned int"]);
+    for (let time = 0; time < 300; time++) {
+      expect(errnoOf(() => access(none, 0))).toBe("ENOENT");
+      expect(errnoOf(() => hotClose(-1))).toBe("EBADF");
+      expect(errnoOf(() => hotOpen(-100, below, 0))).toBe("ENOTDIR");
+      expect(errnoOf(() => chmod(-100, none, 0, 0))).toBe("ENOENT");
+      expect(errnoOf(() => chown(-100, below, -1, -1, 0))).toBe("ENOTDIR");
+      expect(errnoOf(() => copy(-1, null, -1, null, 1, 0))).toBe("EBADF");
+      expect([access(there, 0), chown(-100, there, -1, -1, 0)]).toEqual([0, 0]);
+    }
   });
 
   test("without errno are for those who don't ask", () => {
