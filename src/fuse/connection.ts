@@ -1,7 +1,15 @@
 import { O } from "../kernel/abi/file.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { openAt } from "../kernel/file.ts";
-import { cloneFuseDevice, closeBacking, openBacking, openFuseDevice, readRequest, writeReply } from "../kernel/fuse.ts";
+import {
+  cloneFuseDevice,
+  closeBacking,
+  dontWait,
+  openBacking,
+  openFuseDevice,
+  readRequest,
+  writeReply,
+} from "../kernel/fuse.ts";
 import { attachMount, makeMount, type MountOption } from "../kernel/mount.ts";
 import type { Terms } from "./wire/init.ts";
 import { makeNotification, type Notification } from "./wire/notify.ts";
@@ -84,6 +92,19 @@ export class Connection implements Disposable {
     if (length === 0) return false;
     request.parseHeader(length);
     return true;
+  }
+
+  /** As receive(), but where there is none yet it says so: "later". */
+  receiveNow(request: RequestBuffer): boolean | "later" {
+    const length = readRequest(this.device, request.bytes, "not");
+    if (length < 0) return "later";
+    if (length > 0) request.parseHeader(length);
+    return length > 0;
+  }
+
+  /** For receiveNow(). */
+  dontWait(): void {
+    dontWait(this.device);
   }
 
   /** @returns false where nobody waits for the answer any more */

@@ -1,5 +1,7 @@
 import { errnoNumber, KernelError } from "../kernel/error.ts";
 import { pageSize } from "../kernel/fuse.ts";
+import type { Fd } from "../kernel/fd.ts";
+import { waitUntilReady } from "../kernel/poll.ts";
 import type { Connection } from "./connection.ts";
 import { Deferred, type Outcome } from "./deferred.ts";
 import { agreeOn, MAX_WRITE_BYTES, type Wishes } from "./features.ts";
@@ -22,8 +24,19 @@ export interface ServeOptions extends Wishes, Partial<Timeouts> {
   readonly onReady?: (terms: Terms) => void;
   /** Told of each request that an earlier server had read: it may be what ended that one. */
   readonly retries?: Retries;
+  readonly ahead?: Ahead;
   /** What a method threw that isn't an errno; the caller gets EIO. By default it is written to stderr. */
   readonly onError?: (error: unknown, opcode: number) => void;
+}
+
+/** What has to happen before some requests are answered, and takes time: others are answered meanwhile. */
+export interface Ahead {
+  /** Ready to be read when finish() has something to do. */
+  readonly descriptor: Fd;
+  /** @returns false: it can be answered now */
+  begin(request: RequestBuffer): boolean;
+  /** Calls with the `key` of each request that can be answered now. */
+  finish(each: (key: number) => void): void;
 }
 
 /** Around each request that is sent again. */
@@ -40,11 +53,24 @@ export interface Retries {
  */
 export function serve(connection: Connection, fileSystem: FileSystem, options: ServeOptions = {}): void {
   const server = new Server(connection, fileSystem, options);
-  while (connection.receive(server.request)) server.answer();
+  if (options.ahead !== undefined) serveLater(connection, server, options.ahead);
+  else while (connection.receive(server.request)) server.answer();
   fileSystem.destroy?.();
 }
 
-const [EINVAL, EIO, ENOSYS, EPROTO] = [22, 5, 38, 71];
+function serveLater(connection: Connection, server: Server, ahead: Ahead): void {
+  const watched = [{ file: connection.device }, { file: ahead.descriptor }];
+  connection.dontWait();
+  for (;;) {
+    const received = connection.receiveNow(server.request);
+    if (received === false) return;
+    if (received === "later") waitUntilReady(watched, -1);
+    else if (!server.postpone(ahead)) server.answer();
+    ahead.finish((key) => server.resume(key));
+  }
+}
+
+const [EINTR, EINVAL, EIO, ENOSYS, EPROTO] = [4, 22, 5, 38, 71];
 
 class IncomingRequest extends RequestBuffer implements Request {
   /** See Operation.encode(). */
@@ -70,6 +96,8 @@ class Server {
   readonly #operations: readonly (Operation | undefined)[];
   /** By RequestBuffer.key: those that wait for their answer. */
   readonly #deferred = new Map<number, Deferred<unknown>>();
+  /** By RequestBuffer.key: the bytes of those that something has to happen for first. */
+  readonly #postponed = new Map<number, Buffer>();
 
   constructor(connection: Connection, fileSystem: FileSystem, options: ServeOptions) {
     this.#connection = connection;
@@ -102,6 +130,33 @@ class Server {
     }
     if (request.isResend && this.#options.retries !== undefined) this.#retry(operation, this.#options.retries);
     else this.#perform(operation);
+  }
+
+  /** @returns false: the request that was received can be answered now */
+  postpone(ahead: Ahead): boolean {
+    const { request } = this;
+    if (!ahead.begin(request)) return false;
+    this.#postponed.set(request.key, Buffer.from(request.bytes.subarray(0, request.length)));
+    return true;
+  }
+
+  /** Answers one that was postponed, unless nobody waits for it any more. */
+  resume(key: number): void {
+    const bytes = this.#postponed.get(key);
+    if (bytes === undefined) return;
+    this.#postponed.delete(key);
+    this.request.bytes.set(bytes);
+    this.request.parseHeader(bytes.length);
+    this.answer();
+  }
+
+  /** A signal has reached who waits. Of a request that has been answered meanwhile, nothing is said. */
+  #interrupt(key: number): void {
+    this.#deferred.get(key)?.onInterrupt?.();
+    const bytes = this.#postponed.get(key);
+    if (bytes === undefined) return;
+    this.#postponed.delete(key);
+    this.#sendError(EINTR, bytes.readUInt32LE(8), bytes.readUInt32LE(12));
   }
 
   #retry(operation: Operation, retries: Retries): void {
@@ -172,8 +227,7 @@ class Server {
         this.#forgetMany();
         return;
       case OPCODE.INTERRUPT:
-        // Of one that has been answered meanwhile, nothing is said.
-        this.#deferred.get(interruptedKey(view))?.onInterrupt?.();
+        this.#interrupt(interruptedKey(view));
         return;
       case OPCODE.INIT:
         this.#initialize();

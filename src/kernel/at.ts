@@ -1,4 +1,5 @@
 import { AT, O, S, STATX_ATTR_MOUNT_ROOT, STATX_BASIC_STATS, STATX_SIZE } from "./abi/file.ts";
+import { F_DUPFD_CLOEXEC } from "./abi/process.ts";
 import { errnoName, KernelError } from "./error.ts";
 import type { Attr } from "./file.ts";
 import { hot, lastErrno } from "./libc.ts";
@@ -246,6 +247,13 @@ export function openName(dirfd: number, name: Name, flags: number, mode = 0): nu
 
 export function closeFd(fd: number): void {
   close_(fd);
+}
+
+const fcntl_ = hot("fcntl", "int", ["int", "int", "int"]);
+
+/** A second number of the same open file. */
+export function duplicateFd(fd: number): number {
+  return must("duplicate", "", result(fcntl_(fd, F_DUPFD_CLOEXEC, 0)));
 }
 
 export function mkdirName(dirfd: number, name: Name, mode: number): number {

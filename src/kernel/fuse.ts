@@ -4,9 +4,12 @@ import { check, errnoName, isErrno, KernelError } from "./error.ts";
 import type { Fd } from "./fd.ts";
 import { openAt } from "./file.ts";
 import { hot, lastErrno } from "./libc.ts";
+import { waitUntilReady } from "./poll.ts";
 
 const read_ = hot("read", "long", ["int", "void *", "size_t"]);
 const write_ = hot("write", "long", ["int", "void *", "size_t"]);
+const F_SETFL = 4;
+const fcntl_ = hot("fcntl", "int", ["int", "int", "int"]);
 const ioctl_ = hot("ioctl", "int", ["int", "unsigned long", "void *"]);
 
 /**
@@ -26,20 +29,31 @@ export function openFuseDevice(): Fd {
 
 /**
  * Waits for the next request and reads it, whole, into `buffer`. The thread does nothing else meanwhile.
- * @returns its length in bytes; 0 when the file system has been unmounted or the connection aborted
+ * @param wait "not": after dontWait(), where there may be none yet
+ * @returns its length in bytes; 0 when the file system has been unmounted or the connection aborted; -1: there is none
  * @throws {KernelError} EINVAL: `buffer` is too small; EPERM: the descriptor belongs to no mount
  * @see fuse(4)
  */
-export function readRequest(device: Fd, buffer: Uint8Array): number {
+export function readRequest(device: Fd, buffer: Uint8Array, wait: "for one" | "not" = "for one"): number {
   for (;;) {
     const length = read_(device.number, buffer, buffer.length);
     if (length >= 0) return length;
     const errno = errnoName(lastErrno());
     // ENOENT: who asked was killed while the request was being read.
-    if (errno === "EINTR" || errno === "EAGAIN" || errno === "ENOENT") continue;
+    if (errno === "EAGAIN") {
+      if (wait === "not") return -1;
+      waitUntilReady([{ file: device }], -1);
+      continue;
+    }
+    if (errno === "EINTR" || errno === "ENOENT") continue;
     if (errno === "ENODEV" || errno === "ECONNABORTED") return 0;
     throw new KernelError({ syscall: "read", path: device.path, errno });
   }
+}
+
+/** From now on a reading doesn't wait; who wants to, of other servers of the same mount too, does so by poll(2). */
+export function dontWait(device: Fd): void {
+  check("fcntl", device, fcntl_(device.number, F_SETFL, O.RDWR | O.NONBLOCK));
 }
 
 /**

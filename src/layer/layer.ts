@@ -5,6 +5,7 @@ import { unless } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { openAt, statAt } from "../kernel/file.ts";
 import { fileSystemUuid } from "../kernel/handle.ts";
+import { statFileSystem } from "../kernel/io.ts";
 import { cloneMount, setMountAttributes } from "../kernel/mount.ts";
 import type { Dialect } from "./dialect/dialect.ts";
 import { type DirectoryCache, LayerDirectory } from "./directory.ts";
@@ -36,6 +37,20 @@ export interface Layer {
   readonly isDataOnly: boolean;
   /** The lowest of all: nothing that only has to do with what lies below need be looked at. */
   readonly isLast: boolean;
+  /** On a file system that may keep its reader waiting: over a network, or served by some program. */
+  readonly isRemote: boolean;
+}
+
+// include/uapi/linux/magic.h and the file systems' own: nfs, smb, cifs, smb3, fuse, 9p, ceph, afs (two), coda, autofs, ncp
+const remoteTypes: ReadonlySet<number> = new Set([
+  0x6969, 0x517b, 0xff534d42, 0xfe534d42, 0x65735546, 0x01021997, 0x00c36400, 0x5346414f, 0x6b414653, 0x73757245,
+  0x0187, 0x564c,
+]);
+const statfsBuffer = Buffer.alloc(120);
+
+/** Whether an open directory is on a file system as in Layer.isRemote. */
+export function isRemoteDirectory(fd: number): boolean {
+  return statFileSystem(fd, statfsBuffer) === 0 && remoteTypes.has(statfsBuffer.readUInt32LE(0));
 }
 
 /**

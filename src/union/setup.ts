@@ -9,6 +9,7 @@ import { OverlayDialect } from "../layer/dialect/overlay.ts";
 import { DirectoryCache, LayerDirectory } from "../layer/directory.ts";
 import {
   fileSystemOfLayer,
+  isRemoteDirectory,
   type Layer,
   type LayerFileSystem,
   makeRootDir,
@@ -110,7 +111,8 @@ export function openUnion(options: UnionOptions): Opened {
   const layer = (index: number, path: string, fd: Fd, dialect: Dialect, isDataOnly = false): Layer => {
     const fileSystem = fileSystemOfLayer(fd, fileSystems);
     const isLast = index === options.lowers.length;
-    const made = { index, isUpper: index === 0, path, dialect, fileSystem, cache, isDataOnly, isLast } as {
+    const [isUpper, isRemote] = [index === 0, index > 0 && isRemoteDirectory(fd.number)];
+    const made = { index, isUpper, path, dialect, fileSystem, cache, isDataOnly, isLast, isRemote } as {
       -readonly [K in keyof Layer]: Layer[K];
     };
     made.rootDir = makeRootDir(made, fd);

@@ -5,6 +5,7 @@ import type { Fd } from "../kernel/fd.ts";
 import { allocate, copyRange, readAt, seek, syncFd, writeAt } from "../kernel/io.ts";
 import { inodeById } from "./byid.ts";
 import { type AttrChange, attrOf, setAttr, type UnionAttr } from "./attr.ts";
+import type { AddEntry, UnionEntry } from "./entry.ts";
 import { type Core, locate, place } from "./core.ts";
 import { create, createNameless, type Creator, type NewEntry } from "./create.ts";
 import { controlFlags } from "./flags.ts";
@@ -15,20 +16,12 @@ import { directoryOf, inodeOf, looked, lookUp } from "./lookup.ts";
 import { currentFd, isForWriting, type OpenDirectory, openFile, type OpenFile, passed } from "./open.ts";
 import { lowerFile, type LowerFile, withPin } from "./pin.ts";
 import { list } from "./readdir.ts";
+import { hasRemote, type RemotePlace, remotePlaces } from "./remote.ts";
 import { rmdir, unlink } from "./remove.ts";
 import { rename, type RenameMode } from "./rename.ts";
 import { statUnion, syncUnion } from "./statfs.ts";
 import { openUnion, type UnionOptions } from "./setup.ts";
 import { getAttribute, listAttributes, removeAttribute, setAttribute } from "./xattr.ts";
-
-/** What a name leads to. The caller now holds one reference to `nodeid`, until forget(). */
-export interface UnionEntry {
-  readonly nodeid: number;
-  readonly attr: UnionAttr;
-}
-
-/** Gets one entry after the other; false: no more fit. `offset` is where the next reading goes on. */
-export type AddEntry = (name: string, ino: number, type: number, offset: number) => boolean;
 
 /**
  * Many layers as one tree. Every method is one operation, synchronous, on inodes by number (1 is the root) and names
@@ -89,9 +82,8 @@ export class Union implements Disposable {
   lookupById(nodeid: number, which: "." | ".."): UnionEntry {
     const core = this.#now;
     const inode = inodeById(core, nodeid);
-    const parent = inode.links[0]?.parent ?? inode;
     try {
-      return this.#enter(core, which === "." ? inode : parent);
+      return this.#enter(core, which === "." ? inode : (inode.links[0]?.parent ?? inode));
     } finally {
       core.table.release(inode);
     }
@@ -372,6 +364,14 @@ export class Union implements Disposable {
   /** An inode's flags: see controlFlags(). */
   control(nodeid: number, request: number, data: Buffer, what: "get" | "set"): number {
     return controlFlags(this.#now, nodeid, request, data, what);
+  }
+
+  get hasRemote(): boolean {
+    return hasRemote(this.#core);
+  }
+
+  remotePlaces(nodeid: number, name?: Name): readonly RemotePlace[] {
+    return remotePlaces(this.#now, nodeid, name);
   }
 
   statfs(): Buffer {

@@ -50,7 +50,7 @@ export class MemoryFileSystem implements FileSystem {
     this.root.parent = this.root;
   }
 
-  lookup(parent: number, name: Name): Entry | undefined {
+  lookup(parent: number, name: Name, _request?: Request): Entry | Deferred<Entry> | undefined {
     const inode = this.at(parent).entries.get(name);
     return inode === undefined ? undefined : this.remember(inode);
   }

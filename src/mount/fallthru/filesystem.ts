@@ -22,7 +22,8 @@ import { FS_IOC_FSGETXATTR, FS_IOC_FSSETXATTR, FS_IOC_GETFLAGS, FS_IOC_SETFLAGS,
 import { unless } from "../../kernel/error.ts";
 import type { Creator } from "../../union/create.ts";
 import type { RenameMode } from "../../union/rename.ts";
-import type { Union, UnionEntry } from "../../union/union.ts";
+import type { UnionEntry } from "../../union/entry.ts";
+import type { Union } from "../../union/union.ts";
 import { changeCommand, type LayerChanges } from "./changes.ts";
 import { Directories } from "./directories.ts";
 import type { Journal } from "./journal.ts";
@@ -235,7 +236,11 @@ export class UnionFileSystem implements FileSystem {
   }
 
   readdirplus(nodeid: number, _fh: number, offset: number, writer: DirectoryWriter): void {
-    this.#directories.read(nodeid, offset, writer, (name) => this.#lookUpIfSound(nodeid, name));
+    // Where one of them might keep us waiting, each is for who asks for it.
+    const isRemote = this.#union.remotePlaces(nodeid).length > 0;
+    this.#directories.read(nodeid, offset, writer, (name) =>
+      isRemote ? undefined : this.#lookUpIfSound(nodeid, name),
+    );
   }
 
   /** What can't be looked up is listed all the same: who asks for it gets the error then. */

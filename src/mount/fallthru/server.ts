@@ -14,6 +14,7 @@ import { Keeper } from "./keeper.ts";
 import { LayerStack } from "./stack.ts";
 import { log } from "./log.ts";
 import { OpenModes } from "./modes.ts";
+import { Rehearsal } from "./rehearsal.ts";
 import type { Replay } from "./replay.ts";
 import { readState, writeState } from "./state.ts";
 
@@ -55,17 +56,18 @@ export function runServer(): number {
   const inherited = takeInherited();
   const { order, terms, state, ready, journal, connection } = inherited;
   const say = (line: string): void => log(`${order.target}: ${line}`);
-  let fileSystem: UnionFileSystem;
+  let opened: ReturnType<typeof openLayers>;
   try {
-    fileSystem = openLayers(inherited, say);
+    opened = openLayers(inherited, say);
   } catch (error) {
     writeAll(ready, Buffer.from(JSON.stringify(describe(error))));
     return 1;
   }
   const wasKilled = process.env["FALLTHRU_ENDED"] === String(128 + SIGKILL);
   if (terms !== undefined) connection.notify({ kind: "resend" });
-  serve(connection, fileSystem, {
+  serve(connection, opened.fileSystem, {
     features,
+    ...(opened.ahead && { ahead: opened.ahead }),
     // A request that each server crashes at isn't tried for ever. Being killed says nothing of the request.
     retries: { start: () => wasKilled || journal.startRetry() <= 3, end: () => journal.endRetry() },
     // Nobody else writes to the layers, and all that is done here is known to the kernel.
@@ -111,7 +113,7 @@ function announce(connection: Connection, state: Fd, id: string, inodes: Replay[
 function openLayers(
   { order, stack, journal, keeper, known, connection }: Inherited,
   log: (line: string) => void,
-): UnionFileSystem {
+): { fileSystem: UnionFileSystem; ahead: Rehearsal | undefined } {
   // Nobody who waits for us holds what these wait for: attributes need nothing, a directory's entries a moment's lock.
   const invalidate = (nodeid: number, offset: -1 | 0): void => {
     connection.notify({ kind: "invalidate-inode", nodeid, offset, length: 0 });
@@ -126,7 +128,7 @@ function openLayers(
   const forgetListing = (nodeid: number): void => invalidate(nodeid, 0);
   const changes = new LayerChanges({ union, stack, connection, journal, keeper });
   const fileSystem = new UnionFileSystem({ union, modes, journal, keeper, changes, forgetListing, known });
-  return fileSystem;
+  return { fileSystem, ahead: Rehearsal.open(union) };
 }
 
 /** What mountFallthru() makes an error of again. */
