@@ -32,7 +32,7 @@ function measure(clock: Clock, kind: UnionKind, workload: Workload, lowers: read
   return withUnion(kind, lowers, base, (merged) => {
     const sh = (text: string): boolean => spawnSync("sh", ["-c", text], { cwd: merged, stdio: "ignore" }).status === 0;
     if (workload.prepare !== undefined && !sh(workload.prepare)) return false;
-    if (isCold(workload) || workload.target === "data" || workload.isBuild === true) run(["sync"]);
+    if (isCold(workload) || workload.target === "data" || workload.target === "build") run(["sync"]);
     if (isCold(workload)) writeFileSync("/proc/sys/vm/drop_caches", "3");
     const start = performance.now();
     const isDone = sh(workload.work);
