@@ -242,7 +242,7 @@ export function statFd(fd: number): number {
  * layers are opened on mounts of their own, which have no mounts below them.
  */
 export function openName(dirfd: number, name: Name, flags: number, mode = 0): number {
-  return result(openat_(dirfd, put(0, name), flags | O.CLOEXEC, mode));
+  return result(openat_(dirfd, put(0, name), flags | O.CLOEXEC, mode | 0));
 }
 
 export function closeFd(fd: number): void {
@@ -257,11 +257,11 @@ export function duplicateFd(fd: number): number {
 }
 
 export function mkdirName(dirfd: number, name: Name, mode: number): number {
-  return result(mkdirat_(dirfd, put(0, name), mode));
+  return result(mkdirat_(dirfd, put(0, name), mode | 0));
 }
 
 export function mknodName(dirfd: number, name: Name, mode: number, rdev: bigint): number {
-  return result(mknodat_(dirfd, put(0, name), mode, rdev));
+  return result(mknodat_(dirfd, put(0, name), mode | 0, rdev));
 }
 
 export function unlinkName(dirfd: number, name: Name): number {
@@ -273,7 +273,7 @@ export function rmdirName(dirfd: number, name: Name): number {
 }
 
 export function renameName(fromfd: number, from: Name, tofd: number, to: Name, flags: number): number {
-  return result(renameat2_(fromfd, put(0, from), tofd, put(1, to), flags));
+  return result(renameat2_(fromfd, put(0, from), tofd, put(1, to), flags | 0));
 }
 
 export function linkName(fromfd: number, from: Name, tofd: number, to: Name): number {

@@ -37,7 +37,7 @@ export function writeAt(fd: number, buffer: Uint8Array, offset: number): number 
 /** @returns the new position; −ENXIO: no data (or no hole) from there to the end; @see lseek(2) */
 export function seek(fd: number, offset: number, whence: number): number {
   // Beyond 2^53 it comes as a bigint: some file systems have directories that end there.
-  const position: unknown = result(lseek_(fd, offset, whence));
+  const position: unknown = result(lseek_(fd, offset, whence | 0));
   return Number(position);
 }
 
@@ -47,7 +47,7 @@ export function truncateFd(fd: number, size: number): number {
 
 /** @param mode FALLOC_FL flags; @see fallocate(2) */
 export function allocate(fd: number, mode: number, offset: number, length: number): number {
-  return result(fallocate_(fd, mode, offset, length));
+  return result(fallocate_(fd, mode | 0, offset, length));
 }
 
 export function syncFd(fd: number, what: "data" | "all"): number {
@@ -162,7 +162,9 @@ export function listXattrsOfFd(fd: number, list: Uint8Array): number {
 
 /** @param attribute with its terminating NUL; @param flags XATTR_CREATE 1, XATTR_REPLACE 2 */
 export function setXattrOf(dirfd: number, name: Name, attribute: Uint8Array, value: Uint8Array, flags = 0): number {
-  return result((name === "" ? setxattr_ : lsetxattr_)(pathBelow(dirfd, name), attribute, value, value.length, flags));
+  return result(
+    (name === "" ? setxattr_ : lsetxattr_)(pathBelow(dirfd, name), attribute, value, value.length, flags | 0),
+  );
 }
 
 export function listXattrs(dirfd: number, name: Name, list: Uint8Array): number {

@@ -84,7 +84,7 @@ function callAgain(call: NativeFunction, args: Argument[], errno: Int32Array): n
 
 /**
  * As quick(), for the calls of a hot path: a fifth of what koffi takes. A parameter of 32 bits must be given a number of 32
- * bits with its sign (`x | 0`). ENOENT, EEXIST and ENODATA are believed at once: nothing that a runtime does by itself
+ * bits with its sign, and as such (`x | 0`): the engine may hold one that was above 2^31 elsewhere as a double. ENOENT, EEXIST and ENODATA are believed at once: nothing that a runtime does by itself
  * meanwhile leaves those.
  */
 export function hot(
