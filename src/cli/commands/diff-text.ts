@@ -22,7 +22,7 @@ export function listText({ changes, packages, timesOnly }: SessionDiff, isQuiet:
     .join("\n");
 }
 
-function changeLine(change: ShownChange): string {
+export function changeLine(change: ShownChange): string {
   const { path, from, runsLater } = change;
   const details = detailsOf(change);
   const words = [

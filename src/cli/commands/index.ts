@@ -22,6 +22,7 @@ export const verbs: readonly Verb[] = [
   { name: "list", load: async () => (await import("./list.ts")).list },
   { name: "info", load: async () => (await import("./info.ts")).info },
   { name: "diff", load: async () => (await import("./diff.ts")).diff },
+  { name: "discard", load: async () => (await import("./discard.ts")).discard },
   { name: "commit", load: async () => (await import("./commit.ts")).commit },
   { name: "undo", load: async () => (await import("./undo.ts")).undo },
   { name: "log", load: async () => (await import("./log.ts")).log },

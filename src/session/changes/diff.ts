@@ -92,11 +92,11 @@ export function diffSession<T>(id: string, options: DiffOptions, use: (diff: Ses
 }
 
 /** A directory in which something came or went; nothing that anybody did to it itself. */
-function isTimesOnly(change: Change): boolean {
+export function isTimesOnly(change: Change): boolean {
   return change.kind === "modified" && isDirectory(change.after) && change.aspects.every((aspect) => aspect === "time");
 }
 
-function isWanted(trees: readonly UnionTrees[], change: Change, paths: readonly string[]): boolean {
+export function isWanted(trees: readonly UnionTrees[], change: Change, paths: readonly string[]): boolean {
   if (paths.length === 0) return true;
   const wanted = paths.map((path) => Buffer.from(`/${path.replace(/^\/+|\/+$/g, "")}`).toString("latin1"));
   return namesOf(trees, change).some((name) =>
@@ -111,13 +111,13 @@ function namesOf(trees: readonly UnionTrees[], change: Change): Name[] {
   return change.kind === "renamed" ? [absolute(change.from), path] : [path];
 }
 
-function absolutePath(trees: readonly UnionTrees[], union: number, path: Name): Name {
+export function absolutePath(trees: readonly UnionTrees[], union: number, path: Name): Name {
   const at = Buffer.from(trees[union]?.at ?? "/").toString("latin1");
   if (path === "") return at;
   return at === "/" ? `/${path}` : `${at}/${path}`;
 }
 
-function show(trees: readonly UnionTrees[], change: Change): ShownChange {
+export function show(trees: readonly UnionTrees[], change: Change): ShownChange {
   const tree = trees[change.union];
   const path = absolutePath(trees, change.union, change.path);
   const later = tree && runsLater(tree, change, path);

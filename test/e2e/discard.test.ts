@@ -1,0 +1,87 @@
+import { expect, test } from "bun:test";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { describeChroot } from "../support/directories.ts";
+import { fallthru } from "../support/fallthru.ts";
+import { tinyRoot } from "../support/roots.ts";
+import { describeTree } from "../support/tree.ts";
+
+async function succeed(...args: string[]): Promise<string> {
+  const { stdout, stderr, status } = await fallthru(args);
+  expect([args.join(" "), stderr, status]).toEqual([args.join(" "), "", 0]);
+  return stdout;
+}
+
+function inside(script: string): Promise<string> {
+  return succeed("run", "@some", "--", "sh", "-ec", script);
+}
+
+async function begin(union: string): Promise<string> {
+  const root = tinyRoot();
+  mkdirSync(`${root}/opt/kept/deep`, { recursive: true });
+  writeFileSync(`${root}/opt/kept/deep/file`, "kept\n");
+  writeFileSync(`${root}/opt/two`, "two\n");
+  describeChroot("some", root);
+  await succeed("begin", "some", "--name", "some", "--union", union);
+  return root;
+}
+
+const changes = `
+  echo changed > /opt/two; chmod 700 /bin/busybox; rm /bin/awk; mkdir -p /srv/new/deep; echo > /srv/new/deep/file
+  mv /opt/kept /opt/moved; echo more >> /opt/moved/deep/file; rm -r /var; echo > /var
+  mv /bin/ls /bin/swap; mv /bin/cat /bin/ls; mv /bin/swap /bin/cat; ln -s x /opt/link; chown 5:6 /root`;
+
+for (const union of ["overlay", "fallthru"]) {
+  test(`discard takes back what was changed at a path, for whoever is in the session: ${union}`, async () => {
+    await begin(union);
+    await inside(changes);
+    expect(await succeed("discard", "@some", "/opt/two", "/bin/awk", "--dry-run")).toBe(
+      "D /bin/awk  link\nM /opt/two  content, time\n",
+    );
+    expect(await succeed("discard", "@some", "/opt/two", "/bin/awk")).toBe(
+      "D /bin/awk  link\nM /opt/two  content, time\n",
+    );
+    expect(await inside("cat /opt/two; readlink /bin/awk")).toBe("two\nbusybox\n");
+    const left = await succeed("diff", "@some", "--name-status");
+    expect(left).not.toContain("/opt/two");
+    expect(left).toContain("R\t/opt/kept\t/opt/moved\n");
+    const nothing = await fallthru(["discard", "@some", "/opt/two"]);
+    expect([nothing.status, nothing.stderr]).toEqual([3, expect.stringContaining("nothing was changed at /opt/two")]);
+    await succeed("end", "some");
+  });
+
+  test(`discard of everything leaves the session as it began: ${union}`, async () => {
+    await begin(union);
+    const mount = "/run/fallthru/mount/some/some";
+    const parts = ["bin", "opt", "var", "srv", "root"].map((name) => `${mount}/${name}`);
+    const describe = (): string[] =>
+      parts.flatMap((path) => {
+        try {
+          return describeTree(path);
+        } catch {
+          return [`${path} is no directory`];
+        }
+      });
+    const before = describe();
+    await inside(changes);
+    expect(describe()).not.toEqual(before);
+    await succeed("discard", "@some", "/");
+    expect(await succeed("diff", "@some")).toStartWith("nothing changed");
+    expect(describe()).toEqual(before);
+    await succeed("end", "some");
+  });
+}
+
+test("discard says what is in the way of a name that comes back", async () => {
+  await begin("overlay");
+  await inside(
+    "mv /opt/two /opt/other; echo new > /opt/two.new; mv /opt/two.new /opt/two; mv /opt/kept /opt/moved; echo > /opt/kept",
+  );
+  const refused = await fallthru(["discard", "@some", "/opt/moved"]);
+  expect([refused.status, refused.stderr]).toEqual([
+    5,
+    expect.stringContaining("/opt/kept, from where something was renamed"),
+  ]);
+  await succeed("discard", "@some", "/opt/moved", "/opt/kept");
+  expect(await inside("cat /opt/kept/deep/file")).toBe("kept\n");
+  await succeed("end", "some");
+});
