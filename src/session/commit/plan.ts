@@ -299,7 +299,9 @@ class Planner implements Planned {
   }
 
   get directories(): Directories {
-    const changed = new Set(this.#request.all.map(placeOf));
+    // Of what was only renamed nothing else is set.
+    const isOnlyMoved = (change: Change): boolean => change.kind === "renamed" && change.aspects.length === 0;
+    const changed = new Set(this.#request.all.filter((change) => !isOnlyMoved(change)).map(placeOf));
     const gone = new Set(
       this.#request.changes.flatMap((change) =>
         change.kind === "deleted" || change.kind === "type" ? [change.was ?? change.path] : [],

@@ -34,6 +34,7 @@ class Checker {
   /** What the commit has put somewhere, which goes again. */
   readonly #arrived: ReadonlySet<Name>;
   readonly #taken: ReadonlySet<Name>;
+  readonly #swapped: ReadonlySet<Name>;
 
   constructor(tree: Tree, part: Part, window: Window, neutral: readonly Window[]) {
     this.#tree = tree;
@@ -41,6 +42,7 @@ class Checker {
     this.#end = BigInt(window.to);
     this.#neutral = neutral.map(({ from, to }) => [BigInt(from), BigInt(to)] as const);
     this.#arrived = new Set(part.moves.flatMap(({ kind, path }) => (kind === "in" || kind === "swap" ? [path] : [])));
+    this.#swapped = new Set(part.moves.flatMap(({ kind, path }) => (kind === "swap" ? [path] : [])));
     this.#taken = new Set(part.moves.flatMap(({ kind, path }) => (kind === "out" ? [path] : [])));
   }
 
@@ -88,7 +90,11 @@ class Checker {
 
   /** Where something was that comes back, nothing may be by now. */
   #went(was: Name): void {
-    for (const above of ancestorsOf(was)) if (this.#taken.has(above) && !this.#isMoved(above)) return;
+    // A directory that comes back itself brings its places along.
+    for (const above of ancestorsOf(was)) {
+      if (this.#taken.has(above) && !this.#isMoved(above)) return;
+      if (this.#swapped.has(this.#isMoved(above) ? above : this.#nowAt(above))) return;
+    }
     const path = this.#nowAt(was);
     if (!this.#arrived.has(path) && this.#tree.look(path) !== undefined) this.changed.add(path);
     const above = directoryOf(path);
