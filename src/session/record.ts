@@ -37,6 +37,8 @@ export interface RecordDetails {
   /** Of sessions that were begun by an older Fallthru nobody has noted it. */
   readonly begun?: Begun;
   readonly command: CommandDefaults;
+  /** Of a fork: when the first of them was begun, since when what lies below may have been changed by others. */
+  readonly baseMs?: number;
   /** There while a fork of it puts its layers in order: until that is finished the session isn't to be used. */
   readonly freezing?: Freezing;
 }

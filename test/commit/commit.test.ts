@@ -293,3 +293,20 @@ test("--interactive asks about each change, on a terminal only", async () => {
   expect(await terminal.ended).toMatchObject({ status: 0 });
   expect([text("one"), text("two"), text("new/file")]).toEqual(["one\nmore\n", "two\n", "n\n"]);
 });
+
+test("a fork commits what is from before it, and knows what others have changed since the first was begun", async () => {
+  await inside("echo ours >one; echo ours >two; mv dir moved");
+  writeFileSync(join(root, "srv/two"), "theirs\n");
+  await sleep(30);
+  expect(await fallthru(["fork", "@s", "--name", "other"])).toMatchObject({ status: 0 });
+  await inside("echo later >new", "other");
+  expect(await fallthru(["commit", "other"])).toMatchObject({
+    status: 11,
+    stderr: expect.stringContaining("/srv/two"),
+  });
+  expect(await fallthru(["commit", "other", "/srv/moved"])).toMatchObject({ status: 4 });
+  expect(await fallthru(["commit", "other", "/srv/moved", "--force"])).toMatchObject({ status: 7 });
+  expect(await fallthru(["commit", "other", "/srv/one", "/srv/new", "-q"])).toMatchObject({ status: 0, stderr: "" });
+  expect([text("one"), text("new"), text("two")]).toEqual(["ours\n", "later\n", "theirs\n"]);
+  expect((await inside("cat one moved/file new", "other")).stdout).toBe("ours\ndir/file\nlater\n");
+});

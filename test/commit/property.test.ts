@@ -20,7 +20,7 @@ import { openTrees } from "../../src/session/changes/trees.ts";
 import { readChanges } from "../../src/session/changes/read.ts";
 import { readRecord } from "../../src/session/record.ts";
 
-const cases = Number(process.env["FALLTHRU_COMMIT_CASES"] ?? 60);
+const cases = Number(process.env["FALLTHRU_COMMIT_CASES"] ?? 30);
 const first = Number(process.env["FALLTHRU_COMMIT_SEED"] ?? 1);
 const base = temporaryDirectory("commit");
 const profile = "/etc/schroot/bare";

@@ -222,8 +222,8 @@ class Commit {
     const names: Name[] = [];
     const result = listDirectory(below.root.number, (name) => names.push(name));
     if (result < 0) fail("readdir", "", result);
-    const { id, createdMs } = this.#record;
-    const judge = target.isOwn ? judgeByTime(createdMs, ownWindows({ id, createdMs })) : judgeByLooks;
+    const { createdMs, baseMs = createdMs } = this.#record;
+    const judge = target.isOwn ? judgeByTime(baseMs, ownWindows(this.#record)) : judgeByLooks;
     const reserved = reservedIn(below, target, names);
     const planned = planChanges({ changes, all, target: below, after, judge, reserved });
     // Elsewhere nothing is changed below the session.

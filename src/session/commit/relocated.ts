@@ -1,6 +1,8 @@
 import { UserError } from "../../error.ts";
 import type { Name } from "../../kernel/at.ts";
+import { openLayerRoot } from "../../layer/layer.ts";
 import { quotePath } from "../../layer/quote.ts";
+import { splitLowers } from "../../mount/plan.ts";
 import { kindAt } from "../changes/below.ts";
 import { sourceOf } from "../changes/moves.ts";
 import type { Change, UnionTrees } from "../changes/types.ts";
@@ -38,7 +40,14 @@ export function findRelocated(trees: UnionTrees, all: readonly Change[], chosen:
     }
   };
   walk(readUpper(trees.upper, trees.dialect), "", "");
+  for (const path of splitLowers(trees.union).own) {
+    using layer = openLayerRoot(path, "noatime");
+    walk(readUpper(layer, trees.dialect), "", "");
+  }
   if (chosen.length === all.length) return { directories, files };
+  // Of a fork the caller refuses them whole.
+  if (splitLowers(trees.union).own.length > 0)
+    return { directories: directories.filter((pair) => chosen.some((change) => concerns(change, pair))), files };
   for (const pair of directories) if (chosen.some((change) => concerns(change, pair))) throw onlyPart(pair);
   return { directories: [], files };
 }

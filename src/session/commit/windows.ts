@@ -1,3 +1,4 @@
+import type { RecordSummary } from "../record.ts";
 import { Journal, journalIds, type Window } from "./journal.ts";
 
 /** Everything that was committed and not left half. */
@@ -8,13 +9,18 @@ function* finished(): Generator<{ journal: Journal; isUndone: boolean }> {
   }
 }
 
-/** When a session's own commits changed things, and commits since it began that were undone: that says nothing of others. */
-export function ownWindows(session: { readonly id: string; readonly createdMs: number }): Window[] {
+/**
+ * When a session's own commits changed things, those before it was forked too, and commits since it began that were undone:
+ * that says nothing of others.
+ */
+export function ownWindows(session: RecordSummary & { readonly baseMs?: number }): Window[] {
+  const { id, createdMs, forkedFrom, baseMs = createdMs } = session;
   return Array.from(finished(), ({ journal, isUndone }) => {
     const header = journal.header();
-    const isOwn = header.session === session.id && header.sessionMs === session.createdMs;
+    const isBeforeFork = header.session === forkedFrom && header.createdMs < createdMs;
+    const isOwn = isBeforeFork || (header.session === id && header.sessionMs === createdMs);
     const done = isOwn ? [journal.window("done")] : [];
-    const undone = isUndone && (isOwn || header.createdMs >= session.createdMs) ? [journal.window("undone")] : [];
+    const undone = isUndone && (isOwn || header.createdMs >= baseMs) ? [journal.window("undone")] : [];
     return [...done, ...undone];
   }).flat();
 }

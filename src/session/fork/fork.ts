@@ -296,7 +296,8 @@ function newRecord(
   const { kind: _, expiresMs: old, ...same } = record;
   const createdMs = Date.now();
   const expiresMs = options.ttlSeconds === undefined ? old : createdMs + options.ttlSeconds * 1000;
-  return { ...same, id, createdMs, ...(expiresMs === undefined ? {} : { expiresMs }), forkedFrom: record.id };
+  const baseMs = record.baseMs ?? record.createdMs;
+  return { ...same, id, createdMs, ...(expiresMs === undefined ? {} : { expiresMs }), forkedFrom: record.id, baseMs };
 }
 
 /** What the one session is called, in words of others' that tell of the other. */
