@@ -11,6 +11,7 @@ import {
   alice,
   bob,
   carol,
+  dave,
   describeLogin,
   makeMachine,
   type Person,
@@ -190,4 +191,28 @@ test("git over ssh", async () => {
     { env },
   );
   expect(clone.status).toBe(0);
+});
+
+test("root inside by sudo, only where the policy says so", async () => {
+  describeLogin("root", "/", ["login.users=dave", "login.sudo=yes", "login.shell=/bin/bash"]);
+  const script =
+    "sudo -n id -u; sudo -n touch /usr/bin/mine && ls /usr/bin/mine; sudo -n cat /usr/sbin/policy-rc.d | tail -1";
+  expect(await sshd.run(dave, [script])).toMatchObject({ stdout: "0\n/usr/bin/mine\nexit 101\n" });
+  expect(await run(["ls", "/usr/bin/mine", "/etc/sudoers.d/fallthru-login"])).toMatchObject({ status: 2, stdout: "" });
+  const without = await sshd.run(alice, ["sudo -n id -u; su -c id </dev/null; echo refused"]);
+  expect(without.stdout).toBe("refused\n");
+  expect(without.stderr).toContain("sudo");
+});
+
+test("names are found after the network has changed", async () => {
+  const terminal = await shellOf(alice);
+  writeFileSync("/etc/resolv.conf.new", "nameserver 192.0.2.7\n");
+  execFileSync("sh", [
+    "-c",
+    "cp -L /etc/resolv.conf /etc/resolv.kept; mv /etc/resolv.conf.new $(realpath /etc/resolv.conf)",
+  ]);
+  terminal.type("cat /etc/resolv.conf; echo do''ne\n");
+  const shown = await terminal.until("done\r\n");
+  execFileSync("sh", ["-c", "cp /etc/resolv.kept $(realpath /etc/resolv.conf)"]);
+  expect(shown).toContain("nameserver 192.0.2.7");
 });
