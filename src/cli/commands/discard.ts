@@ -12,7 +12,7 @@ interface Discarded {
 
 export const discard = command({
   name: "discard",
-  summary: "take some of a session's changes back, and keep the session",
+  summary: "take changes of a session back, and keep the session",
   description: [
     "What was changed at the paths and below them is again as it is below the session's changes: what was added goes, what was deleted comes back, what was modified or renamed is as it was. Processes may run in the session: they see it at once, and what they hold open stays what it is. Nobody can enter meanwhile.",
     "It is done in the session, as somebody in it would. What comes back is a copy (sharing its blocks where the file system can), so that names which were one file before are several, and the space that the changes take may grow.",
