@@ -72,6 +72,6 @@ export function write(fd: 1 | 2, text: string | Uint8Array): boolean {
   return true;
 }
 
-function pause(): void {
+export function pause(): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
 }

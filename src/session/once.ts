@@ -1,9 +1,32 @@
 import { beginAutomatic, type Begun } from "./begin.ts";
 import { endAutomatic } from "./end.ts";
 import { undoSession } from "./remains.ts";
+import type { Hold } from "./hold.ts";
+import { recordKind } from "./record.ts";
 import { startChild, waitForCommand } from "./run.ts";
 import type { CommandOptions, SessionOptions } from "./types.ts";
 import { SignalRelay } from "./waiting.ts";
+
+/** An automatic session whose command has ended, with its exit status. */
+export interface Finished {
+  readonly hold: Hold;
+  readonly status: number;
+}
+
+/** What becomes of it, and the exit status of all. */
+export interface Fate {
+  readonly session: "discard" | "keep";
+  readonly status: number;
+}
+
+/** What a caller has to say on the way. */
+export interface Course {
+  readonly onBegun?: (begun: Begun) => void;
+  /** Without it, and where no command was run, the session is discarded. What fails here keeps it. */
+  readonly onFinished?: ((finished: Finished) => Promise<Fate>) | undefined;
+  /** What somebody should know of a session that was kept, a line each. */
+  readonly onKept?: (id: string, warnings: readonly string[]) => void;
+}
 
 /**
  * Begins a session, runs a command in it, ends the session, and returns the command's exit status (128 and the signal's number
@@ -14,7 +37,7 @@ export async function runOnce(
   source: string,
   session: SessionOptions,
   options: CommandOptions,
-  onBegun?: (begun: Begun) => void,
+  { onBegun, onFinished, onKept }: Course = {},
 ): Promise<number> {
   using signals = new SignalRelay();
   const { hold, begun } = await beginAutomatic(source, session);
@@ -26,7 +49,40 @@ export async function runOnce(
     await undoSession(hold, session.setup);
     throw error;
   }
+  signals.relayTo(undefined);
+  if (onFinished !== undefined) {
+    const fate = await settleFate(hold, status, onFinished, onKept);
+    if (fate.session === "keep") return fate.status;
+    status = fate.status;
+  }
   const isKept = session.update !== true || status === 0;
   await endAutomatic(hold, { ...session, source: isKept && session.source === true });
   return status;
+}
+
+/** Whatever goes wrong meanwhile, what was changed is lost only where somebody said so. */
+async function settleFate(
+  hold: Hold,
+  status: number,
+  onFinished: NonNullable<Course["onFinished"]>,
+  onKept: Course["onKept"],
+): Promise<Fate> {
+  let fate: Fate = { session: "keep", status };
+  try {
+    fate = await onFinished({ hold, status });
+  } finally {
+    if (fate.session === "keep") await keep(hold, onKept);
+  }
+  return fate;
+}
+
+async function keep(hold: Hold, onKept: Course["onKept"]): Promise<void> {
+  const { keepSession } = await import("./keep.ts");
+  try {
+    onKept?.(hold.id, await keepSession(hold));
+  } finally {
+    // One that isn't a named one yet is left for the next command to clear away: nothing else could be done with it.
+    if (recordKind(hold.id) === "named") hold.release();
+    else hold[Symbol.dispose]();
+  }
 }

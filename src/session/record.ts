@@ -122,6 +122,12 @@ export function removeRecord(dir: Fd): void {
   sync(dir);
 }
 
+/** Makes an automatic session one that stays: from this moment its life isn't its holder's any more. */
+export function makeNamed(dir: Fd, record: Omit<SessionRecord, "version">): void {
+  writeRecord(dir, record, "named");
+  unless(["ENOENT"], () => unlinkAt(dir, fileNames.automatic));
+}
+
 export function recordFileOf(id: string, kind: RecordKind): string {
   return `${sessionDir(id)}/${fileNames[kind]}`;
 }

@@ -39,8 +39,8 @@ export class SignalRelay implements Disposable {
     return this.#early === undefined ? undefined : 128 + this.#early;
   }
 
-  /** From now on this child gets them. */
-  relayTo(pid: number): void {
+  /** From now on this child gets them; undefined: nobody, as it has ended and its id may be another's. */
+  relayTo(pid: number | undefined): void {
     this.#pid = pid;
   }
 

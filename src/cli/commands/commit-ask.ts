@@ -1,9 +1,11 @@
-import { readSync } from "node:fs";
 import { UserError } from "../../error.ts";
 import { quotePath } from "../../layer/quote.ts";
+import { isTimesOnly } from "../../session/changes/diff.ts";
+import { directoryOf } from "../../session/changes/names.ts";
 import type { Change, UnionTrees } from "../../session/changes/types.ts";
 import { type Unit, unitsOf } from "../../session/commit/select.ts";
 import { write } from "../print.ts";
+import { readLine } from "./answer.ts";
 
 const help = `y  commit this change
 n  leave it out
@@ -19,7 +21,7 @@ export async function chooseChanges(
   trees: readonly UnionTrees[],
 ): Promise<readonly Change[]> {
   const chosen: Change[] = [];
-  const units = unitsOf(changes);
+  const units = unitsOf(changes.filter((change) => !isTimesOnly(change)));
   for (const [index, unit] of units.entries()) {
     const answer = await ask(`(${index + 1}/${units.length}) `, unit, trees);
     if (answer === "q") break;
@@ -28,13 +30,25 @@ export async function chooseChanges(
     for (const { change, others } of taken) chosen.push(change, ...others);
     if (answer === "a") break;
   }
-  return chosen;
+  return [...chosen, ...timesAround(chosen, changes)];
+}
+
+/** The times of the directories that the chosen changes are in: nobody wants to be asked about them. */
+function timesAround(chosen: readonly Change[], changes: readonly Change[]): Change[] {
+  const around = new Set<string>();
+  for (const change of chosen) {
+    around.add(`${change.union}:${directoryOf(change.path)}`);
+    if (change.kind === "renamed") around.add(`${change.union}:${directoryOf(change.from)}`);
+  }
+  return changes.filter((change) => isTimesOnly(change) && around.has(`${change.union}:${change.path}`));
 }
 
 async function ask(where: string, unit: Unit, trees: readonly UnionTrees[]): Promise<"y" | "n" | "a" | "q"> {
   for (;;) {
     write(2, `${where}${describe(unit, trees)}? [y,n,a,q,d,?] `);
-    const answer = readLine().trim();
+    const answer = readLine()?.trim();
+    if (answer === undefined)
+      throw new UserError("failed", "the input ended before all was asked: nothing was committed");
     switch (answer) {
       case "y":
       case "n":
@@ -66,21 +80,6 @@ function describe({ change, others }: Unit, trees: readonly UnionTrees[]): strin
   const what = aspects.length === 0 ? "" : ` (${aspects.join(", ")})`;
   const more = others.length === 0 ? "" : ` with ${others.length} ${others.length === 1 ? "thing" : "things"} in it`;
   return `${verbs[change.kind]} ${from}${full(change.path)}${what}${more}`;
-}
-
-/** One line from the terminal. */
-function readLine(): string {
-  const bytes: number[] = [];
-  const one = Buffer.alloc(1);
-  for (;;) {
-    if (readSync(0, one) === 0) {
-      if (bytes.length > 0) break;
-      throw new UserError("failed", "the input ended before all was asked: nothing was committed");
-    }
-    if (one[0] === 0x0a) break;
-    bytes.push(one[0] ?? 0);
-  }
-  return Buffer.from(bytes).toString("utf8");
 }
 
 async function detailsOf({ change, others }: Unit, trees: readonly UnionTrees[]): Promise<string | Buffer> {

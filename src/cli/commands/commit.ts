@@ -1,12 +1,21 @@
 import { UserError } from "../../error.ts";
-import { quotePath } from "../../layer/quote.ts";
 import { commitSession, ConflictError } from "../../session/commit/commit.ts";
-import type { Conflict } from "../../session/commit/judge.ts";
 import { uninterrupted } from "../../session/uninterrupted.ts";
 import { command } from "../command.ts";
 import { isTerminal } from "../errors.ts";
+import { write } from "../print.ts";
 import { warn } from "../warn.ts";
-import { changesJson, changeLines, countText, type ShownChange, shownChange } from "./commit-text.ts";
+import {
+  bothSides,
+  changesJson,
+  changeLines,
+  conflictLine,
+  countText,
+  showConflicts,
+  type ShownChange,
+  shownChange,
+  type ShownConflict,
+} from "./commit-text.ts";
 import { sessionId } from "./operands.ts";
 
 interface CommitData {
@@ -14,7 +23,7 @@ interface CommitData {
   readonly session: string;
   readonly targets: readonly string[];
   readonly changes: readonly ShownChange[];
-  readonly conflicts: readonly { path: string; reason: string; ours: string; theirs: string }[];
+  readonly conflicts: readonly ShownConflict[];
 }
 
 export const commit = command({
@@ -88,7 +97,7 @@ export const commit = command({
       };
       return { data, ...(interrupted === undefined ? {} : { status: interrupted }) };
     } catch (error) {
-      if (error instanceof ConflictError && !common.json) await showConflicts(error.conflicts);
+      if (error instanceof ConflictError && !common.json) write(2, showConflicts(error.conflicts));
       throw error;
     }
   },
@@ -97,35 +106,3 @@ export const commit = command({
     return quiet ? "" : `commit ${id}: ${countText(changes.length)} to ${targets.join(", ")}\n`;
   },
 });
-
-async function showConflicts(conflicts: readonly Conflict[]): Promise<void> {
-  const { write } = await import("../print.ts");
-  write(2, conflicts.map((conflict) => conflictLine(bothSides(conflict))).join(""));
-}
-
-function conflictLine({ path, reason, ours, theirs }: CommitData["conflicts"][number]): string {
-  return `conflict ${path}: ${reason}\n  session  ${ours}\n  target   ${theirs}\n`;
-}
-
-function bothSides({ path, reason, ours, theirs }: Conflict): CommitData["conflicts"][number] {
-  return { path: quotePath(`/${path}`), reason, ours: sideText(ours), theirs: sideText(theirs) };
-}
-
-const types: Readonly<Record<number, string>> = {
-  0o140000: "socket",
-  0o120000: "symbolic link",
-  0o100000: "file",
-  0o060000: "block device",
-  0o040000: "directory",
-  0o020000: "character device",
-  0o010000: "fifo",
-};
-
-function sideText(attr: Conflict["ours"]): string {
-  if (attr === undefined) return "nothing";
-  const { mode, uid, gid, size, mtimeNs } = attr;
-  const type = types[mode & 0o170000] ?? "unknown";
-  const bytes = type === "file" ? `, ${size} bytes` : "";
-  const time = new Date(Number(mtimeNs / 1_000_000n)).toISOString();
-  return `${type}${bytes}, mode ${(mode & 0o7777).toString(8)}, owner ${uid}:${gid}, of ${time}`;
-}

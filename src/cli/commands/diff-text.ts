@@ -22,6 +22,21 @@ export function listText({ changes, packages, timesOnly }: SessionDiff, isQuiet:
     .join("\n");
 }
 
+/**
+ * The same in so many lines, if it can be: what was deleted is shown in any case, and of the rest what there is room for.
+ */
+export function screenText({ changes, packages, timesOnly }: SessionDiff, rows: number): string {
+  const about = packages.map(packageLine);
+  const isShown = (change: ShownChange): boolean => change.change === "deleted" || change.change === "type";
+  const room = rows - about.length - 3;
+  let left = changes.length <= room ? changes.length : room - changes.filter(isShown).length - 1;
+  const shown = changes.filter((change) => isShown(change) || left-- > 0);
+  const more = changes.length - shown.length;
+  const rest = more === 0 ? [] : [`… and ${more} more, none of them deleted`];
+  const lines = [...shown.map(changeLine), ...rest, ...about, countLine(changes, timesOnly)];
+  return lines.map((line) => `${line}\n`).join("");
+}
+
 export function changeLine(change: ShownChange): string {
   const { path, from, runsLater } = change;
   const details = detailsOf(change);

@@ -5,7 +5,9 @@ import { sessionIds } from "../../session/names.ts";
 import { hostName } from "../../session/source.ts";
 import type { CommandOptions } from "../../session/types.ts";
 import type { Common } from "../command.ts";
+import { isTerminal } from "../errors.ts";
 import { warn } from "../warn.ts";
+import type { OnExit } from "./on-exit.ts";
 import type { Source } from "./operands.ts";
 import type { SessionOptionValues } from "./session-options.ts";
 import { sessionOptions } from "./session-values.ts";
@@ -15,12 +17,16 @@ export async function runNew(
   { name, session }: Extract<Source, { kind: "chroot" }>,
   given: SessionOptionValues,
   options: CommandOptions,
-  common: Common,
+  common: Common & { readonly onExit: string | undefined },
 ): Promise<number> {
+  const how = onExitOf(common, session?.source === true);
+  const onFinished = how === undefined ? undefined : (await import("./on-exit.ts")).decider(how);
   try {
-    return await runOnce(name, { ...sessionOptions(given), ...session }, options, ({ warnings }) =>
-      warn(warnings, common),
-    );
+    return await runOnce(name, { ...sessionOptions(given), ...session }, options, {
+      onBegun: ({ warnings }) => warn(warnings, common),
+      onFinished,
+      onKept: (id, warnings) => warn([...warnings, `kept as @${id}: fallthru run @${id}, fallthru end @${id}`], common),
+    });
   } catch (error) {
     if (isSessionMeant(error, name)) {
       const { code, message } = error;
@@ -33,6 +39,23 @@ export async function runNew(
     );
     throw new UserError(error.code, error.message, { hint: hint.join("; "), cause: error.cause });
   }
+}
+
+/** @returns undefined where what was changed is just discarded. @throws {UserError} usage */
+function onExitOf(
+  { onExit, quiet }: Common & { readonly onExit: string | undefined },
+  isSource: boolean,
+): OnExit | undefined {
+  if (onExit === undefined) return isSource || quiet || ![0, 1, 2].every(isTerminal) ? undefined : "ask";
+  if (onExit === "discard") return undefined;
+  if (isSource) {
+    throw new UserError("usage", `--on-exit=${onExit}: what is done in source:CHROOT changes the chroot itself`, {
+      hint: "leave source: out, and the changes can be looked at first",
+    });
+  }
+  if (onExit === "ask" && !(isTerminal(0) && isTerminal(2)))
+    throw new UserError("usage", "--on-exit=ask needs a terminal", { hint: "--on-exit=keep, and then fallthru diff" });
+  return onExit as OnExit;
 }
 
 function isSessionMeant(error: unknown, name: string): error is UserError {

@@ -34,6 +34,7 @@ export const run = command({
   description: [
     "Runs COMMAND in a private, copy-on-write view of the chroot SOURCE, or of this machine's own root where no SOURCE is given: what the command does to files is gone afterwards. Where SOURCE is @ID the command joins the session ID, which stays as it is left. Without a command the user's shell is started.",
     "Everything behind -- reaches the command as it is. Standard input, output and error are the command's; so are signals, job control and the exit status.",
+    "On a terminal, where a command or shell has changed something in a session of its own, what that was is shown, and then asked: keep the session, commit the changes to what lies below, or discard them. --on-exit says it before: commit writes them only if the command has succeeded, and else keeps the session; --quiet asks nothing.",
     "A chroot is no sandbox against its superuser, and the directories that --bind shows are the real ones.",
   ],
   operands: {
@@ -48,11 +49,18 @@ export const run = command({
   options: {
     ...commandOptionSpecs,
     ...sessionOptionSpecs,
+    onExit: {
+      type: "string",
+      placeholder: "ask|discard|keep|commit",
+      completes: ["ask", "discard", "keep", "commit"],
+      summary: "what becomes of the changes; asked on a terminal, else discarded",
+    },
     dryRun: { type: "boolean", summary: "print what would be mounted, and do nothing" },
   },
   examples: [
     { line: "fallthru run -- apt-get install -y cowsay", does: "on a throw-away view of this machine's own root" },
     { line: "fallthru run bookworm", does: "a shell in a throw-away copy of the chroot bookworm" },
+    { line: "fallthru run --on-exit=commit -- make install", does: "what it installs stays, if it succeeds" },
     { line: "fallthru run @fix -- make check", does: "in the session fix, which stays" },
     {
       line: "fallthru run bookworm --user build --bind $PWD:/src -d /src --network none -- make",
@@ -95,7 +103,9 @@ export const run = command({
       };
     }
     const { runNew } = await import("./run-once.ts");
-    return exitNow(await runNew(source, options, commandOptions(words, options), common));
+    return exitNow(
+      await runNew(source, options, commandOptions(words, options), { ...common, onExit: options.onExit }),
+    );
   },
   text: ({ plan }) => plan.map((line) => `${line}\n`).join(""),
 });
@@ -119,9 +129,9 @@ function parseVariable(text: string): [string, string] {
 
 function checkFixed(
   id: string,
-  options: Parameters<typeof givenSessionOption>[0] & { readonly dryRun: boolean },
+  options: Parameters<typeof givenSessionOption>[0] & { readonly dryRun: boolean; readonly onExit: string | undefined },
 ): void {
-  const option = options.dryRun ? "dryRun" : givenSessionOption(options);
+  const option = options.dryRun ? "dryRun" : options.onExit === undefined ? givenSessionOption(options) : "onExit";
   if (option === undefined) return;
   const hint = "give it to fallthru begin, or run in a chroot instead of a session";
   throw new UserError("usage", `--${optionName(option)} can't be given to @${id}: it has begun already`, { hint });

@@ -84,18 +84,23 @@ export async function commitSession(id: string, options: CommitOptions = {}): Pr
   prepareState();
   await clearLeftovers();
   if (readRecord(id) === undefined) throw gone(id);
-  using hold = options.hold ?? takeHold(id);
+  if (options.hold !== undefined) return commitHeld(heldRecord(id), options.hold, options);
+  using hold = takeHold(id);
   if (hold === undefined)
     throw new UserError("busy", `session ${id} is a run's own, and ends with its command`, {
       hint: "begin one that stays: fallthru begin",
     });
   try {
-    const record = readRecord(id);
-    if (record === undefined) throw gone(id);
-    return await commitHeld(record, hold, options);
+    return await commitHeld(heldRecord(id), hold, options);
   } finally {
-    if (options.hold === undefined) hold.release();
+    hold.release();
   }
+}
+
+function heldRecord(id: string): WholeRecord {
+  const record = readRecord(id);
+  if (record === undefined) throw gone(id);
+  return record;
 }
 
 async function commitHeld(record: WholeRecord, hold: Hold, options: CommitOptions): Promise<CommitReport> {

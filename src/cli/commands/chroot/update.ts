@@ -38,7 +38,7 @@ export const update = command({
     const session = { source: true, update: true };
     if (dryRun) return { data: { plan: planSession(name, session).map(({ describe }) => describe) } };
     const options = { command: words, directory: "/", user: "root" };
-    return exitNow(await runOnce(name, session, options, ({ warnings }) => warn(warnings, common)));
+    return exitNow(await runOnce(name, session, options, { onBegun: ({ warnings }) => warn(warnings, common) }));
   },
   text: ({ plan }) => plan.map((line) => `${line}\n`).join(""),
 });

@@ -1,10 +1,10 @@
-import { readSync } from "node:fs";
 import { UserError } from "../../../error.ts";
 import { applyEdits, diffText, type Edit } from "../../../frontend/login/setup/edits.ts";
 import type { Subject } from "../../../frontend/login/setup/people.ts";
 import type { JsonField, OptionSpec } from "../../command.ts";
 import { isTerminal } from "../../errors.ts";
 import { write } from "../../print.ts";
+import { readLine } from "../answer.ts";
 
 /** What `login enable` and `login disable` have in common. */
 export const subjectOptions = {
@@ -42,7 +42,7 @@ export function change(edits: readonly Edit[], how: { dryRun: boolean; yes: bool
     if (!isTerminal(0) || how.json)
       throw new UserError("usage", "nobody is there to ask", { hint: "--yes writes it, --dry-run shows it" });
     write(1, `${diff}write this? [y/N] `);
-    if (!/^y/i.test(readLine())) return { diff: "", isDone: false };
+    if (!/^y/i.test(readLine() ?? "")) return { diff: "", isDone: false };
   }
   applyEdits(edits);
   const isSshd = edits.some(({ file }) => file.startsWith("/etc/ssh/"));
@@ -51,11 +51,6 @@ export function change(edits: readonly Edit[], how: { dryRun: boolean; yes: bool
     isDone: true,
     ...(isSshd ? { note: "sshd takes it from now on when it is told: systemctl reload ssh" } : {}),
   };
-}
-
-function readLine(): string {
-  const buffer = Buffer.alloc(256);
-  return buffer.toString("utf8", 0, readSync(0, buffer));
 }
 
 export function changesText({ diff, isDone, note }: Changes): string {
