@@ -26,7 +26,7 @@ const changing = [
 const filter = `trace=${changing.map((name) => `?${name}`).join(",")},?statx`;
 
 /** Where the program's own work starts: before it are the dynamic linker, Bun, and reading the configuration. */
-const beginning = '"/run/fallthru"';
+const beginning = /"\/run\/fallthru["/]|"\/var\/lib\/fallthru\/sessions/;
 
 /** Runs `fallthru args` once to its end and returns the points at which it changes something, in order. */
 export async function pointsOf(args: readonly string[], options: RunOptions = {}): Promise<Point[]> {
@@ -41,7 +41,7 @@ export async function pointsOf(args: readonly string[], options: RunOptions = {}
     if (syscall === undefined) continue;
     const nth = (counts.get(syscall) ?? 0) + 1;
     counts.set(syscall, nth);
-    isBegun ||= call.includes(beginning);
+    isBegun ||= beginning.test(call);
     if (isBegun && isChange(syscall, call)) points.push({ syscall, nth, call });
   }
   return points;

@@ -1,6 +1,7 @@
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
+import { unless } from "../../src/kernel/error.ts";
 import { readMountInfo } from "../../src/mount/mountinfo.ts";
 import { cgroups, processesIn } from "./cgroup.ts";
 
@@ -69,9 +70,8 @@ function names(folder: string, what?: string): string[] {
 function loopDevices(): string[] {
   const devices = readdirSync("/sys/block").filter((name) => name.startsWith("loop"));
   return devices.flatMap((name) => {
-    const file = statSync(`/sys/block/${name}/loop/backing_file`, { throwIfNoEntry: false });
-    if (file === undefined) return [];
-    const path = readFileSync(`/sys/block/${name}/loop/backing_file`, "utf8").trim();
-    return path.startsWith(`${tmpdir()}/`) ? [`loop device /dev/${name} of ${path}`] : [];
+    // Others may be letting go of theirs just now.
+    const path = unless(["ENOENT"], () => readFileSync(`/sys/block/${name}/loop/backing_file`, "utf8").trim());
+    return path?.startsWith(`${tmpdir()}/`) === true ? [`loop device /dev/${name} of ${path}`] : [];
   });
 }
