@@ -230,7 +230,7 @@ test("log tells what was committed and undone, and gives up what is kept", async
     commits: { commit: string; keptBytes: number }[];
   };
   expect(commits).toMatchObject([
-    { session: "s", chroot: "t", state: "committed", targets: [root] },
+    { session: "s", chroot: "t", user: "root", state: "committed", targets: [root] },
     { session: "s", state: "committed" },
   ]);
   expect(commits[0]?.keptBytes).toBeGreaterThan(99_999);

@@ -24,13 +24,13 @@ beforeEach(() => {
 });
 afterEach(async () => {
   expect((await fallthru(["end", "--all", "--force"])).status).toBe(0);
-  for (const commit of await commits()) await fallthru(["log", "--forget", commit]);
+  for (const each of await commits()) await fallthru(["log", "--forget", each]);
   expect((await leftoversAfter(before, 2000)).filter((line) => !line.includes(".commits"))).toEqual([]);
 });
 
 async function commits(): Promise<string[]> {
-  const { commits: all } = JSON.parse((await fallthru(["log", "--json"])).stdout) as { commits: { id: string }[] };
-  return all.map(({ id }) => id);
+  const { commits: all } = JSON.parse((await fallthru(["log", "--json"])).stdout) as { commits: { commit: string }[] };
+  return all.map(({ commit }) => commit);
 }
 
 const change = "echo new >/etc/target; echo more >/etc/added; rm /etc/group";

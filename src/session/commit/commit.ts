@@ -1,4 +1,3 @@
-import { userInfo } from "node:os";
 import { UserError } from "../../error.ts";
 import { O } from "../../kernel/abi/file.ts";
 import { fail, type Name } from "../../kernel/at.ts";
@@ -10,6 +9,7 @@ import { readChanges } from "../changes/read.ts";
 import { openTrees } from "../changes/trees.ts";
 import type { Change, UnionTrees } from "../changes/types.ts";
 import { splitLowers } from "../../mount/plan.ts";
+import { findHostUser } from "../accounts.ts";
 import { type Hold, takeHold } from "../hold.ts";
 import { checkSessionId, randomHex } from "../id.ts";
 import { readRecord } from "../record.ts";
@@ -368,5 +368,6 @@ function loggedOf(tree: UnionTrees, change: Change): Logged {
 
 /** Who asked for it: through sudo, the one behind it. */
 export function callerName(): string {
-  return process.env["SUDO_USER"] ?? userInfo().username;
+  const uid = process.getuid?.() ?? 0;
+  return process.env["SUDO_USER"] ?? findHostUser(uid)?.name ?? String(uid);
 }

@@ -21,11 +21,17 @@ export interface Judge {
 }
 
 /**
+ * What is changed is given the time of the last tick of the kernel's clock (current_time(), fs/inode.c), which may be so much
+ * before the time that the session's beginning was read at. A kernel has 100 to 1000 ticks a second.
+ */
+const longestTickMs = 10;
+
+/**
  * For the session's own target: what is below its upper is the target itself, so what counts is when that was changed. What
  * this session itself has committed was changed in one of the `windows`.
  */
 export function judgeByTime(sinceMs: number, windows: readonly Window[]): Judge {
-  const since = BigInt(sinceMs) * 1_000_000n;
+  const since = BigInt(sinceMs - longestTickMs) * 1_000_000n;
   const own = windows.map(({ from, to }) => [BigInt(from), BigInt(to)] as const);
   const isNew = ({ ctimeNs }: Attr): boolean =>
     ctimeNs >= since && !own.some(([from, to]) => from <= ctimeNs && ctimeNs < to);
