@@ -72,8 +72,8 @@ test("its programs work from where they are installed", async () => {
 test("it isn't removed while sessions are open, and leaves nothing once they are ended", async () => {
   const lines = await inside(
     withDeb(`
-      fallthru begin --name open; dpkg -r fallthru 2>&1 | grep -o 'sessions are open.*' | head -n 1; fallthru end open
-      dpkg -P fallthru >/dev/null 2>&1
+      fallthru begin --name open; dpkg --force-depends -r fallthru 2>&1 | grep -o 'sessions are open.*' | head -n 1; fallthru end open
+      dpkg --force-depends -P fallthru >/dev/null 2>&1
       ls -d /usr/lib/fallthru /usr/bin/schroot /sbin/mount.fallthru /etc/schroot/default 2>/dev/null | wc -l
     `),
   );
