@@ -1,7 +1,7 @@
 import { accessSync, constants, type Dirent, lstatSync, readdirSync, readlinkSync, type Stats } from "node:fs";
 import { MOUNT_ATTR } from "../kernel/abi/mount.ts";
 import { isErrno, unless } from "../kernel/error.ts";
-import { copyLimit, type HostPlan, kindOf, stepFor } from "./host.ts";
+import { copyLimit, type HostPlan, kindOf, memoryStep, stepFor } from "./host.ts";
 import type { MountInfo } from "./mountinfo.ts";
 import type { PlanStep, Skeleton, SkeletonEntry, Union } from "./plan.ts";
 
@@ -148,22 +148,12 @@ class Walk {
 function kernelSteps(hidden: readonly string[]): PlanStep[] {
   const { RDONLY, NOSUID, NODEV, NOEXEC } = MOUNT_ATTR;
   const kernel = NOSUID | NODEV | NOEXEC;
-  const memory = (at: string, mode: string): PlanStep => {
-    return {
-      kind: "filesystem",
-      at,
-      type: "tmpfs",
-      source: "tmpfs",
-      options: [`mode=${mode}`],
-      attributes: NOSUID | NODEV,
-    };
-  };
   return [
     shown("/proc", "recursive", kernel),
     shown("/sys", "recursive", kernel | RDONLY),
     shown("/dev", "recursive", 0),
-    memory("/dev/shm", "1777"),
-    ...hidden.map((path) => memory(path, "0700")),
+    memoryStep("/dev/shm", "1777"),
+    ...hidden.map((path) => memoryStep(path, "0700")),
   ];
 }
 

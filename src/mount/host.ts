@@ -114,16 +114,6 @@ function kernelSteps(): PlanStep[] {
     attributes,
     optional: true,
   });
-  const tmpfs = (at: string, mode: string): PlanStep => {
-    return {
-      kind: "filesystem",
-      at,
-      type: "tmpfs",
-      source: "tmpfs",
-      options: [`mode=${mode}`],
-      attributes: NOSUID | NODEV,
-    };
-  };
   return [
     { kind: "bind", at: "/proc", from: "/proc", depth: "single", attributes: kernel },
     bind("/proc/sys", kernel | RDONLY),
@@ -131,7 +121,13 @@ function kernelSteps(): PlanStep[] {
     ...(existsSync("/proc/sysrq-trigger") ? [bind("/proc/sysrq-trigger", kernel | RDONLY)] : []),
     { kind: "bind", at: "/sys", from: "/sys", depth: "single", attributes: kernel | RDONLY },
     bind("/dev/pts", NOSUID | NOEXEC),
-    tmpfs("/dev/shm", "1777"),
-    tmpfs("/var/lib/fallthru/sessions", "0700"),
+    memoryStep("/dev/shm", "1777"),
+    memoryStep("/var/lib/fallthru/sessions", "0700"),
   ];
+}
+
+/** An empty directory in memory. */
+export function memoryStep(at: string, mode: string): PlanStep {
+  const attributes = MOUNT_ATTR.NOSUID | MOUNT_ATTR.NODEV;
+  return { kind: "filesystem", at, type: "tmpfs", source: "tmpfs", options: [`mode=${mode}`], attributes };
 }
