@@ -111,8 +111,7 @@ export async function killCommits(script: string): Promise<void> {
   const sides = await begin(script);
   for (const fates of [await killAll(["commit", "x"], sides, "before"), await killAll(["undo"], sides, "after")]) {
     expect(fates.points).toBeGreaterThan(40);
-    // Not all: how often the file system's clock is asked for a later time is another number each time.
-    expect(fates.before + fates.after).toBeGreaterThan(fates.points * 0.75);
+    expect(fates.before + fates.after).toBeGreaterThan(fates.points * 0.9);
     expect(Math.min(fates.before, fates.after)).toBeGreaterThan(5);
   }
 }

@@ -55,6 +55,8 @@ function commandOf(args: readonly string[]): readonly string[] {
 /** What only looks, or asks a terminal's state, is none. */
 function isChange(syscall: string, call: string): boolean {
   if (syscall.startsWith("openat")) return call.includes("O_CREAT");
+  // getxattrat(2) and listxattrat(2), which this strace doesn't know, and so shows unasked and can't inject into.
+  if (syscall === "syscall_0x1d0" || syscall === "syscall_0x1d1") return false;
   return syscall !== "statx" && !(syscall === "ioctl" && call.includes("TCGETS"));
 }
 
