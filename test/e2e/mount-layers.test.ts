@@ -30,29 +30,49 @@ async function mountAt(options: string, target: string): Promise<void> {
   expect(await fallthru(["mount", "-o", options, target])).toMatchObject({ status: 0, stderr: "" });
 }
 
-test("what is copied up is on the disk before it takes the lower file's place", async () => {
+/**
+ * What a loss of power leaves of a union whose upper lies on a disk, to which nothing is written but what is asked for.
+ * @param change done in the union; `$disk` is where its layers lie
+ * @param look at the upper, afterwards
+ */
+async function afterCut(change: string, look: string): Promise<string> {
   const images = temporaryDirectory("images");
   const [disk, cut] = [join(images, "disk"), join(images, "cut")];
   writeFileSync(disk, "");
   truncateSync(disk, 16 << 20);
   await sh(`mkfs.ext4 -q '${disk}'`);
   const [at, after] = [temporaryDirectory("disk"), temporaryDirectory("after")];
-  // Its journal is committed when somebody asks for it, and content waits for longer: that of `other` is to be lost.
+  // Its journal is committed when somebody asks for it, and content waits for longer.
   await sh(`mount -o loop,commit=600 '${disk}' '${at}'`);
   const { target, options } = layersIn(at);
   await sh("sync");
   await mountAt(options, target);
-  await sh(`cd '${target}'; chmod 600 b; echo more >>a; echo more >>b; echo more >>dir/c; seq 10000 >new`);
-  await sh(`: >'${at}/other'; sync '${at}/other'`);
+  await sh(`disk='${at}'; cd '${target}'; ${change}`);
   copyFileSync(disk, cut);
   await sh(`umount '${target}'; umount '${at}'; mount -o loop '${cut}' '${after}'`);
-  for (const name of ["a", "b", "dir/c"]) {
-    const content = readFileSync(join(after, "upper", name), "utf8");
-    expect(content.slice(0, name.length * 10_000 + 10_000)).toBe(`${name}\n`.repeat(10_000));
+  try {
+    return await sh(`cd '${after}/upper'; ${look}`);
+  } finally {
+    await sh(`umount '${after}'`);
   }
-  // Otherwise this has shown nothing.
-  expect(readFileSync(join(after, "upper/new"), "utf8")).toBe("");
-  await sh(`umount '${after}'`);
+}
+
+test("what is copied up is on the disk before it takes the lower file's place", async () => {
+  const left = await afterCut(
+    "chmod 600 b; echo more >>a; echo more >>b; echo more >>dir/c; seq 10000 >new; : >$disk/other; sync $disk/other",
+    "for name in a b dir/c; do head -n 10000 $name | sort | uniq -c; done; wc -c <new",
+  );
+  // The last says that it was a loss.
+  expect(left).toBe("  10000 a\n  10000 b\n  10000 dir/c\n0\n");
+});
+
+test("files and directories that were synced through the union are on the disk", async () => {
+  const make = "mkdir made; seq 10000 >made/new; echo more >>a; mv dir moved; rm b";
+  const look = "wc -l <made/new || true; tail -n 1 a; ls -d made moved";
+  const missing = "0\n";
+  const synced = "10000\nmore\nmade\nmoved\n";
+  expect(await afterCut(`${make}; sync made/new a made .`, look)).toBe(synced);
+  expect(await afterCut(`${make}; sync a`, "wc -l <made/new")).toBe(missing);
 });
 
 test("a volatile union says so in its work directory, and isn't mounted after a restart of the machine", async () => {
@@ -104,6 +124,21 @@ test("an upper or work directory belongs to one mount at a time, whatever become
   await sh(`cat '${target}/a' >/dev/null; umount '${target}'`);
   await mountAt(options, other);
   await sh(`cat '${other}/a' >/dev/null; umount '${other}'`);
+});
+
+test("five hundred lowers show what each of them has, and the topmost wins", async () => {
+  const directory = temporaryDirectory("many");
+  for (const name of ["upper", "work", "target"]) mkdirSync(join(directory, name));
+  await sh(
+    `cd '${directory}'; for i in $(seq 500); do mkdir -p l$i/dir; echo $i >l$i/dir/f$i; echo $i >l$i/same; done`,
+  );
+  const lowers = Array.from({ length: 500 }, (_, at) => `${directory}/l${at + 1}`).join(":");
+  const target = join(directory, "target");
+  await mountAt(`lowerdir=${lowers},upperdir=${directory}/upper,workdir=${directory}/work`, target);
+  const script =
+    "cat same; cat dir/* | sort -n | uniq | wc -l; echo up >dir/f500; rm dir/f499; ls dir | wc -l; cat dir/f500";
+  expect(await sh(`cd '${target}'; ${script}`)).toBe("1\n500\n499\nup\n");
+  await sh(`umount '${target}'`);
 });
 
 test("behind two colons stand lowers of which only content shows, as with the kernel's overlayfs", async () => {
