@@ -17,6 +17,8 @@ export interface LoginPolicy {
   /** One session for all logins of a user, or one for each. */
   readonly session: "user" | "login";
   readonly home: "real" | "copy" | "tmpfs";
+  /** What becomes of changes at the last logout: they go, or the person is asked what of their home is to be saved. */
+  readonly keep: "nothing" | "ask";
   /** Directories of the host's that are the real ones inside, with what is mounted there later. */
   readonly share: readonly string[];
   readonly upper: LoginUpper;
@@ -49,6 +51,7 @@ export function takeLogin(keys: KeyReader): LoginPolicy | undefined {
     groups: take("groups", parseNames, []),
     session: take("session", parseOneOf(["user", "login"]), "user"),
     home: take("home", parseOneOf(["real", "copy", "tmpfs"]), "copy"),
+    keep: take("keep", parseOneOf(["nothing", "ask"]), "nothing"),
     share: take("share", parseAbsolutePaths, []),
     upper: take("upper", parseUpper, { kind: "state" }),
     memoryBytes: optional("memory", parseBytes),

@@ -6,6 +6,8 @@ import { O } from "../kernel/abi/file.ts";
 import { SIGHUP, SIGINT, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU } from "../kernel/abi/process.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { openAt } from "../kernel/file.ts";
+import { unless } from "../kernel/error.ts";
+import { startHelper } from "../kernel/helper.ts";
 import type { Path } from "../kernel/libc.ts";
 import { type Limits, limitsOf, completeLimits } from "../kernel/limits.ts";
 import { waitUntilReady } from "../kernel/poll.ts";
@@ -14,7 +16,14 @@ import { type Program, spawn, type Surroundings } from "../kernel/process.ts";
 import { ignoreSignals } from "../kernel/self.ts";
 import { openPeer, type Peer } from "../kernel/socket.ts";
 import type { Attachment } from "../kernel/stdio.ts";
-import { isTerminalOf, leaveTerminal, takeTerminal } from "../kernel/terminal.ts";
+import {
+  isTerminalOf,
+  leaveTerminal,
+  readSettings,
+  type Settings,
+  takeTerminal,
+  writeSettings,
+} from "../kernel/terminal.ts";
 import { attend, isEnding } from "./command.ts";
 import type { Asked, Connection } from "./connection.ts";
 import type { ClientMessage } from "./protocol.ts";
@@ -23,6 +32,9 @@ import type { ClientMessage } from "./protocol.ts";
 const patienceMs = 5000;
 /** A shell after its window was closed or its network is gone: nothing of the login is to be there soon after. */
 const loginPatienceMs = 1500;
+
+/** All that a verb of ours has of an environment that speaks to a client. */
+const helperEnvironment = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"];
 
 /**
  * Who is at the other end of a connection, for the front end. Ids and groups are the kernel's words; what the client
@@ -46,6 +58,8 @@ export class PeerCaller implements Caller, Disposable {
   readonly #patienceMs: number;
   readonly #hasTerminal: boolean;
   #hadTerminal = false;
+  /** What the terminal was like before the first command. */
+  #settings: Settings | undefined;
   #wasTold = false;
   /** A signal that came while there was no command: the next one isn't started then. */
   #early: number | undefined;
@@ -120,7 +134,27 @@ export class PeerCaller implements Caller, Disposable {
     // Whose window is closed hangs up on the leader of the session.
     ignoreSignals([SIGHUP, SIGINT, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU]);
     takeTerminal(terminal);
+    this.#settings ??= readSettings(terminal);
     this.#hadTerminal = true;
+  }
+
+  get converse(): Caller["converse"] {
+    return this.#hasTerminal ? (words) => this.#converse(words) : undefined;
+  }
+
+  /** It isn't the terminal's foreground: no key of the terminal's is a signal to what has our rights. */
+  async #converse(words: readonly string[]): Promise<number | undefined> {
+    const [terminal] = this.#attachment.descriptors;
+    const settings = this.#settings;
+    if (settings !== undefined) {
+      unless(["EIO"], () => {
+        writeSettings(terminal, settings);
+      });
+    }
+    const argv = [process.execPath, ...words];
+    const pid = startHelper(process.execPath, argv, helperEnvironment, [terminal, terminal, terminal]);
+    const end = await attend(pid, this.#connection, { tellsStops: false, patienceMs: 0 });
+    return "status" in end ? end.status : undefined;
   }
 
   async authenticate(user: string): Promise<void> {

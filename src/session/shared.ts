@@ -26,19 +26,17 @@ export class SharedSession {
     this.#options = options;
   }
 
-  /**
-   * Ends the session unless others are left.
-   * @param last to be done before that; others may join meanwhile, and then it goes on
-   */
-  async leave(graceMs: number, last?: () => Promise<void>): Promise<void> {
+  /** Whether nobody else has a part in it. Others may join meanwhile; and who isn't the last has none any more. */
+  isLast(): boolean {
+    if (!this.#hold.holdAlone()) return false;
+    this.#hold.share();
+    return true;
+  }
+
+  /** Ends the session unless others are left. */
+  async leave(graceMs: number): Promise<void> {
     using hold = this.#hold;
-    if (!hold.holdAlone()) return;
-    if (last !== undefined) {
-      hold.share();
-      await last();
-      if (!hold.holdAlone()) return;
-    }
-    await endAutomatic(hold, this.#options, graceMs);
+    if (hold.holdAlone()) await endAutomatic(hold, this.#options, graceMs);
   }
 }
 

@@ -17,7 +17,7 @@ import {
 import { copyIntoDirectory } from "../layer/inside.ts";
 
 /** More than this is no skeleton. */
-const largestFile = 1 << 20;
+export const largestSkeletonFile = 1 << 20;
 
 /** Puts what a root has for new homes (/etc/skel: its files and directories) into a person's home in it. */
 export function fillHome(rootPath: string, person: { uid: number; gid: number; home: string }): void {
@@ -32,7 +32,7 @@ export function fillHome(rootPath: string, person: { uid: number; gid: number; h
 function copyTree(from: Fd, to: Fd, owner: { uid: number; gid: number }, depth: number): void {
   for (const { name } of readDirectory(from)) {
     const attr = statAt(from, name);
-    if (isRegularFile(attr) && attr.size <= largestFile)
+    if (isRegularFile(attr) && attr.size <= largestSkeletonFile)
       copyFile(from, to, name, { ...attr, uid: owner.uid, gid: owner.gid });
     else if (isDirectory(attr) && depth < 8)
       copyDirectory(from, to, name, { ...attr, uid: owner.uid, gid: owner.gid }, depth);

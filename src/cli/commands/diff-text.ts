@@ -11,8 +11,10 @@ const letters: Readonly<Record<ShownChange["change"], string>> = {
   type: "T",
 };
 
+type Listed = Pick<SessionDiff, "changes" | "packages" | "timesOnly">;
+
 /** One line for each change, then what they mean for packages, then how many there are. */
-export function listText({ changes, packages, timesOnly }: SessionDiff, isQuiet: boolean): string {
+export function listText({ changes, packages, timesOnly }: Listed, isQuiet: boolean): string {
   const lines = changes.map(changeLine);
   const about = packages.map(packageLine);
   const counts = isQuiet ? [] : [countLine(changes, timesOnly)];
@@ -25,7 +27,7 @@ export function listText({ changes, packages, timesOnly }: SessionDiff, isQuiet:
 /**
  * The same in so many lines, if it can be: what was deleted is shown in any case, and of the rest what there is room for.
  */
-export function screenText({ changes, packages, timesOnly }: SessionDiff, rows: number): string {
+export function screenText({ changes, packages, timesOnly }: Listed, rows: number): string {
   const about = packages.map(packageLine);
   const isShown = (change: ShownChange): boolean => change.change === "deleted" || change.change === "type";
   const room = rows - about.length - 3;

@@ -55,6 +55,8 @@ export const verbs: readonly Verb[] = [
   { name: "serve", isHidden: true, load: async () => (await import("./serve.ts")).serve },
   { name: "daemon", isHidden: true, load: async () => (await import("./daemon.ts")).daemon },
   { name: "daemon-worker", isHidden: true, load: async () => (await import("./daemon-worker.ts")).daemonWorker },
+  { name: "login-keep", isHidden: true, load: async () => (await import("./login/keep.ts")).keep },
+  { name: "login-save", isHidden: true, load: async () => (await import("./login/save.ts")).save },
   { name: "init", isHidden: true, load: async () => (await import("./init.ts")).init },
   { name: "__complete", isHidden: true, load: async () => (await import("./complete.ts")).complete },
 ];

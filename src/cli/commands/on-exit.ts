@@ -1,4 +1,3 @@
-import { UserError } from "../../error.ts";
 import { diffSession } from "../../session/changes/diff.ts";
 import { type CommitReport, commitSession, ConflictError } from "../../session/commit/commit.ts";
 import { endLeft } from "../../session/keep.ts";
@@ -8,13 +7,11 @@ import { write } from "../print.ts";
 import { readLine } from "./answer.ts";
 import { chooseChanges } from "./commit-ask.ts";
 import { countText, showConflicts } from "./commit-text.ts";
-import { patchText, screenText } from "./diff-text.ts";
+import { changesScreen } from "./changes-screen.ts";
+import { patchText } from "./diff-text.ts";
 
 /** What becomes of what a command has changed in a session of its own, where that isn't just discarded. */
 export type OnExit = "ask" | "keep" | "commit";
-
-/** How many lines a terminal has that doesn't say so. */
-const usualRows = 24;
 
 const help = `k  keep the session: fallthru run @ID goes on in it
 c  commit all: write it to what lies below
@@ -49,7 +46,7 @@ async function commitOrKeep({ hold, status }: Finished): Promise<Fate> {
 async function ask(finished: Finished): Promise<Fate> {
   const { hold, status } = finished;
   for (let isNew = true; ;) {
-    const screen = isNew ? describeChanges(hold.id) : "";
+    const screen = isNew ? changesScreen(hold.id) : "";
     if (screen === undefined) return { session: "discard", status };
     write(2, `${screen}[k]eep, [c]ommit all, [p]ick, [s]how the patch, [d]iscard? `);
     const answer = readLine()?.trim().toLowerCase();
@@ -77,24 +74,6 @@ async function ask(finished: Finished): Promise<Fate> {
       default:
         write(2, help);
     }
-  }
-}
-
-/** What programs write down of their use: nobody wants to be asked about it after each shell. */
-const histories = /\/\.(?:\w+_history|lesshst|viminfo)$/;
-
-/** One screen; undefined: nothing was changed, or there is nothing that the session could be compared with. */
-function describeChanges(id: string): string | undefined {
-  try {
-    return diffSession(id, {}, (diff) =>
-      diff.briefly.every(({ paths }) => paths.every((path) => histories.test(path)))
-        ? undefined
-        : screenText(diff, (process.stderr.rows ?? usualRows) - 3),
-    );
-  } catch (error) {
-    if (error instanceof UserError && error.code === "unsupported") return undefined;
-    report(error, { json: false, verbose: false });
-    return "";
   }
 }
 

@@ -6,6 +6,7 @@ import { enterShared, type SharedSession } from "../../session/shared.ts";
 import { fillHome } from "../../session/skeleton.ts";
 import type { Caller, CommandEnd } from "../schroot/caller.ts";
 import { findLogin, type Login } from "./find.ts";
+import { isToGoOn } from "./keep.ts";
 import { rememberedShell } from "./shells.ts";
 import { loginEnvironment, makeShell, readWanted, shellInside, type Wanted } from "./shell.ts";
 import { showOwn } from "./shown.ts";
@@ -36,7 +37,9 @@ export async function login(argv: readonly Path[], caller: Caller): Promise<Answ
     const wanted = readWanted(argv);
     found = findLogin({ name: caller.name, groups: () => groupsOf(caller) });
     session = await enter(found, caller);
-    const end = await runShell(session.id, { login: found, wanted, caller });
+    let end: CommandEnd;
+    do end = await runShell(session.id, { login: found, wanted, caller });
+    while (await isToGoOn(session, { login: found, wanted, caller }));
     return { kind: "status", status: "status" in end ? end.status : 128 + end.signal, afterwards };
   } catch (error) {
     const isHost = found?.policy.onFailure === "host";

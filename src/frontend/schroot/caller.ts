@@ -27,6 +27,11 @@ export interface Caller {
   run(where: Surroundings, program: Program, onStarted?: () => void): Promise<CommandEnd>;
   /** Asks for authentication where schroot's rules want it. @throws {UserError} with schroot's message */
   authenticate(user: string, ruser: string): Promise<void>;
+  /**
+   * Of who is on a terminal: runs one of our own verbs there, with our rights, until it ends or nobody is at the terminal any
+   * more. @returns its exit status, where it came to one
+   */
+  readonly converse?: ((words: readonly string[]) => Promise<number | undefined>) | undefined;
   /** 128 and the number of a signal that came meanwhile and ends programs: what was just begun is then undone. */
   interrupted?(): Promise<number | undefined>;
 }

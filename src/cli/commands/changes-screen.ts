@@ -1,0 +1,31 @@
+import { UserError } from "../../error.ts";
+import { diffSession, type ShownChange } from "../../session/changes/diff.ts";
+import { report } from "../errors.ts";
+import { screenText } from "./diff-text.ts";
+
+/** How many lines a terminal has that doesn't say so. */
+const usualRows = 24;
+
+/** What programs write down of their use: nobody wants to be asked about it after each shell. */
+const histories = /\/\.(?:\w+_history|lesshst|viminfo)$/;
+
+/**
+ * What a session has changed, on one screen.
+ * @param more what no diff knows of
+ * @returns undefined: nothing was changed, or there is nothing that the session could be compared with
+ */
+export function changesScreen(id: string, more: readonly ShownChange[] = []): string | undefined {
+  try {
+    return diffSession(id, {}, (diff) => {
+      const names = [...diff.briefly.flatMap(({ paths }) => paths), ...more.map(({ path }) => path)];
+      if (names.every((name) => histories.test(name))) return undefined;
+      const { packages, timesOnly } = diff;
+      const changes = [...diff.changes, ...more];
+      return screenText({ changes, packages, timesOnly }, (process.stderr.rows ?? usualRows) - 3);
+    });
+  } catch (error) {
+    if (error instanceof UserError && error.code === "unsupported") return undefined;
+    report(error, { json: false, verbose: false });
+    return "";
+  }
+}
