@@ -1,12 +1,12 @@
 // What a session has changed: `node_modules/.bin/bun bench/changes.ts [--rounds=N] [--files=N] [--changes=N]`.
-import { appendFileSync, chmodSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { beginOver, changeFiles, fillRoot } from "./changed.ts";
 import { machine, numberOption, repeat, run, type Row, table } from "./measure.ts";
 import { inPrivatePlace, type Place } from "./place.ts";
 
 const files = numberOption("files", 100_000);
 const changes = numberOption("changes", 10_000);
-const perDirectory = 50;
 
 await inPrivatePlace((place) => {
   const [large, small] = [begin(place, "large", files), begin(place, "small", files / 10)];
@@ -45,38 +45,11 @@ interface Begun {
 }
 
 /** A session over a root of so many files, in which there are changes of all kinds. */
-function begin({ base, fallthru }: Place, name: string, count: number): Begun {
-  const [root, merged] = [join(base, name), join(base, `${name}-merged`)];
-  for (const path of [root, merged]) mkdirSync(path);
-  for (let at = 0; at < count / perDirectory; at++) {
-    mkdirSync(directoryOf(root, at), { recursive: true });
-    for (let file = 0; file < perDirectory; file++)
-      writeFileSync(join(directoryOf(root, at), `file${file}`), `${at} ${file}\n`.repeat(20 + (file % 50)));
-  }
-  writeFileSync(`/etc/schroot/chroot.d/${name}.conf`, `[${name}]\ntype=directory\ndirectory=${root}\nprofile=none\n`);
-  mkdirSync("/etc/schroot/none", { recursive: true });
-  for (const file of ["copyfiles", "fstab", "nssdatabases"]) writeFileSync(`/etc/schroot/none/${file}`, "");
-  run([fallthru, "begin", name, "--name", name]);
-  run(["mount", "--bind", `/run/fallthru/mount/${name}/${name}`, merged]);
-  change(merged, count);
+function begin(place: Place, name: string, count: number): Begun {
+  const [root, merged] = [join(place.base, name), join(place.base, `${name}-merged`)];
+  mkdirSync(root);
+  fillRoot(root, { files: count });
+  beginOver(place, name, root, merged);
+  changeFiles(merged, { files: count, changes });
   return { root, merged };
-}
-
-function directoryOf(root: string, at: number): string {
-  return join(root, `top${at % 20}`, `directory${at}`);
-}
-
-/** Four in ten are written to, two get another mode, two are new, one is deleted and one renamed. */
-function change(merged: string, count: number): void {
-  const step = Math.max(1, Math.floor(count / changes));
-  for (let done = 0, at = 0; done < changes; done++, at += step) {
-    const directory = directoryOf(merged, Math.floor((at % count) / perDirectory));
-    const path = join(directory, `file${at % perDirectory}`);
-    const kind = done % 10;
-    if (kind < 4) appendFileSync(path, "changed\n");
-    else if (kind < 6) chmodSync(path, 0o600);
-    else if (kind < 8) writeFileSync(join(directory, `new${at}`), "new\n".repeat(100));
-    else if (kind < 9) rmSync(path);
-    else renameSync(path, join(directory, `renamed${at}`));
-  }
 }
