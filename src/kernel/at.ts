@@ -15,9 +15,19 @@ export type Name = string;
 
 const nameBuffers = [Buffer.alloc(8192), Buffer.alloc(8192)] as const;
 
+/** Which name is in the first buffer: an entry that is looked at is asked for several times in a row. */
+let lastPut: Name = "";
+
+/** A name as calls take it, until the next one is. */
+export function nameBytes(name: Name): Uint8Array {
+  return put(0, name);
+}
+
 function put(slot: 0 | 1, name: Name): Buffer {
   const buffer = nameBuffers[slot];
+  if (slot === 0 && name === lastPut) return buffer;
   if (name.length > 8190) throw new KernelError({ syscall: "use name", path: "", errno: "ENAMETOOLONG" });
+  if (slot === 0) lastPut = name;
   buffer[buffer.write(name, 0, "latin1")] = 0;
   return buffer;
 }
@@ -156,20 +166,44 @@ export function statName(dirfd: number, name: Name): number {
   return result(statx_(dirfd, put(0, name), AT.SYMLINK_NOFOLLOW, STATX_BASIC_STATS, statBytes));
 }
 
+const attrWords = 40;
+/** So many share an array: one for each would cost more than all else that is done with most of them. */
+const attrsTogether = 64;
+let shelf = new Uint32Array(0);
+let shelved = attrsTogether;
+
 /** All of what `stat` holds, to be kept: a copy, out of which each field is read when it is asked for. */
 export function takeAttr(): Attr {
-  return new KeptAttr(words.slice(0, 40));
+  if (shelved === attrsTogether) [shelf, shelved] = [new Uint32Array(attrWords * attrsTogether), 0];
+  const start = attrWords * shelved++;
+  for (let at = 0; at < attrWords; at++) shelf[start + at] = words[at] ?? 0;
+  return new KeptAttr(shelf, start);
+}
+
+/** Whether two have the same time of their last change of content. */
+export function hasSameMtime(one: Attr, other: Attr): boolean {
+  if (one instanceof KeptAttr && other instanceof KeptAttr) return one.isAsOld(other);
+  return one.mtimeNs === other.mtimeNs;
 }
 
 class KeptAttr implements Attr {
   readonly #words: Uint32Array;
+  readonly #start: number;
 
-  constructor(kept: Uint32Array) {
+  constructor(kept: Uint32Array, start: number) {
     this.#words = kept;
+    this.#start = start;
   }
 
   #word(at: number): number {
-    return this.#words[at] ?? 0;
+    return this.#words[this.#start + at] ?? 0;
+  }
+
+  /** Without the numbers of 64 bits that mtimeNs is made of. */
+  isAsOld(other: KeptAttr): boolean {
+    return (
+      this.#word(28) === other.#word(28) && this.#word(29) === other.#word(29) && this.#word(30) === other.#word(30)
+    );
   }
 
   #long(at: number): bigint {

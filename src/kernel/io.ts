@@ -1,6 +1,6 @@
 import { E } from "./abi/errno.ts";
 import { AT } from "./abi/file.ts";
-import { bytesOf, type Name, result } from "./at.ts";
+import { bytesOf, type Name, nameBytes, result } from "./at.ts";
 import { cString, hot } from "./libc.ts";
 
 /** Reading, writing and shaping open files; negative results are −errno, as in at.ts. */
@@ -106,7 +106,6 @@ function readEntries(fd: number, entries: Buffer, each: EachEntry): number {
     const length = result(getdents_(fd, entries, entries.length));
     if (length <= 0) return length;
     for (let at = 0; at < length;) {
-      const size = entries.readUInt16LE(at + 16);
       let end = at + 19;
       while (entries[end] !== 0) end++;
       each(
@@ -115,7 +114,7 @@ function readEntries(fd: number, entries: Buffer, each: EachEntry): number {
         entries.readUInt32LE(at),
         entries[at + 18] ?? 0,
       );
-      at += size;
+      at += (entries[at + 16] ?? 0) | ((entries[at + 17] ?? 0) << 8);
     }
   }
 }
@@ -145,19 +144,34 @@ function pathBelow(dirfd: number, name: Name): Buffer {
   return paths;
 }
 
+/**
+ * What most attributes have room in. The kernel allocates, and clears, as much as it is offered: with 64 KiB that costs
+ * several times what the call does. Where it isn't enough the kernel says ERANGE, and is asked again.
+ */
+const short = 512;
+
 /** The attribute's value into `value`. @returns its length, or −errno; with an empty `value` the length alone */
 export function getXattr(dirfd: number, name: Name, attribute: Uint8Array, value: Uint8Array): number {
-  return result((name === "" ? getxattr_ : lgetxattr_)(pathBelow(dirfd, name), attribute, value, value.length));
+  const call = name === "" ? getxattr_ : lgetxattr_;
+  const path = pathBelow(dirfd, name);
+  const size = result(call(path, attribute, value, Math.min(value.length, short)));
+  return isMore(size, value) ? result(call(path, attribute, value, value.length)) : size;
 }
 
 /** Of an open file that isn't O_PATH: a third of the cost. */
 export function getXattrOfFd(fd: number, attribute: Uint8Array, value: Uint8Array): number {
-  return result(fgetxattr_(fd, attribute, value, value.length));
+  const size = result(fgetxattr_(fd, attribute, value, Math.min(value.length, short)));
+  return isMore(size, value) ? result(fgetxattr_(fd, attribute, value, value.length)) : size;
 }
 
 /** The names of the attributes of an open file that isn't O_PATH, each ended by NUL. */
 export function listXattrsOfFd(fd: number, list: Uint8Array): number {
-  return result(flistxattr_(fd, list, list.length));
+  const size = result(flistxattr_(fd, list, Math.min(list.length, short)));
+  return isMore(size, list) ? result(flistxattr_(fd, list, list.length)) : size;
+}
+
+function isMore(size: number, buffer: Uint8Array): boolean {
+  return size === -E.RANGE && buffer.length > short;
 }
 
 /** @param attribute with its terminating NUL; @param flags XATTR_CREATE 1, XATTR_REPLACE 2 */
@@ -168,7 +182,10 @@ export function setXattrOf(dirfd: number, name: Name, attribute: Uint8Array, val
 }
 
 export function listXattrs(dirfd: number, name: Name, list: Uint8Array): number {
-  return result((name === "" ? listxattr_ : llistxattr_)(pathBelow(dirfd, name), list, list.length));
+  const call = name === "" ? listxattr_ : llistxattr_;
+  const path = pathBelow(dirfd, name);
+  const size = result(call(path, list, Math.min(list.length, short)));
+  return isMore(size, list) ? result(call(path, list, list.length)) : size;
 }
 
 const listxattrat_ = hot("syscall", "long", ["long", "int", "void *", "unsigned int", "void *", "size_t"]);
@@ -178,11 +195,10 @@ let isListxattratThere = true;
 /** As listXattrs(), at half the cost where the kernel has a call for it. @see listxattrat(2) */
 export function listXattrsOf(dirfd: number, name: Name, list: Uint8Array): number {
   if (isListxattratThere && name !== "") {
-    const length = paths.write(name, 0, "latin1");
-    paths[length] = 0;
-    const size = result(listxattrat_(SYS_listxattrat, dirfd, paths, AT.SYMLINK_NOFOLLOW, list, list.length));
-    if (size !== -E.NOSYS) return size;
-    isListxattratThere = false;
+    const room = Math.min(list.length, short);
+    const size = result(listxattrat_(SYS_listxattrat, dirfd, nameBytes(name), AT.SYMLINK_NOFOLLOW, list, room));
+    if (size !== -E.NOSYS && !isMore(size, list)) return size;
+    isListxattratThere = size !== -E.NOSYS;
   }
   return listXattrs(dirfd, name, list);
 }

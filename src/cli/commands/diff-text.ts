@@ -89,8 +89,13 @@ export function nameStatusText({ briefly }: SessionDiff, form: "quoted" | "nul")
     const words = briefly.flatMap(({ change, paths }) => [letters[change], ...paths]);
     return Buffer.from(words.map((word) => `${word}\0`).join(""), "latin1");
   }
-  const lines = briefly.map(({ change, paths }) => [letters[change], ...paths.map(quotePath)].join("\t"));
-  return Buffer.from(lines.map((line) => `${line}\n`).join(""));
+  let lines = "";
+  for (const { change, paths } of briefly) {
+    lines += letters[change];
+    for (const path of paths) lines += `\t${quotePath(path)}`;
+    lines += "\n";
+  }
+  return Buffer.from(lines);
 }
 
 /** How many lines each file has more and less; of what isn't text, its sizes. */

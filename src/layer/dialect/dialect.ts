@@ -22,8 +22,12 @@ export interface Dialect {
   readonly whiteouts: "in-place" | "beside";
   /** Where marks are attributes: their prefix, `trusted.overlay.` or `user.overlay.`. */
   readonly prefix: Name | undefined;
-  /** Reads the marks of an open directory. @throws {KernelError} for any errno but "none" */
-  readMarks(dirfd: number): DirectoryMarks;
+  /**
+   * Reads the marks of an open directory.
+   * @param attributes the names of all its attributes, where they are known
+   * @throws {KernelError} for any errno but "none"
+   */
+  readMarks(dirfd: number, attributes?: readonly Name[]): DirectoryMarks;
   /** The entry of the same directory that, when there is one, deletes `name`; undefined: the name itself says it. */
   whiteoutName(name: Name): Name | undefined;
   /** Whether the name is the dialect's own: never shown, never looked up, refused to be made. */

@@ -75,13 +75,9 @@ export class OverlayDialect implements Dialect {
     this.marks = overlayMarks(prefix);
   }
 
-  readMarks(dirfd: number): DirectoryMarks {
-    let length = listXattrsOfFd(dirfd, value);
-    if (length === -E.BADF) length = listXattrs(dirfd, "", value); // opened as O_PATH
-    if (length === 0 || isNoAttribute(length)) return none;
-    if (length < 0) return fail("listxattr", "", length);
-    const list = `\0${value.toString("latin1", 0, length)}`;
-    const has = (name: Name): boolean => list.includes(`\0${name}\0`);
+  readMarks(dirfd: number, attributes: readonly Name[] = listNames(dirfd)): DirectoryMarks {
+    if (attributes.length === 0) return none;
+    const has = (name: Name): boolean => attributes.includes(name);
     const opaque = has(`${this.prefix}opaque`) ? readMark(dirfd, "", this.marks.opaque)?.toString("latin1") : undefined;
     return {
       isOpaque: opaque === "y",
@@ -114,6 +110,14 @@ export class OverlayDialect implements Dialect {
   makeOpaque(dirfd: number, name: Name): number {
     return setXattrOf(dirfd, name, this.marks.opaque, yes);
   }
+}
+
+/** The names of the attributes of an open directory. */
+function listNames(dirfd: number): readonly Name[] {
+  let length = listXattrsOfFd(dirfd, value);
+  if (length === -E.BADF) length = listXattrs(dirfd, "", value); // opened as O_PATH
+  if (length === 0 || isNoAttribute(length)) return [];
+  return length < 0 ? fail("listxattr", "", length) : value.toString("latin1", 0, length - 1).split("\0");
 }
 
 /** Whether an empty regular file is a whiteout by its attribute. */

@@ -38,14 +38,20 @@ const nested = "overlay.";
 
 function namesOf({ fd, name, prefix, attributes }: AttributeSource): AttributeNames {
   const names = attributes ?? attributesOf(fd, name);
-  if (names === "none possible" || prefix === undefined) return names;
-  if (!names.some((attribute) => attribute.startsWith(prefix))) return names;
-  return names
+  if (names === "none possible" || names.length === 0 || prefix === undefined) return names;
+  const known = shown.get(names);
+  if (known?.prefix === prefix) return known.names;
+  const visible = names
     .filter((attribute) => !attribute.startsWith(prefix) || attribute.startsWith(prefix + nested))
     .map((attribute) =>
       attribute.startsWith(prefix) ? prefix + attribute.slice(prefix.length + nested.length) : attribute,
     );
+  shown.set(names, { prefix, names: visible });
+  return visible;
 }
+
+/** What of a list shows, which attributesOf() gives for many files. */
+const shown = new WeakMap<readonly Name[], { readonly prefix: Name; readonly names: readonly Name[] }>();
 
 /** The names of the extended attributes of an entry, of an open directory itself with an empty name. */
 export function attributesOf(fd: number, name: Name): AttributeNames {
@@ -54,10 +60,18 @@ export function attributesOf(fd: number, name: Name): AttributeNames {
   if (length === 0) return none;
   if (length === -E.OPNOTSUPP) return "none possible";
   if (length < 0) return fail("listxattr", name, length);
-  return list.toString("latin1", 0, length - 1).split("\0");
+  const text = list.toString("latin1", 0, length - 1);
+  const known = lists.get(text);
+  if (known !== undefined) return known;
+  const names = text.split("\0");
+  if (lists.size < 64) lists.set(text, names);
+  return names;
 }
 
 const none: readonly Name[] = [];
+
+/** Of a tree's files nearly all have one of a few lists. */
+const lists = new Map<string, readonly Name[]>();
 
 /** The value under the name that it shows; undefined where it has just gone. */
 function valueOf({ fd, name, prefix }: AttributeSource, attribute: Name): Buffer | undefined {

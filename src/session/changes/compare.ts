@@ -1,5 +1,5 @@
 import { S } from "../../kernel/abi/file.ts";
-import { fail, type Name, readlinkName } from "../../kernel/at.ts";
+import { fail, hasSameMtime, type Name, readlinkName } from "../../kernel/at.ts";
 import { unless } from "../../kernel/error.ts";
 import type { Attr } from "../../kernel/file.ts";
 import { type AttributeNames, differingAttributes } from "./attributes.ts";
@@ -33,7 +33,7 @@ function differences(before: Side, after: Side, content: KnownContent): Aspect[]
   if (content === "unknown" && isOtherContent(before, after)) aspects.push("content");
   if (was.mode !== now.mode) aspects.push("mode");
   if (was.uid !== now.uid || was.gid !== now.gid) aspects.push("owner");
-  if (was.mtimeNs !== now.mtimeNs) aspects.push("time");
+  if (!hasSameMtime(was, now)) aspects.push("time");
   const type = now.mode & S.IFMT;
   if (
     (type === S.IFCHR || type === S.IFBLK) &&

@@ -112,9 +112,10 @@ function namesOf(trees: readonly UnionTrees[], change: Change): Name[] {
 }
 
 export function absolutePath(trees: readonly UnionTrees[], union: number, path: Name): Name {
-  const at = Buffer.from(trees[union]?.at ?? "/").toString("latin1");
-  if (path === "") return at;
-  return at === "/" ? `/${path}` : `${at}/${path}`;
+  const place = trees[union]?.at ?? "/";
+  if (place === "/") return `/${path}`;
+  const at = Buffer.from(place).toString("latin1");
+  return path === "" ? at : `${at}/${path}`;
 }
 
 export function show(trees: readonly UnionTrees[], change: Change): ShownChange {

@@ -47,22 +47,34 @@ export function addIndexed(trees: UnionTrees, walk: Walk): ReadonlySet<string> {
 /** Whether any file with several names was changed since there is this upper. */
 export function hasIndex({ union }: UnionTrees): boolean {
   using index = unless(["ENOENT"], () => openDirectory(`${union.work}/index`));
-  return index !== undefined && namesIn(index.number, "index").length > 0;
+  return index !== undefined && namesOf(index).length > 0;
 }
 
 function* readIndex(trees: UnionTrees, { marks }: OverlayDialect, index: Fd, met: readonly Met[]): Generator<Indexed> {
-  const inUpper = new Map<string, number>();
-  for (const { file } of met) inUpper.set(identityOf(file.attr), (inUpper.get(identityOf(file.attr)) ?? 0) + 1);
-  for (const name of namesIn(index.number, "index")) {
+  const names = namesOf(index);
+  const inUpper = names.length === 0 ? new Map<string, number>() : countNames(met);
+  for (const name of names) {
     const below = originAttr(trees, Buffer.from(name, "hex"));
     const file = below === undefined ? undefined : readIndexed(trees.dialect, index.number, name);
     if (below === undefined || file === undefined) continue;
     const text = readMark(index.number, name, marks.nlink)?.toString("latin1") ?? "";
     const [, base = "U", excess = "-1"] = /^([UL])([+-]\d+)/.exec(text) ?? [];
-    const names = (base === "U" ? file.attr.nlink : below.nlink) + Number(excess);
-    const missing = names - (inUpper.get(identityOf(file.attr)) ?? 0);
+    const count = (base === "U" ? file.attr.nlink : below.nlink) + Number(excess);
+    const missing = count - (inUpper.get(identityOf(file.attr)) ?? 0);
     yield { name, file, below, missing };
   }
+}
+
+/** Those of files, in hexadecimal. overlayfs also keeps what it works with there: the one whiteout that all are links to. */
+function namesOf(index: Fd): Name[] {
+  return namesIn(index.number, "index").filter((name) => !name.startsWith("#"));
+}
+
+/** How many names each inode has in the upper. */
+function countNames(met: readonly Met[]): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const { file } of met) counts.set(identityOf(file.attr), (counts.get(identityOf(file.attr)) ?? 0) + 1);
+  return counts;
 }
 
 function originAttr({ lowers }: UnionTrees, mark: Buffer): Attr | undefined {

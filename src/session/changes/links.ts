@@ -7,7 +7,7 @@ type Changes = (Change | undefined)[];
 /**
  * Says of each change that is one inode with another which that is: an unchanged one, else the first; and where names are
  * one inode that weren't, or no longer are.
- * @param met sorted by path
+ * @param met those with other names, now or below, sorted by path
  * @param indexed inodes that all names lead to which the original had, and the upper lacks
  */
 export function nameLinks(changes: Changes, met: readonly Met[], union: number, indexed: ReadonlySet<string>): void {

@@ -21,9 +21,10 @@ function changesOf(trees: UnionTrees, union: number): Change[] {
   const inOrder = changes.length;
   const indexed = addIndexed(trees, walk);
   pairRenames(trees, changes, walk.met);
+  const linked = walk.met.filter(({ file, before }) => file.attr.nlink > 1 || (before?.nlink ?? 0) > 1);
   nameLinks(
     changes,
-    walk.met.toSorted((a, b) => comparePaths(a.path, b.path)),
+    linked.toSorted((a, b) => comparePaths(a.path, b.path)),
     union,
     indexed,
   );

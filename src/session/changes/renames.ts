@@ -1,4 +1,6 @@
-import { closeFd, type Name, statFd, takeAttr } from "../../kernel/at.ts";
+import { E } from "../../kernel/abi/errno.ts";
+import { closeFd, fail, type Name, statFd, takeAttr } from "../../kernel/at.ts";
+import type { Fd } from "../../kernel/fd.ts";
 import { type Attr, isDirectory } from "../../kernel/file.ts";
 import { fileSystemUuid, openHandle } from "../../kernel/handle.ts";
 import { OverlayDialect, readMark } from "../../layer/dialect/overlay.ts";
@@ -47,8 +49,8 @@ function rename(trees: UnionTrees, met: Met, from: Name, deleted: Change & { kin
   const { path, file } = met;
   const { before, union } = deleted;
   using below = openDirectoryAt(trees.before, directoryOf(from));
-  using upper = openDirectoryAt(nowOf(trees), directoryOf(path));
-  if (below === undefined || upper === undefined) return undefined;
+  if (below === undefined) return undefined;
+  using upper = new LaterDirectory(nowOf(trees), directoryOf(path));
   const { prefix } = trees.dialect;
   const was: Side = {
     fd: below.number,
@@ -56,15 +58,38 @@ function rename(trees: UnionTrees, met: Met, from: Name, deleted: Change & { kin
     attr: before,
     prefix: trees.isBeforeRaw ? prefix : undefined,
   };
-  const own: Side = {
-    fd: upper.number,
+  const now: Side = {
+    get fd() {
+      return upper.number;
+    },
     name: nameOf(path),
     attr: file.attr,
     prefix: trees.frozen.length === 0 ? prefix : undefined,
+    attributes: trees.frozen.length === 0 ? file.attributes : undefined,
+    ...(file.isMetacopy ? { open: () => openFileAt(trees.after, path) } : {}),
   };
-  const now: Side = file.isMetacopy ? { ...own, open: () => openFileAt(trees.after, path) } : own;
   const aspects = differ(was, now, file.isMetacopy && contentSource(met) === from ? "same" : "unknown");
   return { kind: "renamed", path, union, from, before, after: file.attr, aspects };
+}
+
+/** Opened where something is read in it: of most files enough is known. */
+class LaterDirectory implements Disposable {
+  readonly #root: Fd;
+  readonly #path: Name;
+  #directory: Fd | undefined;
+
+  constructor(root: Fd, path: Name) {
+    [this.#root, this.#path] = [root, path];
+  }
+
+  get number(): number {
+    this.#directory ??= openDirectoryAt(this.#root, this.#path);
+    return this.#directory?.number ?? fail("open", this.#path, -E.NOENT);
+  }
+
+  [Symbol.dispose](): void {
+    this.#directory?.close();
+  }
 }
 
 /** Where the content of a file is below, if it says so. */

@@ -64,17 +64,19 @@ function readDirectory({ dialect, path }: Place, fd: number, name: Name, attr: A
     if (found !== "." && found !== "..") names.push(found);
   });
   if (result < 0) fail("readdir", path, result);
+  const place = { dialect, path };
+  // As bytes: each character is one.
+  names.sort();
   const { plain, deleted } = dialect.whiteouts === "beside" ? splitNames(names, dialect) : { plain: names };
   const children: UpperEntry[] = [];
   for (const child of plain) {
-    const entry = readEntry({ dialect, path: join(path, child) }, fd, child, marks);
+    const entry = readEntry(place, fd, child, marks);
     if (entry?.kind === "directory" && deleted?.has(child) === true) children.push({ ...entry, isOpaque: true });
     else if (entry !== undefined) children.push(entry);
     deleted?.delete(child);
   }
   for (const child of deleted ?? []) children.push({ kind: "whiteout", name: child });
-  // As bytes: each character is one.
-  children.sort((a, b) => (a.name < b.name ? -1 : 1));
+  if (deleted !== undefined && deleted.size > 0) children.sort((a, b) => (a.name < b.name ? -1 : 1));
   const redirect = marks.redirect === undefined || marks.isOpaque ? undefined : checkRedirect(marks.redirect, path);
   return { kind: "directory", name, attr, isOpaque: marks.isOpaque, redirect, attributes, children };
 }
@@ -82,8 +84,8 @@ function readDirectory({ dialect, path }: Place, fd: number, name: Name, attr: A
 /** Most have none. */
 function readDirectoryMarks(dialect: Dialect, fd: number, attributes: AttributeNames): DirectoryMarks {
   const { prefix } = dialect;
-  const isMarked = prefix === undefined || hasAny(attributes, prefix);
-  return isMarked ? dialect.readMarks(fd) : noMarks;
+  if (prefix === undefined) return dialect.readMarks(fd);
+  return attributes !== "none possible" && hasAny(attributes, prefix) ? dialect.readMarks(fd, attributes) : noMarks;
 }
 
 /** The names that show, and those that others delete. */
@@ -96,14 +98,15 @@ function splitNames(names: readonly Name[], dialect: Dialect): { plain: readonly
   return { plain: names.filter((name) => !dialect.isReserved(name)), deleted };
 }
 
+/** @param place of the directory that it is in */
 function readEntry(place: Place, dirfd: number, name: Name, marks: DirectoryMarks): UpperEntry | undefined {
   const result = statName(dirfd, name);
   if (result === -E.NOENT) return undefined;
-  if (result < 0) fail("stat", place.path, result);
+  if (result < 0) fail("stat", join(place.path, name), result);
   if (stat.isWhiteoutDevice && place.dialect.whiteouts === "in-place") return { kind: "whiteout", name };
   const attr = takeAttr();
   if (stat.type === S.IFDIR) return enter(place, dirfd, name, attr);
-  const plain: UpperFile = { kind: "file", name, attr, ...unmarked };
+  const plain = unmarked(name, attr);
   const { dialect } = place;
   if (!(dialect instanceof OverlayDialect)) return plain;
   const isEmpty = stat.type === S.IFREG && stat.size === 0;
@@ -114,11 +117,13 @@ function readEntry(place: Place, dirfd: number, name: Name, marks: DirectoryMark
   return marks.isImpure || isLikelyMetacopy(attr) ? readMarks(place, dialect, dirfd, plain) : plain;
 }
 
-function hasAny(attributes: AttributeNames, prefix: Name): boolean {
-  return attributes !== "none possible" && attributes.some((attribute) => attribute.startsWith(prefix));
+function hasAny(attributes: readonly Name[], prefix: Name): boolean {
+  return attributes.some((attribute) => attribute.startsWith(prefix));
 }
 
-const unmarked = { isMetacopy: false, redirect: undefined, hasOrigin: false, attributes: undefined };
+function unmarked(name: Name, attr: Attr): UpperFile {
+  return { kind: "file", name, attr, isMetacopy: false, redirect: undefined, hasOrigin: false, attributes: undefined };
+}
 
 /** What stands for a device 0:0 of a union above this one. */
 function asDevice(attr: Attr): Attr {
@@ -129,7 +134,7 @@ function asDevice(attr: Attr): Attr {
 
 /** A file of the index, which no name in the upper need lead to. */
 export function readIndexed(dialect: Dialect, dirfd: number, name: Name): UpperFile | undefined {
-  const entry = readEntry({ dialect, path: name }, dirfd, name, indexMarks);
+  const entry = readEntry({ dialect, path: "" }, dirfd, name, indexMarks);
   return entry?.kind === "file" ? entry : undefined;
 }
 
@@ -156,16 +161,17 @@ function readMarks({ path, dialect }: Place, { marks }: OverlayDialect, dirfd: n
   const isElsewhere = isMetacopy && has("redirect");
   const redirect = isElsewhere ? readMark(dirfd, file.name, marks.redirect)?.toString("latin1") : undefined;
   const { kind, name, attr } = file;
-  const checked = redirect === undefined ? undefined : checkRedirect(redirect, path);
+  const checked = redirect === undefined ? undefined : checkRedirect(redirect, join(path, name));
   return { kind, name, attr, isMetacopy, redirect: checked, hasOrigin: has("origin"), attributes };
 }
 
 function enter(place: Place, dirfd: number, name: Name, attr: Attr): UpperDirectory | undefined {
   const fd = openDirectoryName(dirfd, name);
   if (fd === -E.NOENT || fd === -E.NOTDIR || fd === -E.LOOP) return undefined;
-  if (fd < 0) fail("open", place.path, fd);
+  const path = join(place.path, name);
+  if (fd < 0) fail("open", path, fd);
   try {
-    return readDirectory(place, fd, name, attr);
+    return readDirectory({ dialect: place.dialect, path }, fd, name, attr);
   } finally {
     closeFd(fd);
   }

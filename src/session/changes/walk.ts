@@ -4,11 +4,13 @@ import type { Fd } from "../../kernel/fd.ts";
 import { type Attr, isDirectory } from "../../kernel/file.ts";
 import { openDirectoryName } from "../../layer/directory.ts";
 import { attrBelow, kindAt, namesIn, openDirectoryAt, openFileAt, withDirectory } from "./below.ts";
+import type { AttributeNames } from "./attributes.ts";
 import { differ, isSameType, type KnownContent, type Side } from "./compare.ts";
+import type { Opener } from "./content.ts";
 import { hasIndex } from "./indexed.ts";
 import { findMoves, type Moves, sourceOf } from "./moves.ts";
 import { join } from "./names.ts";
-import type { Change, UnionTrees } from "./types.ts";
+import type { Aspect, Change, UnionTrees } from "./types.ts";
 import type { UpperDirectory, UpperEntry, UpperFile } from "./upper.ts";
 
 /** A file of the upper, and which change it is, if it is one. */
@@ -64,11 +66,16 @@ export class Walk {
   /** A directory that is on both sides, and what is in it. */
   #directory(here: Here, was: Attr): void {
     const aspects = differ(this.#below(here.before, "", was), this.#inUpper(here.upper, here.node));
-    const at = this.#at(here.path, here.was);
-    const isOurs = this.#isBegun(here.path, here.node.attr);
-    if (aspects.length > 0 && !isOurs)
-      this.changes.push({ kind: "modified", ...at, before: was, after: here.node.attr, aspects });
+    if (aspects.length > 0 && !this.#isBegun(here.path, here.node.attr))
+      this.#modified(here.path, here.was, was, here.node.attr, aspects);
     this.#contents(here);
+  }
+
+  /** Most changes are such: written out, as a spread takes as long as comparing does. */
+  #modified(path: Name, was: Name | undefined, before: Attr, after: Attr, aspects: readonly Aspect[]): void {
+    const { union } = this;
+    if (was === undefined || was === path) this.changes.push({ kind: "modified", path, union, before, after, aspects });
+    else this.changes.push({ kind: "modified", path, union, was, before, after, aspects });
   }
 
   #contents(here: Here): void {
@@ -86,7 +93,7 @@ export class Walk {
     const { name } = child;
     const path = join(here.path, name);
     const was = here.was === undefined ? undefined : join(here.was, name);
-    const isBelow = here.before >= 0 && was !== undefined && !this.moves.sources.has(was);
+    const isBelow = here.before >= 0 && was !== undefined && !this.#isMoved(was);
     const before = isBelow ? attrBelow(here.before, name) : undefined;
     if (child.kind === "whiteout") {
       if (before !== undefined) this.#delete(here.before, name, path, was, before);
@@ -99,16 +106,15 @@ export class Walk {
 
   #file(here: Here, file: UpperFile, path: Name, was: Name | undefined, before: Attr | undefined): void {
     if (this.#isBegun(path, file.attr)) return;
-    const at = this.#at(path, was);
     const count = this.changes.length;
     if (before === undefined) {
-      this.changes.push({ kind: "added", ...this.#at(path), after: file.attr });
+      this.changes.push({ kind: "added", path, union: this.union, after: file.attr });
     } else if (isSameType(before, file.attr)) {
       const [content, after] = this.#contentOf(here, file, path, was);
       const aspects = differ(this.#below(here.before, file.name, before), after, content);
-      if (aspects.length > 0) this.changes.push({ kind: "modified", ...at, before, after: file.attr, aspects });
+      if (aspects.length > 0) this.#modified(path, was, before, file.attr, aspects);
     } else {
-      this.changes.push({ kind: "type", ...at, before, after: file.attr });
+      this.changes.push({ kind: "type", ...this.#at(path, was), before, after: file.attr });
       if (isDirectory(before)) this.#deleteContents(here.before, file.name, path, was);
     }
     const change = this.changes.length > count ? count : undefined;
@@ -118,10 +124,11 @@ export class Walk {
 
   /** Of a file whose content is still below: whether it is that of the same name there. */
   #contentOf(here: Here, file: UpperFile, path: Name, was: Name | undefined): [KnownContent, Side] {
-    const side = this.#inUpper(here.upper, file);
-    if (!file.isMetacopy) return ["unknown", side];
+    if (!file.isMetacopy) return ["unknown", this.#inUpper(here.upper, file)];
     const source = file.redirect === undefined ? was : sourceOf(file.redirect, here.was);
-    return source === was ? ["same", side] : ["unknown", { ...side, open: () => openFileAt(this.#trees.after, path) }];
+    if (source === was) return ["same", this.#inUpper(here.upper, file)];
+    const open: Opener = () => openFileAt(this.#trees.after, path);
+    return ["unknown", new UpperSide(here.upper, file, this.#trees, open)];
   }
 
   #subdirectory(here: Here, node: UpperDirectory, path: Name, was: Name | undefined, before: Attr | undefined): void {
@@ -174,7 +181,7 @@ export class Walk {
     withDirectory(dirfd, name, (fd) => {
       for (const child of namesIn(fd, path)) {
         const childWas = join(was ?? path, child);
-        const attr = this.moves.sources.has(childWas) ? undefined : attrBelow(fd, child);
+        const attr = this.#isMoved(childWas) ? undefined : attrBelow(fd, child);
         if (attr !== undefined) this.#delete(fd, child, join(path, child), childWas, attr);
       }
     });
@@ -182,7 +189,7 @@ export class Walk {
 
   /** Compares everything on both sides: where the upper's marks alone don't tell the story. */
   #compareWhole(dirs: Dirs, name: Name, path: Name, was: Name | undefined): void {
-    const isBelow = dirs.before >= 0 && was !== undefined && !this.moves.sources.has(was);
+    const isBelow = dirs.before >= 0 && was !== undefined && !this.#isMoved(was);
     const before = isBelow ? attrBelow(dirs.before, name) : undefined;
     const after = attrBelow(dirs.after, name);
     if (after === undefined) {
@@ -239,6 +246,11 @@ export class Walk {
     });
   }
 
+  /** Whether it is elsewhere by now. To look a path up costs more than to know that there is none. */
+  #isMoved(was: Name): boolean {
+    return this.moves.sources.size > 0 && this.moves.sources.has(was);
+  }
+
   /** Whether `begin` has written it, and nobody has changed it since. */
   #isBegun(path: Name, attr: Attr): boolean {
     const noted = this.#trees.begun[path];
@@ -246,7 +258,8 @@ export class Walk {
   }
 
   #at(path: Name, was?: Name): Place {
-    return { path, union: this.union, ...(was === undefined || was === path ? {} : { was }) };
+    const { union } = this;
+    return was === undefined || was === path ? { path, union } : { path, union, was };
   }
 
   #below(fd: number, name: Name, attr: Attr): Side {
@@ -254,17 +267,32 @@ export class Walk {
   }
 
   /** A file of an open directory, or with its node that itself. */
-  #inUpper(directory: OpenLater, { kind, name, attr, attributes }: UpperDirectory | UpperFile): Side {
-    const isStacked = this.#trees.frozen.length > 0;
-    return {
-      get fd() {
-        return directory.fd;
-      },
-      name: kind === "directory" ? "" : name,
-      attr,
-      prefix: isStacked ? undefined : this.#trees.dialect.prefix,
-      attributes: isStacked ? undefined : attributes,
-    };
+  #inUpper(directory: OpenLater, node: UpperDirectory | UpperFile): UpperSide {
+    return new UpperSide(directory, node, this.#trees);
+  }
+}
+
+/** Its directory is opened only where something is read in it. */
+class UpperSide implements Side {
+  readonly name: Name;
+  readonly attr: Attr;
+  readonly prefix: Name | undefined;
+  readonly attributes: AttributeNames | undefined;
+  readonly #directory: OpenLater;
+  readonly open?: Opener;
+
+  constructor(directory: OpenLater, node: UpperDirectory | UpperFile, { frozen, dialect }: UnionTrees, open?: Opener) {
+    const isStacked = frozen.length > 0;
+    this.#directory = directory;
+    this.name = node.kind === "directory" ? "" : node.name;
+    this.attr = node.attr;
+    this.prefix = isStacked ? undefined : dialect.prefix;
+    this.attributes = isStacked ? undefined : node.attributes;
+    if (open !== undefined) this.open = open;
+  }
+
+  get fd(): number {
+    return this.#directory.fd;
   }
 }
 
