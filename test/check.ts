@@ -1,7 +1,7 @@
 // `./check`: see there for its arguments. Each stage prints one line; what a failing one printed is shown whole.
 // The last line counts the tests, and each stage as one more of them.
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { relative, resolve } from "node:path";
 import { type Counts, findTestFiles, runTestFiles, takeJobs } from "./run.ts";
 
@@ -27,8 +27,17 @@ const debianRoot: Stage = { name: "Debian root", command: [bin("bun"), "test/sup
 /** The test files that were named, from the top of the repository, or all of them. */
 function chooseFiles(args: readonly string[]): string[] {
   if (args.includes("--quick")) return [...quickFiles, ...findTestFiles(["src"])];
-  if (args.length > 0) return args.map((file) => relative(top, resolve(file)));
+  if (args.length > 0) return args.flatMap((name) => filesOf(relative(top, resolve(name))));
   return findTestFiles(["src", "test"]);
+}
+
+function filesOf(name: string): string[] {
+  const found = statSync(resolve(top, name), { throwIfNoEntry: false });
+  if (found === undefined) {
+    console.error(`check: no file ${name}`);
+    process.exit(2);
+  }
+  return found.isDirectory() ? findTestFiles([name]) : [name];
 }
 
 function chooseStages(args: readonly string[]): Stage[] {
@@ -75,12 +84,13 @@ function runStage({ name, command: [program = "", ...args] }: Stage): boolean {
 
 async function check(words: readonly string[]): Promise<Counts> {
   const { jobs, rest: args } = takeJobs(words);
+  const files = chooseFiles(args);
   const stages = chooseStages(args);
   const failed = stages.filter((stage) => !runStage(stage));
   const counts = { passed: stages.length - failed.length, failed: failed.length, skipped: 0 };
   // Tests of an older executable would mislead.
   if (failed.includes(executable)) return counts;
-  const tests = await runTestFiles(chooseFiles(args), jobs);
+  const tests = await runTestFiles(files, jobs);
   return {
     passed: counts.passed + tests.passed,
     failed: counts.failed + tests.failed,

@@ -50,6 +50,8 @@ export interface FileSystem {
   lookup(parent: number, name: Name, request: Request): Answer<Entry | undefined>;
   /** The kernel has dropped `count` lookups of this nodeid; at 0 it doesn't know it any more. */
   forget?(nodeid: number, count: number): void;
+  /** After forget() for each of those that the kernel has dropped at once. */
+  forgotten?(): void;
 
   /** @param fh where the caller asks by an open file */
   getattr(nodeid: number, fh: number | undefined, request: Request): Answer<AttrReply>;

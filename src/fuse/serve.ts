@@ -222,6 +222,7 @@ class Server {
     switch (opcode) {
       case OPCODE.FORGET:
         this.#fileSystem.forget?.(nodeid, readU64(view, IN_HEADER_SIZE));
+        this.#fileSystem.forgotten?.();
         return;
       case OPCODE.BATCH_FORGET:
         this.#forgetMany();
@@ -247,6 +248,7 @@ class Server {
     for (let at = IN_HEADER_SIZE + 8; at < IN_HEADER_SIZE + 8 + count * 16; at += 16) {
       this.#fileSystem.forget?.(readU64(view, at), readU64(view, at + 8));
     }
+    this.#fileSystem.forgotten?.();
   }
 
   #initialize(): void {

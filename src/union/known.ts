@@ -5,8 +5,8 @@ import type { Name } from "../kernel/at.ts";
  * are looked up and opened again when they are used.
  */
 export interface Known {
-  /** By nodeid: one of its names; undefined where it has lost the last. */
-  readonly inodes: ReadonlyMap<number, KnownName | undefined>;
+  /** By nodeid: one of its names; undefined where it has lost the last. The union's from now on. */
+  readonly inodes: Map<number, KnownName | undefined>;
   /** By handle. */
   readonly files: ReadonlyMap<number, { readonly nodeid: number; readonly flags: number }>;
   /** By nodeid: open files that have no name any more; their descriptors are the union's from now on. */

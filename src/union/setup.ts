@@ -193,7 +193,7 @@ function makeCore(options: UnionOptions, parts: Parts): Core {
     cache,
     table,
     rootInode,
-    known: options.known && new Map(options.known.inodes),
+    known: options.known?.inodes,
     onCopyUp: options.onCopyUp ?? (() => {}),
     accessTimes: openAccessTimes(options, work),
     inoSpace,

@@ -53,7 +53,7 @@ export class Union implements Disposable {
 
   /** How many inodes are remembered. */
   get inodeCount(): number {
-    return this.#core.table.size;
+    return this.#core.table.size + (this.#core.known?.size ?? 0);
   }
 
   /** Starts an operation: what the last one has used may be closed. */

@@ -44,6 +44,12 @@ interface Parts {
   readonly keeper: Keeper;
 }
 
+/** Ends this server; the holder starts the next, which goes on where this one stands. */
+export function replaceServer(): never {
+  process.kill(process.pid, "SIGKILL");
+  throw new Error("kill(2) returned");
+}
+
 /**
  * Changes the lowers of a union while it is mounted. When all that is open is seen to, the new list is written down and the
  * server kills itself: the next one opens the layers as they are then and answers the request, which the kernel sends again.
@@ -70,8 +76,7 @@ export class LayerChanges {
       answer.write(JSON.stringify(refusal));
       return answer;
     }
-    process.kill(process.pid, "SIGKILL");
-    throw new Error("kill(2) returned");
+    return replaceServer();
   }
 
   #add({ id, action, path, descriptor }: LayerChange, request: Request): void {

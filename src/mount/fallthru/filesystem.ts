@@ -24,7 +24,7 @@ import type { Creator } from "../../union/create.ts";
 import type { RenameMode } from "../../union/rename.ts";
 import type { UnionEntry } from "../../union/entry.ts";
 import type { Union } from "../../union/union.ts";
-import { changeCommand, type LayerChanges } from "./changes.ts";
+import { changeCommand, type LayerChanges, replaceServer } from "./changes.ts";
 import { Directories } from "./directories.ts";
 import type { Journal } from "./journal.ts";
 import type { Keeper } from "./keeper.ts";
@@ -80,7 +80,7 @@ export class UnionFileSystem implements FileSystem {
     this.#journal = journal;
     this.#keeper = keeper;
     this.#changes = changes;
-    this.#reclaim = new Reclaim(() => journal.shrink());
+    this.#reclaim = new Reclaim(() => journal.shrink(), replaceServer);
     this.#forgetListing = forgetListing;
     const fh = known?.lastOpened;
     const nodeid = fh === undefined ? undefined : known?.files.get(fh)?.nodeid;
@@ -99,6 +99,10 @@ export class UnionFileSystem implements FileSystem {
     if (!this.#union.forget(nodeid, count)) return;
     this.#journal.forget(nodeid);
     this.#reclaim.forgot(this.#union.inodeCount);
+  }
+
+  forgotten(): void {
+    this.#reclaim.settle();
   }
 
   getattr(nodeid: number): AttrReply {

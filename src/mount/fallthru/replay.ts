@@ -11,8 +11,8 @@ export interface KnownFile {
 
 /** What the kernel knows, as a journal tells it. */
 export interface Replay {
-  /** By nodeid: a name of the inode; undefined where it has lost the last. */
-  readonly inodes: ReadonlyMap<number, KnownName | undefined>;
+  /** By nodeid: a name of the inode; undefined where it has lost the last. The caller's from now on. */
+  readonly inodes: Map<number, KnownName | undefined>;
   /** What stands at a name: also at those of a file that has several. */
   readonly at: (parent: number, name: string) => KnownName | undefined;
   /** By handle. */
@@ -64,7 +64,7 @@ export function replay(bank: Buffer, length: number): Replay {
     }
   }
   const at = (parent: number, name: string): KnownName | undefined => names.known(parent, name);
-  return { inodes: names.ofInodes(), at, files, lastOpened };
+  return { inodes: names.inodes, at, files, lastOpened };
 }
 
 function readName(bank: Buffer, at: number): string {
@@ -73,18 +73,21 @@ function readName(bank: Buffer, at: number): string {
 
 /** Names and inodes both ways, as operations change them. */
 class Names {
-  readonly #inodes = new Map<number, KnownName[]>();
+  /** By nodeid: the name that was told last; undefined where none is left. */
+  readonly inodes = new Map<number, KnownName | undefined>();
+  /** By nodeid: further names, of the few that have several. */
+  readonly #others = new Map<number, KnownName[]>();
   readonly #children = new Map<number, Map<string, number>>();
 
   place(nodeid: number, known: KnownName): void {
-    const names = this.#inodes.get(nodeid);
     if (known.parent === 0) {
-      this.#inodes.set(nodeid, []);
+      this.inodes.set(nodeid, undefined);
       return;
     }
     if (this.#at(known.parent, known.name) === nodeid) return;
-    if (names === undefined) this.#inodes.set(nodeid, [known]);
-    else names.push(known);
+    const before = this.inodes.get(nodeid);
+    if (before !== undefined) this.#others.set(nodeid, [...(this.#others.get(nodeid) ?? []), before]);
+    this.inodes.set(nodeid, known);
     this.#put(known.parent, known.name, nodeid);
   }
 
@@ -99,20 +102,22 @@ class Names {
   }
 
   forget(nodeid: number): void {
-    for (const { parent, name } of this.#inodes.get(nodeid) ?? []) this.#children.get(parent)?.delete(name);
-    this.#inodes.delete(nodeid);
+    for (const { parent, name } of this.#namesOf(nodeid)) this.#children.get(parent)?.delete(name);
+    this.inodes.delete(nodeid);
+    this.#others.delete(nodeid);
     if (this.#children.get(nodeid)?.size === 0) this.#children.delete(nodeid);
-  }
-
-  ofInodes(): Map<number, KnownName | undefined> {
-    const all = new Map<number, KnownName | undefined>();
-    for (const [nodeid, names] of this.#inodes) all.set(nodeid, names.at(-1));
-    return all;
   }
 
   known(parent: number, name: string): KnownName | undefined {
     const nodeid = this.#at(parent, name);
-    return this.#inodes.get(nodeid ?? 0)?.find((known) => known.parent === parent && known.name === name);
+    if (nodeid === undefined) return undefined;
+    return this.#namesOf(nodeid).find((known) => known.parent === parent && known.name === name);
+  }
+
+  /** The one that was told last is the last. */
+  #namesOf(nodeid: number): KnownName[] {
+    const last = this.inodes.get(nodeid);
+    return last === undefined ? [] : [...(this.#others.get(nodeid) ?? []), last];
   }
 
   #at(parent: number, name: string): number | undefined {
@@ -133,9 +138,12 @@ class Names {
     const nodeid = this.#at(parent, name);
     if (nodeid === undefined) return undefined;
     this.#children.get(parent)?.delete(name);
-    const names = this.#inodes.get(nodeid) ?? [];
+    const names = this.#namesOf(nodeid);
     const at = names.findIndex((known) => known.parent === parent && known.name === name);
     const [taken] = at === -1 ? [] : names.splice(at, 1);
+    this.inodes.set(nodeid, names.pop());
+    if (names.length > 0) this.#others.set(nodeid, names);
+    else this.#others.delete(nodeid);
     return { nodeid, known: taken ?? { parent, name, ino: nodeid, isDirectory: false } };
   }
 }
