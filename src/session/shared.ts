@@ -1,8 +1,12 @@
 import type { Chroot } from "../chroot/types.ts";
 import { UserError } from "../error.ts";
+import { O } from "../kernel/abi/file.ts";
+import type { Fd } from "../kernel/fd.ts";
+import { lock, openAt, tryLock } from "../kernel/file.ts";
 import { beginAutomatic, type Begun } from "./begin.ts";
 import { endAutomatic } from "./end.ts";
 import { type Hold, takeShared } from "./hold.ts";
+import { sessionDir } from "./paths.ts";
 import { recordKind } from "./record.ts";
 import { clearLeftovers, undoSession } from "./remains.ts";
 import { isSessionMounted, prepareState } from "./state.ts";
@@ -19,6 +23,7 @@ export class SharedSession {
   readonly id: string;
   readonly #hold: Hold;
   readonly #options: SessionOptions;
+  #presence: Fd | undefined;
 
   constructor(hold: Hold, options: SessionOptions) {
     this.id = hold.id;
@@ -26,16 +31,24 @@ export class SharedSession {
     this.#options = options;
   }
 
-  /** Whether nobody else has a part in it. Others may join meanwhile; and who isn't the last has none any more. */
-  isLast(): boolean {
-    if (!this.#hold.holdAlone()) return false;
-    this.#hold.share();
+  /** Counts among those who are there, and not only keep the session for others: see isLastThere(). */
+  bePresent(): void {
+    if (this.#presence !== undefined) return;
+    this.#presence = openAt(null, `${sessionDir(this.id)}/present`, O.RDWR | O.CREAT | O.NOFOLLOW, { mode: 0o600 });
+    lock(this.#presence, "shared");
+  }
+
+  /** Whether nobody else is there. Others may come meanwhile; and who isn't the last doesn't count any more. */
+  isLastThere(): boolean {
+    if (this.#presence === undefined || !tryLock(this.#presence, "exclusive")) return false;
+    lock(this.#presence, "shared");
     return true;
   }
 
   /** Ends the session unless others are left. */
   async leave(graceMs: number): Promise<void> {
     using hold = this.#hold;
+    this.#presence?.close();
     if (hold.holdAlone()) await endAutomatic(hold, this.#options, graceMs);
   }
 }

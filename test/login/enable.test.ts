@@ -1,17 +1,17 @@
 // `login enable`, `disable` and `status` on a machine's real files, as administrators use them.
 import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { temporaryDirectory } from "../support/directories.ts";
+import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { executable, fallthru, run, type RunResult } from "../support/fallthru.ts";
 import {
+  coverPrograms,
   describeLogin,
   makeMachine,
   Sshd,
   alice,
   bob,
   startService,
+  uncoverPrograms,
   unmakeMachine,
   untilNothingIsLeft,
 } from "../support/logins.ts";
@@ -24,22 +24,7 @@ const watched = ["/etc/passwd", "/etc/group", "/etc/shadow", "/etc/shells", lab]
 
 beforeAll(async () => {
   makeMachine("/bin/bash");
-  // /usr/bin is the machine's: a layer of the test's own over it.
-  const [upper, work] = ["upper", "work"].map((name) => join(temporaryDirectory("bin"), name));
-  for (const path of [upper, work]) mkdirSync(path ?? "");
-  chmodSync(upper ?? "", 0o755);
-  execFileSync("mount", [
-    "-t",
-    "overlay",
-    "overlay",
-    "-o",
-    `lowerdir=/usr/bin,upperdir=${upper},workdir=${work}`,
-    "/usr/bin",
-  ]);
-  for (const name of ["fallthru", "fallthru-login"]) {
-    rmSync(`/usr/bin/${name}`, { force: true });
-    symlinkSync(executable, `/usr/bin/${name}`);
-  }
+  coverPrograms();
   mkdirSync("/run/sshd", { recursive: true });
   execFileSync("ssh-keygen", ["-A"], { stdio: "ignore" });
   // The tests' machine begins without our shell.
@@ -50,7 +35,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await untilNothingIsLeft();
-  execFileSync("umount", ["--lazy", "/usr/bin"]);
+  uncoverPrograms();
   await unmakeMachine();
 });
 

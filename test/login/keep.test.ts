@@ -16,13 +16,14 @@ import {
   writeFileSync,
 } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fallthru, run } from "../support/fallthru.ts";
+import { fallthru } from "../support/fallthru.ts";
 import {
   alice,
   bob,
   carol,
   describeLogin,
   makeMachine,
+  ownProcesses,
   type Person,
   sessions,
   Sshd,
@@ -277,8 +278,7 @@ test("Ctrl-D twice, a closed window, a hung-up line, a killed client or a killed
     }
     expect({ way, ms: await untilNothingIsLeft(4000) }).toMatchObject({ way });
     await sleep(50);
-    const { stdout } = await run(["sh", "-c", "pgrep -f '^[^ ]*fallthru login-keep' || true"]);
-    expect({ way, left: stdout }).toEqual({ way, left: "" });
+    expect({ way, left: ownProcesses("login-keep") }).toEqual({ way, left: [] });
     expect(read("notes")).toBe("old\n");
   }
 });

@@ -8,6 +8,9 @@ import {
   existsSync,
   mkdirSync,
   readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -72,6 +75,23 @@ export async function unmakeMachine(): Promise<void> {
   for (const path of covered.toReversed()) execFileSync("umount", [path]);
 }
 
+/** Lays a /usr/bin of the test's own over the machine's, with ours in it as the package has them. */
+export function coverPrograms(): void {
+  const [upper = "", work = ""] = ["upper", "work"].map((name) => join(temporaryDirectory("programs"), name));
+  for (const path of [upper, work]) mkdirSync(path);
+  chmodSync(upper, 0o755);
+  const options = `lowerdir=/usr/bin,upperdir=${upper},workdir=${work}`;
+  execFileSync("mount", ["-t", "overlay", "overlay", "-o", options, "/usr/bin"]);
+  for (const name of ["fallthru", "fallthru-login"]) {
+    rmSync(`/usr/bin/${name}`, { force: true });
+    symlinkSync(executable, `/usr/bin/${name}`);
+  }
+}
+
+export function uncoverPrograms(): void {
+  execFileSync("umount", ["--lazy", "/usr/bin"]);
+}
+
 /** Describes the chroot that is these people's login. */
 export function describeLogin(name: string, directory: string, keys: readonly string[]): void {
   const lines = [
@@ -101,6 +121,21 @@ export async function stopService(whom: "workers too" | "leave workers" = "worke
 /** The processes that the service has started. */
 export function workers(): number[] {
   return service?.pid === undefined ? [] : childrenOf(service.pid);
+}
+
+/** The processes of the program under test that are this verb. */
+export function ownProcesses(verb: string): number[] {
+  const path = realpathSync(executable);
+  return readdirSync("/proc")
+    .filter((pid) => /^\d+$/.test(pid))
+    .filter((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, "utf8").startsWith(`${path}\0${verb}\0`);
+      } catch {
+        return false; // It has just ended.
+      }
+    })
+    .map(Number);
 }
 
 /** The sessions that there are, also half-made ones. */

@@ -57,6 +57,8 @@ export const verbs: readonly Verb[] = [
   { name: "daemon-worker", isHidden: true, load: async () => (await import("./daemon-worker.ts")).daemonWorker },
   { name: "login-keep", isHidden: true, load: async () => (await import("./login/keep.ts")).keep },
   { name: "login-save", isHidden: true, load: async () => (await import("./login/save.ts")).save },
+  { name: "login-pam", isHidden: true, load: async () => (await import("./login/pam.ts")).pam },
+  { name: "login-count", isHidden: true, load: async () => (await import("./login/pam.ts")).count },
   { name: "init", isHidden: true, load: async () => (await import("./init.ts")).init },
   { name: "__complete", isHidden: true, load: async () => (await import("./complete.ts")).complete },
 ];

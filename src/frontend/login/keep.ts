@@ -16,7 +16,7 @@ export async function isToGoOn(
   { login, wanted, caller }: { login: Login; wanted: Wanted; caller: Caller },
 ): Promise<boolean> {
   const isShell = wanted.kind !== "command" && !wanted.words.some((word) => word.toString() === "-c");
-  if (login.policy.keep !== "ask" || !isShell || caller.converse === undefined || !session.isLast()) return false;
+  if (login.policy.keep !== "ask" || !isShell || caller.converse === undefined || !session.isLastThere()) return false;
   const { uid, gid, groups } = caller;
   const ids = [uid, gid, ...groups].join(",");
   const words = ["login-keep", "--ids", ids, "--home", login.policy.home, session.id, caller.home];

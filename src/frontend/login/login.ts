@@ -1,16 +1,13 @@
 import { UserError } from "../../error.ts";
-import { groupNameOf } from "../../session/accounts.ts";
 import { whyNotStarted } from "../../session/command.ts";
 import { type Path, startInSession, type Surroundings } from "../../session/run.ts";
-import { enterShared, type SharedSession } from "../../session/shared.ts";
-import { fillHome } from "../../session/skeleton.ts";
+import type { SharedSession } from "../../session/shared.ts";
 import type { Caller, CommandEnd } from "../schroot/caller.ts";
+import { enterLogin, graceMs, groupsOf } from "./enter.ts";
 import { findLogin, type Login } from "./find.ts";
 import { isToGoOn } from "./keep.ts";
-import { rememberedShell } from "./shells.ts";
 import { loginEnvironment, makeShell, readWanted, shellInside, type Wanted } from "./shell.ts";
 import { showOwn } from "./shown.ts";
-import { loginSession } from "./view.ts";
 
 /** How a login ended. */
 export type Answer =
@@ -21,9 +18,6 @@ export type Answer =
       readonly afterwards?: () => Promise<void>;
     }
   | { readonly kind: "host" }; // a plain shell is the caller's, on this machine's own root
-
-/** What still runs in a session after its last logout has so long to end by itself. */
-const graceMs = 2000;
 
 /**
  * One login of one caller: begins their session or joins it, runs their shell in it, and ends it after the last of
@@ -36,7 +30,8 @@ export async function login(argv: readonly Path[], caller: Caller): Promise<Answ
   try {
     const wanted = readWanted(argv);
     found = findLogin({ name: caller.name, groups: () => groupsOf(caller) });
-    session = await enter(found, caller);
+    session = await enterLogin(found, caller);
+    if (found.policy.keep === "ask") session.bePresent();
     let end: CommandEnd;
     do end = await runShell(session.id, { login: found, wanted, caller });
     while (await isToGoOn(session, { login: found, wanted, caller }));
@@ -48,19 +43,6 @@ export async function login(argv: readonly Path[], caller: Caller): Promise<Answ
     await afterwards();
     return { kind: "host" };
   }
-}
-
-function groupsOf(caller: Caller): Set<string> {
-  return new Set([caller.gid, ...caller.groups].map(groupNameOf));
-}
-
-function enter(found: Login, caller: Caller): Promise<SharedSession> {
-  const { chroot, policy } = found;
-  const shells = [policy.shell, rememberedShell(caller.name), caller.shell].filter((shell) => shell !== undefined);
-  return enterShared(chroot, loginSession(found, caller, shells), ({ mountPoint, warnings }) => {
-    if (policy.home === "tmpfs") fillHome(mountPoint, caller);
-    for (const warning of warnings) caller.say(2, `fallthru: ${warning}\n`);
-  });
 }
 
 /** The session can't end before the shell has its root. */

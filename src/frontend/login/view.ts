@@ -1,7 +1,7 @@
 import { realpathSync, statSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import type { Login } from "./find.ts";
-import type { Caller } from "../schroot/caller.ts";
+import type { Resident } from "./enter.ts";
 import { groupNameOf } from "../../session/accounts.ts";
 import { randomHex } from "../../session/id.ts";
 import type { ExtraFiles, ExtraMount, SessionOptions, SetupUser } from "../../session/types.ts";
@@ -9,15 +9,20 @@ import type { ExtraFiles, ExtraMount, SessionOptions, SetupUser } from "../../se
 /** Where a session shows single things of the host's, out of the way of its own. */
 export const hostPlace = "/run/host";
 
+/** The id of the session that all logins of a person are, where they have one together. */
+export function sessionOf({ chroot }: Login, uid: number): string {
+  return `${chroot.name.slice(0, 90)}-login-${uid}`;
+}
+
 /** The session that a person's login is. */
 export function loginSession(
   login: Login,
-  caller: Caller,
+  caller: Resident,
   shells: readonly string[],
 ): SessionOptions & { readonly name: string } {
-  const { chroot, policy } = login;
+  const { policy } = login;
   const { memoryBytes, cpus, pids, ttlSeconds } = policy;
-  const own = `${chroot.name.slice(0, 90)}-login-${caller.uid}`;
+  const own = sessionOf(login, caller.uid);
   return {
     name: policy.session === "user" ? own : `${own}-${randomHex()}`,
     upper: policy.upper,
@@ -37,7 +42,7 @@ export function loginSession(
 }
 
 /** Whom an administrator's setup scripts are told of. */
-function setupUserOf(caller: Caller): SetupUser {
+function setupUserOf(caller: Resident): SetupUser {
   const { name, uid, gid, home, shell, groupName } = caller;
   return { name, uid, gid, home, shell, callerName: name, callerUid: uid, callerGid: gid, callerGroup: groupName };
 }
@@ -48,7 +53,7 @@ function isHostView({ chroot }: Login): boolean {
 }
 
 /** What the login needs of the host is there before what the administrator shares, which may lie in it. */
-function mountsOf(login: Login, caller: Caller): ExtraMount[] {
+function mountsOf(login: Login, caller: Resident): ExtraMount[] {
   const { policy } = login;
   const share = (path: string, readOnly: boolean): ExtraMount => ({ kind: "share", from: path, at: path, readOnly });
   const { uid } = caller;
@@ -65,7 +70,7 @@ function mountsOf(login: Login, caller: Caller): ExtraMount[] {
   ];
 }
 
-function homeOf(login: Login, { home, uid, gid }: Caller): ExtraMount[] {
+function homeOf(login: Login, { home, uid, gid }: Resident): ExtraMount[] {
   // A person without a home lives in the root directory, as login(1) has it.
   if (home === "/" || !home.startsWith("/")) return [];
   const { policy } = login;
@@ -91,7 +96,7 @@ function resolverOf(): string | undefined {
   }
 }
 
-function filesOf({ policy }: Login, caller: Caller, shells: readonly string[]): ExtraFiles {
+function filesOf({ policy }: Login, caller: Resident, shells: readonly string[]): ExtraFiles {
   const { name, uid, gid, home } = caller;
   const gids = [...new Set([gid, ...caller.groups])];
   const resolver = policy.network === "host" ? resolverOf() : undefined;

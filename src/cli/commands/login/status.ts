@@ -22,6 +22,7 @@ export const status = command({
     { name: "forced[].kind", type: "string", summary: "`user` or `group`" },
     { name: "forced[].name", type: "string", summary: "the name" },
     { name: "forced[].file", type: "string", summary: "the file that says so" },
+    { name: "pam", type: "string[]", summary: "the services of PAM that count logins" },
     { name: "problems", type: "string[]", summary: "what is wrong" },
   ],
   run: async () => {
@@ -32,7 +33,7 @@ export const status = command({
     const data = loginStatus(socketPath);
     return { data, status: data.problems.length > 0 ? 1 : 0 };
   },
-  text: ({ logins, shells, forced, problems }) =>
+  text: ({ logins, shells, forced, pam, problems }) =>
     [
       ...logins.map(({ chroot, users, groups }) => {
         const whom = [...users, ...groups.map((group) => `group ${group}`)];
@@ -40,6 +41,7 @@ export const status = command({
       }),
       ...shells.map(({ user, before }) => `${user}: by their shell${before === "" ? "" : `, which was ${before}`}\n`),
       ...forced.map(({ kind, name, file }) => `${kind} ${name}: by sshd, ${file}\n`),
+      ...(pam.length === 0 ? [] : [`counted by PAM: ${pam.join(", ")}\n`]),
       ...problems.map((problem) => `problem: ${problem}\n`),
     ].join(""),
 });

@@ -4,6 +4,7 @@ import { UserError } from "../../../error.ts";
 import { findLogin, readLogins } from "../find.ts";
 import { readShells, shellsFile } from "../shells.ts";
 import { type Command, type Edit, editOf, readText } from "./edits.ts";
+import { pamEdits, pamRemovals } from "./pam.ts";
 import { type Entry, groupsOf, membersOf, peopleOf, readEntries, refuseLockOut, type Subject } from "./people.ts";
 import { withLogin } from "./policyfile.ts";
 import { checkSshd, sshdFileOf, sshdText } from "./sshd.ts";
@@ -13,7 +14,11 @@ export const ownShell = "/usr/bin/fallthru-login";
 export type Via = "shell" | "force-command";
 
 /** What makes the logins of somebody sessions of a chroot. @throws {UserError} not-found, busy, usage */
-export function planEnable(subject: Subject, chrootName: string, via: Via): Edit[] {
+export function planEnable(
+  subject: Subject,
+  chrootName: string,
+  { via, pam }: { readonly via: Via; readonly pam: readonly string[] },
+): Edit[] {
   checkName(subject.name);
   const chroot = findChroot(chrootName);
   const people = via === "shell" || subject.name === "root" ? peopleOf(subject) : knownPeople(subject);
@@ -23,7 +28,7 @@ export function planEnable(subject: Subject, chrootName: string, via: Via): Edit
   }
   const policy = editOf(chroot.file, (text) => withLogin(text, chroot.name, subject, "add"));
   const switches = via === "shell" ? shellEdits(people) : [forceEdit(subject, people)];
-  return [policy, ...switches].filter((edit) => edit !== undefined);
+  return [policy, ...pamEdits(pam), ...switches].filter((edit) => edit !== undefined);
 }
 
 /** Takes away all that planEnable() does for somebody, whichever way. */
@@ -36,8 +41,17 @@ export function planDisable(subject: Subject): Edit[] {
   return [
     editOf(sshdFileOf(subject), () => undefined, { check: () => checkAfterRemoval() }),
     ...restoreEdits(ours),
+    ...(isAnybodyLeft(subject) ? [] : pamRemovals()),
     ...[...files].map((file) => editOf(file, remove)),
   ].filter((edit) => edit !== undefined);
+}
+
+/** Whether somebody's logins are still sessions then. */
+function isAnybodyLeft({ kind, name }: Subject): boolean {
+  return readLogins().logins.some(({ policy: { users, groups } }) => {
+    const others = (names: readonly string[], own: boolean): boolean => names.some((each) => !own || each !== name);
+    return others(users, kind === "user") || others(groups, kind === "group");
+  });
 }
 
 function checkAfterRemoval(): void {

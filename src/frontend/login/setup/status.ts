@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { problemText } from "../../../chroot/problem.ts";
 import { readLogins } from "../find.ts";
 import { readShells } from "../shells.ts";
+import { countingServices } from "./pam.ts";
 import { membersOf, readEntries } from "./people.ts";
 import { ownShell } from "./plan.ts";
 import { forcedSubjects, hasInternalSftp } from "./sshd.ts";
@@ -18,6 +19,8 @@ export interface LoginStatus {
   /** Whose shell is ours, and which they had before. */
   readonly shells: readonly { readonly user: string; readonly before: string }[];
   readonly forced: readonly { readonly kind: string; readonly name: string; readonly file: string }[];
+  /** The services of PAM that count logins. */
+  readonly pam: readonly string[];
   /** What keeps people from logging in, or lets them past. */
   readonly problems: readonly string[];
 }
@@ -39,6 +42,7 @@ export function loginStatus(socket: string): LoginStatus {
     }),
     shells: entries.map(({ name }) => ({ user: name, before: before.get(name) ?? "" })),
     forced: forcedSubjects(),
+    pam: countingServices(),
     problems: [
       ...problems.map(problemText),
       ...lost,

@@ -1,0 +1,47 @@
+import { findHostUser, groupNameOf } from "../../session/accounts.ts";
+import { holdWhile, releaseHolder } from "../../session/holder.ts";
+import { enterLogin, graceMs, groupsOf, type Resident } from "./enter.ts";
+import { findLogin, type Login } from "./find.ts";
+import { UserError } from "../../error.ts";
+import { sessionOf } from "./view.ts";
+
+/** Somebody for whom PAM opens a session, and the session of ours that all their logins have. */
+export interface Opened {
+  readonly login: Login;
+  readonly person: Resident;
+}
+
+/** @returns undefined where that is nothing to us: nobody's login, or one that shares its session with no other */
+export function findOpened(name: string): Opened | undefined {
+  const user = findHostUser(name);
+  if (user === undefined) return undefined;
+  try {
+    const login = findLogin({ name, groups: () => groupsOf(user) });
+    if (login.policy.session !== "user") return undefined;
+    const say = (_: 1 | 2, text: string): void => console.error(text.trimEnd());
+    return { login, person: { ...user, groupName: groupNameOf(user.gid), say } };
+  } catch (error) {
+    if (error instanceof UserError && error.code === "not-found") return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Is what counts one login: has a part in the person's session until PAM closes its own, or the program that opened that has
+ * ended, however.
+ * @param pid of that program
+ * @param onEntered called when the session is there
+ */
+export async function countLogin({ login, person }: Opened, pid: number, onEntered: () => void): Promise<void> {
+  const session = await enterLogin(login, person);
+  try {
+    holdWhile(session.id, pid, onEntered);
+  } finally {
+    await session.leave(graceMs);
+  }
+}
+
+/** PAM closes its session: who counted the login leaves, and ends what is over. */
+export function uncountLogin({ login, person }: Opened, pid: number): void {
+  releaseHolder(sessionOf(login, person.uid), pid);
+}

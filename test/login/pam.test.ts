@@ -1,0 +1,154 @@
+// deadline: 200
+// PAM's session lines: opening counts a login, closing ends what is over; written and taken away by enable and disable.
+import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
+import { spawn } from "node:child_process";
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { temporaryDirectory } from "../support/directories.ts";
+import { fallthru, run } from "../support/fallthru.ts";
+import {
+  alice,
+  coverPrograms,
+  describeLogin,
+  makeMachine,
+  ownProcesses,
+  sessions,
+  Sshd,
+  startService,
+  uncoverPrograms,
+  unmakeMachine,
+  untilNothingIsLeft,
+} from "../support/logins.ts";
+import { tinyRoot } from "../support/roots.ts";
+
+const line = "session optional pam_exec.so seteuid quiet /usr/bin/fallthru login-pam";
+const service = "/etc/pam.d/fallthru-test";
+const seen = join(temporaryDirectory("pam"), "seen");
+let before: string;
+
+beforeAll(async () => {
+  makeMachine("/bin/bash");
+  coverPrograms();
+  describeLogin("lab", tinyRoot(), ["setup.nssdatabases="]);
+  describeLogin("apart", tinyRoot(), ["login.users=carol", "login.session=login", "setup.nssdatabases="]);
+  before = readFileSync("/etc/pam.d/su-l", "utf8");
+  await startService();
+  const enabled = ["login", "enable", "--user", "alice", "--chroot", "lab", "--pam", "sshd", "--pam", "su-l", "--yes"];
+  const { stdout } = await fallthru(enabled);
+  expect(stdout).toContain(`+++ /etc/pam.d/su-l\n`);
+  expect(stdout).toContain(`+${line}\n`);
+  // What is there after ours have been run.
+  const look = `session optional pam_exec.so seteuid /bin/sh -c "echo $PAM_TYPE $(ls /var/lib/fallthru/sessions) >>${seen}"`;
+  writeFileSync(service, `auth required pam_permit.so\naccount required pam_permit.so\n${line}\n${bracketed(look)}\n`);
+});
+
+/** PAM takes words with blanks in brackets. */
+function bracketed(text: string): string {
+  return text.replace(/"(.*)"/, (_, script: string) => `[${script}]`);
+}
+
+afterEach(() => untilNothingIsLeft());
+
+afterAll(async () => {
+  uncoverPrograms();
+  await unmakeMachine();
+});
+
+function pamtester(user: string, ...operations: readonly string[]): ReturnType<typeof run> {
+  return run(["pamtester", "fallthru-test", user, ...operations], { directory: "/" });
+}
+
+test("pamtester: open begins the session, close ends it; of others nothing is begun", async () => {
+  expect(await pamtester("alice", "open_session", "close_session")).toMatchObject({ status: 0 });
+  await untilNothingIsLeft();
+  for (const user of ["bob", "carol", "root"]) {
+    expect(await pamtester(user, "open_session", "close_session")).toMatchObject({ status: 0 });
+  }
+  const [opened, closed, ...others] = readFileSync(seen, "utf8").trim().split("\n");
+  expect([opened, closed?.split(" ")[0]]).toEqual(["open_session lab-login-7001", "close_session"]);
+  expect(others).toEqual([
+    "open_session",
+    "close_session",
+    "open_session",
+    "close_session",
+    "open_session",
+    "close_session",
+  ]);
+});
+
+test("who never closes, as they end or are killed, leaves nothing", async () => {
+  expect(await pamtester("alice", "open_session")).toMatchObject({ status: 0 });
+  await untilNothingIsLeft();
+  const script = "pamtester fallthru-test alice open_session open_session; kill -9 $$";
+  expect(await run(["sh", "-c", script], { directory: "/" })).toMatchObject({ signal: "SIGKILL" });
+});
+
+test("a connection's commands have one session together, which goes with the connection", async () => {
+  await using sshd = await Sshd.start();
+  const control = join(temporaryDirectory("control"), "socket");
+  const master = spawn("ssh", [...sshd.options(), "-M", "-S", control, "-N", "alice@127.0.0.1"], { stdio: "ignore" });
+  while (!existsSync(control)) await sleep(10);
+  const inside = (command: string): ReturnType<typeof run> =>
+    run(["ssh", ...sshd.options(), "-S", control, "alice@127.0.0.1", command]);
+  expect(await inside("echo here >~/file; echo $FALLTHRU_SESSION")).toMatchObject({ stdout: "lab-login-7001\n" });
+  expect(await inside("cat ~/file")).toMatchObject({ stdout: "here\n" });
+  expect(sessions()).toEqual(["lab-login-7001"]);
+  master.kill("SIGTERM");
+  await untilNothingIsLeft();
+  expect(existsSync("/home/alice/file")).toBe(false);
+});
+
+test("su -l twice: the first one's close leaves the second's session", async () => {
+  const command = ["su", "-l", "alice", "-c", "echo mine >>~/file; sleep $0; cat ~/file", "1"];
+  const [long, short] = await Promise.all([
+    run(command, { directory: "/" }),
+    run(["su", "-l", "alice", "-c", "echo mine >>~/file"], { directory: "/" }),
+  ]);
+  expect(long.stdout).toBe("mine\nmine\n");
+  expect(short).toMatchObject({ status: 0, stderr: "" });
+});
+
+test("what counts is killed: the shell goes on, and nothing is left after it", async () => {
+  const login = run(["su", "-l", "alice", "-c", "sleep 1; id -un"], { directory: "/" });
+  let counting: number[] = [];
+  for (let tries = 0; counting.length === 0 && tries < 200; tries++) {
+    await sleep(10);
+    counting = ownProcesses("login-count");
+  }
+  expect(counting).toHaveLength(1);
+  for (const pid of counting) process.kill(pid, "SIGKILL");
+  expect(await login).toMatchObject({ status: 0, stdout: "alice\n" });
+});
+
+test("an unreadable description or a missing service keeps nobody from PAM's session", async () => {
+  appendFileSync("/etc/schroot/chroot.d/lab.conf", "login.home=nowhere\n");
+  expect(await pamtester("alice", "open_session", "close_session")).toMatchObject({ status: 0 });
+  const text = readFileSync("/etc/schroot/chroot.d/lab.conf", "utf8");
+  writeFileSync("/etc/schroot/chroot.d/lab.conf", text.replace("login.home=nowhere\n", ""));
+});
+
+test("status names the services; disable takes the lines away with the last login, to the byte", async () => {
+  expect((await fallthru(["login", "status"])).stdout).toContain("counted by PAM: fallthru-test, sshd, su-l\n");
+  writeFileSync(service, "");
+  expect(await fallthru(["login", "enable", "--user", "bob", "--chroot", "lab", "--yes"])).toMatchObject({ status: 0 });
+  await fallthru(["login", "disable", "--user", "alice", "--yes"]);
+  expect(readFileSync("/etc/pam.d/su-l", "utf8")).toContain(line);
+  // Carol's own chroot isn't one that enable wrote.
+  await fallthru(["login", "disable", "--user", "bob", "--yes"]);
+  await fallthru(["login", "disable", "--user", "carol", "--yes"]);
+  expect(readFileSync("/etc/pam.d/su-l", "utf8")).toBe(before);
+  const refused = await fallthru([
+    "login",
+    "enable",
+    "--user",
+    alice.name,
+    "--chroot",
+    "lab",
+    "--pam",
+    "../x",
+    "--yes",
+  ]);
+  expect(refused).toMatchObject({ status: 3 });
+  expect(refused.stderr).toContain('PAM has no service "../x"');
+});
