@@ -127,3 +127,19 @@ test("directories that are made, moved and removed while the server is killed st
   expect(await work.result).toMatchObject({ status: 0, stdout: "", stderr: expect.not.stringContaining("rm:") });
   expect(await run(["umount", target])).toMatchObject({ status: 0 });
 });
+
+test("a server that has known many files makes way for another when the kernel has forgotten them", async () => {
+  const target = await mount(52_000);
+  const [old] = servers();
+  const work = new Running(
+    `cd '${target}/dir'; exec 5<>gone; echo gone >&5; rm gone; find . -newermt 2100-01-01; echo 2 >/proc/sys/vm/drop_caches
+    until test -e '${target}.replaced'; do sleep 0.1; done; cat f1 /proc/self/fd/5; ls | wc -l`,
+  );
+  while (servers().includes(old ?? 0)) {
+    expect(work.isDone).toBe(false);
+    await sleep(20);
+  }
+  writeFileSync(`${target}.replaced`, "");
+  expect(await work.result).toMatchObject({ status: 0, stdout: "low 1\ngone\n52001\n", stderr: "" });
+  expect(await run(["umount", target])).toMatchObject({ status: 0 });
+});
