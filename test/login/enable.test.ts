@@ -1,9 +1,10 @@
 // `login enable`, `disable` and `status` on a machine's real files, as administrators use them.
 import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { executable, fallthru, run, type RunResult } from "../support/fallthru.ts";
 import {
+  coverDirectory,
   coverPrograms,
   describeLogin,
   makeMachine,
@@ -11,7 +12,7 @@ import {
   alice,
   bob,
   startService,
-  uncoverPrograms,
+  uncoverDirectory,
   unmakeMachine,
   untilNothingIsLeft,
 } from "../support/logins.ts";
@@ -35,7 +36,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await untilNothingIsLeft();
-  uncoverPrograms();
+  uncoverDirectory("/usr/bin");
   await unmakeMachine();
 });
 
@@ -70,6 +71,26 @@ test("by the shell: shown, written, used, and taken away to the last byte", asyn
   expect(stdout).toBe("lab: alice\nalice: by their shell, which was /bin/bash\n");
   expect(await fallthru(["login", "disable", "--user", "alice", "--yes"])).toMatchObject({ status: 0 });
   expect(contents()).toEqual(before);
+});
+
+test("a display manager's file comes with the first and goes with the last", async () => {
+  const before = contents();
+  const file = "/etc/lightdm/lightdm.conf.d/50-fallthru.conf";
+  const words = ["--user", "alice", "--display-manager", "lightdm", "--yes"];
+  const missing = await enable(...words);
+  expect([missing.status, missing.stderr]).toEqual([3, expect.stringContaining("lightdm isn't installed")]);
+  mkdirSync("/etc/lightdm");
+  expect((await enable(...words)).stderr).toContain("there is no /usr/share/fallthru/Xsession");
+  coverDirectory("/usr/share");
+  mkdirSync("/usr/share/fallthru", { recursive: true });
+  writeFileSync("/usr/share/fallthru/Xsession", "#!/bin/sh\n", { mode: 0o755 });
+  expect(await enable(...words)).toMatchObject({ status: 0 });
+  expect(readFileSync(file, "utf8")).toBe("[Seat:*]\nsession-wrapper=/usr/share/fallthru/Xsession\n");
+  expect((await fallthru(["login", "status"])).stdout).toContain("desktops: by lightdm\n");
+  expect(await fallthru(["login", "disable", "--user", "alice", "--yes"])).toMatchObject({ status: 0 });
+  uncoverDirectory("/usr/share");
+  expect(contents()).toEqual(before);
+  expect(existsSync(file)).toBe(false);
 });
 
 test("a group's people, all or none", async () => {

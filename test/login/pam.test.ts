@@ -16,7 +16,7 @@ import {
   sessions,
   Sshd,
   startService,
-  uncoverPrograms,
+  uncoverDirectory,
   unmakeMachine,
   untilNothingIsLeft,
 } from "../support/logins.ts";
@@ -51,7 +51,7 @@ function bracketed(text: string): string {
 afterEach(() => untilNothingIsLeft());
 
 afterAll(async () => {
-  uncoverPrograms();
+  uncoverDirectory("/usr/bin");
   await unmakeMachine();
 });
 

@@ -75,21 +75,26 @@ export async function unmakeMachine(): Promise<void> {
   for (const path of covered.toReversed()) execFileSync("umount", [path]);
 }
 
-/** Lays a /usr/bin of the test's own over the machine's, with ours in it as the package has them. */
-export function coverPrograms(): void {
-  const [upper = "", work = ""] = ["upper", "work"].map((name) => join(temporaryDirectory("programs"), name));
-  for (const path of [upper, work]) mkdirSync(path);
+/** Lays a layer of the test's own over a directory of the machine's. */
+export function coverDirectory(path: string): void {
+  const [upper = "", work = ""] = ["upper", "work"].map((name) => join(temporaryDirectory("cover"), name));
+  for (const each of [upper, work]) mkdirSync(each);
   chmodSync(upper, 0o755);
-  const options = `lowerdir=/usr/bin,upperdir=${upper},workdir=${work}`;
-  execFileSync("mount", ["-t", "overlay", "overlay", "-o", options, "/usr/bin"]);
+  const options = `lowerdir=${path},upperdir=${upper},workdir=${work}`;
+  execFileSync("mount", ["-t", "overlay", "overlay", "-o", options, path]);
+}
+
+export function uncoverDirectory(path: string): void {
+  execFileSync("umount", ["--lazy", path]);
+}
+
+/** Puts ours into /usr/bin, as the package has them, until uncoverDirectory() is called for that. */
+export function coverPrograms(): void {
+  coverDirectory("/usr/bin");
   for (const name of ["fallthru", "fallthru-login"]) {
     rmSync(`/usr/bin/${name}`, { force: true });
     symlinkSync(executable, `/usr/bin/${name}`);
   }
-}
-
-export function uncoverPrograms(): void {
-  execFileSync("umount", ["--lazy", "/usr/bin"]);
 }
 
 /** Describes the chroot that is these people's login. */

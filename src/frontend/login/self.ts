@@ -9,8 +9,16 @@ export function ownPerson(): Person | undefined {
   return { name: user.name, groups };
 }
 
-/** What this process's user gets where they log in. */
-export function ownLogin(): { user: string; chroot: string; file: string; line: number } {
+/** Which chroot's sessions somebody's logins are, and where that is said. */
+export interface OwnLogin {
+  readonly user: string;
+  readonly chroot: string;
+  readonly file: string;
+  readonly line: number;
+}
+
+/** What this process's user gets where they log in. @throws {UserError} not-found, config */
+export function ownLogin(): OwnLogin {
   const person = ownPerson() ?? { name: String(process.getuid?.() ?? 0), groups: () => new Set<string>() };
   const { chroot }: Login = findLogin(person);
   return { user: person.name, chroot: chroot.name, file: chroot.file, line: chroot.line };

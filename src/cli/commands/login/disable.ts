@@ -5,7 +5,7 @@ export const disable = command({
   name: "login disable",
   summary: "give somebody their usual logins back",
   description: [
-    "Takes away what login enable has written for them, and nothing else: their shell is again the one that they had, and PAM's lines go with the last of them. Sessions that are open go on until their last logout.",
+    "Takes away what login enable has written for them, and nothing else: their shell is again the one that they had, and what is everybody's (PAM's lines, a display manager's file) goes with the last of them. Sessions that are open go on until their last logout.",
   ],
   operands: {},
   options: subjectOptions,

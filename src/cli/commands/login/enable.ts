@@ -6,7 +6,7 @@ export const enable = command({
   name: "login enable",
   summary: "make somebody's logins sessions of a chroot",
   description: [
-    "Shows what it would write, asks, and writes it: the name into the chroot's description (login.users or login.groups), and our shell into /etc/passwd, or a file of its own into /etc/ssh/sshd_config.d that sshd has checked; with --pam a line into /etc/pam.d/SERVICE. All of it or nothing.",
+    "Shows what it would write, asks, and writes it: the name into the chroot's description (login.users or login.groups), and our shell into /etc/passwd, or a file of its own into /etc/ssh/sshd_config.d that sshd has checked; with --pam a line into /etc/pam.d/SERVICE, with --display-manager a file into its configuration. All of it or nothing.",
     "It refuses to lock the last administrator out: root, and the last member of sudo, admin and wheel.",
   ],
   operands: {},
@@ -24,6 +24,11 @@ export const enable = command({
       placeholder: "SERVICE",
       summary: "have PAM count the logins by this service, too: sshd, su-l",
     },
+    displayManager: {
+      type: "string",
+      completes: ["lightdm", "sddm"],
+      summary: "have it run desktops in the sessions of their people, too",
+    },
   },
   examples: [
     { line: "fallthru login enable --user alice --chroot lab", does: "alice's logins, by her shell" },
@@ -35,11 +40,11 @@ export const enable = command({
   ],
   exits: { 3: "no such user, group or chroot", 4: "it would lock the last administrator out" },
   json: changesJson,
-  run: async (_, { user, group, chroot, via, pam, dryRun, yes }, { json }) => {
+  run: async (_, { user, group, chroot, via, pam, displayManager, dryRun, yes }, { json }) => {
     const subject = subjectOf({ user, group });
     if (chroot === undefined) throw new UserError("usage", "sessions of which chroot?", { hint: "give --chroot NAME" });
     const { planEnable } = await import("../../../frontend/login/setup/plan.ts");
-    return { data: change(planEnable(subject, chroot, { via, pam }), { dryRun, yes, json }) };
+    return { data: change(planEnable(subject, chroot, { via, pam, displayManager }), { dryRun, yes, json }) };
   },
   text: changesText,
 });

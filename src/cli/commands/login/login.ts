@@ -1,3 +1,5 @@
+import { UserError } from "../../../error.ts";
+import type { OwnLogin } from "../../../frontend/login/self.ts";
 import { command } from "../../command.ts";
 
 /** What people's logins are: asks the service, as it has no rights. */
@@ -18,6 +20,7 @@ export const login = command({
   ],
   exits: {
     1: "no login: a message says why, and nothing was run",
+    3: "with --dry-run: no chroot is this person's login",
     "128+N": "the command was ended by signal N",
     N: "anything else is the command's own status",
   },
@@ -30,9 +33,19 @@ export const login = command({
   ],
   surplusHint: () => Promise.resolve("fallthru login enable, disable or status; a command stands behind --"),
   run: async ({ command: words }, { dryRun }) => {
-    if (dryRun) return { data: (await import("../../../frontend/login/self.ts")).ownLogin() };
+    if (dryRun) return whatItWouldBe();
     const { beCommand, beForced } = await import("../../login.ts");
     return { status: await (words.length === 0 ? beForced() : beCommand(words)) };
   },
   text: ({ user, chroot, file, line }) => `${user}: sessions of ${chroot}, ${file}:${line}\n`,
 });
+
+async function whatItWouldBe(): Promise<{ data: OwnLogin }> {
+  const { ownLogin } = await import("../../../frontend/login/self.ts");
+  try {
+    return { data: ownLogin() };
+  } catch (error) {
+    if (error instanceof UserError && error.code === "not-found") throw Object.assign(error, { status: 3 });
+    throw error;
+  }
+}

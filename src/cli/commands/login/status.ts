@@ -23,6 +23,7 @@ export const status = command({
     { name: "forced[].name", type: "string", summary: "the name" },
     { name: "forced[].file", type: "string", summary: "the file that says so" },
     { name: "pam", type: "string[]", summary: "the services of PAM that count logins" },
+    { name: "displayManagers", type: "string[]", summary: "those that run desktops in sessions" },
     { name: "problems", type: "string[]", summary: "what is wrong" },
   ],
   run: async () => {
@@ -33,7 +34,7 @@ export const status = command({
     const data = loginStatus(socketPath);
     return { data, status: data.problems.length > 0 ? 1 : 0 };
   },
-  text: ({ logins, shells, forced, pam, problems }) =>
+  text: ({ logins, shells, forced, pam, displayManagers, problems }) =>
     [
       ...logins.map(({ chroot, users, groups }) => {
         const whom = [...users, ...groups.map((group) => `group ${group}`)];
@@ -42,6 +43,7 @@ export const status = command({
       ...shells.map(({ user, before }) => `${user}: by their shell${before === "" ? "" : `, which was ${before}`}\n`),
       ...forced.map(({ kind, name, file }) => `${kind} ${name}: by sshd, ${file}\n`),
       ...(pam.length === 0 ? [] : [`counted by PAM: ${pam.join(", ")}\n`]),
+      ...displayManagers.map((manager) => `desktops: by ${manager}\n`),
       ...problems.map((problem) => `problem: ${problem}\n`),
     ].join(""),
 });

@@ -3,6 +3,7 @@ import { findChroot } from "../../../chroot/config.ts";
 import { UserError } from "../../../error.ts";
 import { findLogin, readLogins } from "../find.ts";
 import { readShells, shellsFile } from "../shells.ts";
+import { displayEdit, type DisplayManager, displayRemovals } from "./display.ts";
 import { type Command, type Edit, editOf, readText } from "./edits.ts";
 import { pamEdits, pamRemovals } from "./pam.ts";
 import { type Entry, groupsOf, membersOf, peopleOf, readEntries, refuseLockOut, type Subject } from "./people.ts";
@@ -13,12 +14,16 @@ export const ownShell = "/usr/bin/fallthru-login";
 
 export type Via = "shell" | "force-command";
 
+/** By what programs. */
+interface Ways {
+  readonly via: Via;
+  /** The services of PAM that count logins besides. */
+  readonly pam: readonly string[];
+  readonly displayManager: DisplayManager | undefined;
+}
+
 /** What makes the logins of somebody sessions of a chroot. @throws {UserError} not-found, busy, usage */
-export function planEnable(
-  subject: Subject,
-  chrootName: string,
-  { via, pam }: { readonly via: Via; readonly pam: readonly string[] },
-): Edit[] {
+export function planEnable(subject: Subject, chrootName: string, { via, pam, displayManager }: Ways): Edit[] {
   checkName(subject.name);
   const chroot = findChroot(chrootName);
   const people = via === "shell" || subject.name === "root" ? peopleOf(subject) : knownPeople(subject);
@@ -28,7 +33,8 @@ export function planEnable(
   }
   const policy = editOf(chroot.file, (text) => withLogin(text, chroot.name, subject, "add"));
   const switches = via === "shell" ? shellEdits(people) : [forceEdit(subject, people)];
-  return [policy, ...pamEdits(pam), ...switches].filter((edit) => edit !== undefined);
+  const display = displayManager === undefined ? undefined : displayEdit(displayManager);
+  return [policy, ...pamEdits(pam), display, ...switches].filter((edit) => edit !== undefined);
 }
 
 /** Takes away all that planEnable() does for somebody, whichever way. */
@@ -41,7 +47,7 @@ export function planDisable(subject: Subject): Edit[] {
   return [
     editOf(sshdFileOf(subject), () => undefined, { check: () => checkAfterRemoval() }),
     ...restoreEdits(ours),
-    ...(isAnybodyLeft(subject) ? [] : pamRemovals()),
+    ...(isAnybodyLeft(subject) ? [] : [...pamRemovals(), ...displayRemovals()]),
     ...[...files].map((file) => editOf(file, remove)),
   ].filter((edit) => edit !== undefined);
 }

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { problemText } from "../../../chroot/problem.ts";
 import { readLogins } from "../find.ts";
 import { readShells } from "../shells.ts";
+import { toldManagers } from "./display.ts";
 import { countingServices } from "./pam.ts";
 import { membersOf, readEntries } from "./people.ts";
 import { ownShell } from "./plan.ts";
@@ -21,6 +22,7 @@ export interface LoginStatus {
   readonly forced: readonly { readonly kind: string; readonly name: string; readonly file: string }[];
   /** The services of PAM that count logins. */
   readonly pam: readonly string[];
+  readonly displayManagers: readonly string[];
   /** What keeps people from logging in, or lets them past. */
   readonly problems: readonly string[];
 }
@@ -43,6 +45,7 @@ export function loginStatus(socket: string): LoginStatus {
     shells: entries.map(({ name }) => ({ user: name, before: before.get(name) ?? "" })),
     forced: forcedSubjects(),
     pam: countingServices(),
+    displayManagers: toldManagers(),
     problems: [
       ...problems.map(problemText),
       ...lost,

@@ -1,0 +1,184 @@
+// deadline: 200
+// What a display manager runs, under Xvfb: a desktop in the person's session, with windows, a message bus of its own, sound's sockets.
+import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import {
+  appendFileSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { createServer, type Server } from "node:net";
+import { join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { temporaryDirectory } from "../support/directories.ts";
+import { run, type RunResult } from "../support/fallthru.ts";
+import {
+  alice,
+  bob,
+  coverPrograms,
+  dave,
+  describeLogin,
+  makeMachine,
+  type Person,
+  sessions,
+  startService,
+  uncoverDirectory,
+  unmakeMachine,
+  untilNothingIsLeft,
+} from "../support/logins.ts";
+
+const wrapper = resolve(import.meta.dirname, "../../share/fallthru/Xsession");
+const runtime = `/run/user/${alice.uid}`;
+const directory = temporaryDirectory("x");
+const shared = temporaryDirectory("shared");
+let server: ChildProcess;
+let display: string;
+let sound: Server;
+
+beforeAll(async () => {
+  makeMachine("/bin/bash");
+  coverPrograms();
+  describeLogin("desktop", "/", ["login.users=alice", `login.share=${shared}`]);
+  await startService();
+  execFileSync("chmod", ["755", directory, shared]);
+  display = await startServer();
+  mkdirSync(runtime, { recursive: true, mode: 0o700 });
+  sound = createServer((socket) => socket.end("pulse\n"));
+  await new Promise<void>((done) => sound.listen(`${runtime}/pulse`, done));
+  for (const path of [runtime, `${runtime}/pulse`]) chownSync(path, alice.uid, alice.uid);
+});
+
+afterEach(() => untilNothingIsLeft());
+
+afterAll(async () => {
+  sound.close();
+  rmSync(runtime, { recursive: true, force: true });
+  const ended = new Promise((done) => server.on("exit", done));
+  server.kill("SIGTERM");
+  await ended;
+  uncoverDirectory("/usr/bin");
+  await unmakeMachine();
+});
+
+/** Xvfb lets nobody in without the key, as display managers' servers do. @returns its display */
+async function startServer(): Promise<string> {
+  const authority = join(directory, "server");
+  execFileSync("xauth", ["-f", authority, "add", ":0", ".", "0123456789abcdef0123456789abcdef"], { stdio: "ignore" });
+  const number = join(directory, "number");
+  const words = ["-c", `exec Xvfb -displayfd 3 -auth "$0" -nolisten tcp -noreset -screen 0 320x200x24 3>"$1"`];
+  server = spawn("sh", [...words, authority, number], { stdio: "ignore" });
+  for (let tries = 0; tries < 500 && !(existsSync(number) && readFileSync(number, "utf8").endsWith("\n")); tries++) {
+    await sleep(20);
+  }
+  return `:${readFileSync(number, "utf8").trim()}`;
+}
+
+/** As a display manager does it: the person's process, with the display, a key of their own, no terminal. */
+function desktop(person: Person, ...command: readonly string[]): Promise<RunResult> {
+  const key = join(directory, `key-${person.name}`);
+  rmSync(key, { force: true });
+  execFileSync("xauth", ["-f", key, "add", display, ".", "0123456789abcdef0123456789abcdef"], { stdio: "ignore" });
+  chownSync(key, person.uid, person.uid);
+  const env = {
+    DISPLAY: display,
+    XAUTHORITY: key,
+    XDG_RUNTIME_DIR: `/run/user/${person.uid}`,
+    HOME: `/home/${person.name}`,
+    USER: person.name,
+    LOGNAME: person.name,
+    SHELL: "/bin/bash",
+    PATH: "/usr/bin:/bin",
+  };
+  const settings = Object.entries(env).map(([name, value]) => `${name}=${value}`);
+  const ids = [`--reuid=${person.uid}`, `--regid=${person.uid}`, "--clear-groups"];
+  return run(["env", "-i", ...settings, "setpriv", ...ids, "--", ...command], {
+    directory: "/",
+    timeoutMs: 30_000,
+  });
+}
+
+/** The desktop: a program with one name, as a display manager names it; what it says goes to ~/.xsession-errors, and with that. */
+async function desktopOf(person: Person, script: string): Promise<RunResult & { readonly shown: string }> {
+  const [program, shown] = ["desktop", "shown"].map((name) => join(shared, name)) as [string, string];
+  writeFileSync(program, `#!/bin/bash\nexec >${shown} 2>&1\n${script}\n`, { mode: 0o755 });
+  writeFileSync(shown, "");
+  execFileSync("chmod", ["666", shown]);
+  const ended = await desktop(person, wrapper, program);
+  return { ...ended, shown: readFileSync(shown, "utf8") };
+}
+
+test("a window is opened and a property read, with the display's key", async () => {
+  const script = `
+    echo $FALLTHRU_SESSION $XAUTHORITY; xdpyinfo | grep dimensions
+    xprop -root -f FALLTHRU_TEST 8s -set FALLTHRU_TEST inside; xprop -root FALLTHRU_TEST
+    xev -name fallthru-window >/dev/null 2>&1 &
+    for try in $(seq 100); do xwininfo -name fallthru-window >/dev/null 2>&1 && break; sleep 0.05; done
+    xprop -name fallthru-window WM_NAME
+    xwininfo -name fallthru-window | grep -c IsViewable
+    XAUTHORITY=/dev/null xdpyinfo >/dev/null 2>&1 || echo refused without`;
+  const { shown, status } = await desktopOf(alice, script);
+  expect(status).toBe(0);
+  expect(shown).toMatch(/^desktop-login-7001 \/run\/host\/login-\w+\/xauthority$/m);
+  expect(shown).toContain("320x200 pixels");
+  expect(shown).toContain('FALLTHRU_TEST(STRING) = "inside"');
+  expect(shown).toContain('WM_NAME(STRING) = "fallthru-window"\n1\nrefused without\n');
+});
+
+test("a message bus of the session's own, and what it starts is in the session", async () => {
+  const script = `
+    mkdir -p ~/.local/share/dbus-1/services
+    printf '%s\\n' '[D-BUS Service]' Name=org.fallthru.Test "Exec=/bin/sh -c 'stat -c %d:%i / >/tmp/fallthru-bus'" >~/.local/share/dbus-1/services/t.service
+    stat -c %d:%i /
+    dbus-send --session --print-reply --dest=org.freedesktop.DBus / org.freedesktop.DBus.GetId | grep -c string
+    dbus-send --session --print-reply --reply-timeout=2000 --dest=org.fallthru.Test / org.fallthru.Test.Go >/dev/null 2>&1
+    cat /tmp/fallthru-bus; echo $DBUS_SESSION_BUS_ADDRESS`;
+  const { shown } = await desktopOf(alice, script);
+  const [root, answers, started, address] = shown.split("\n");
+  expect(answers).toBe("1");
+  expect(started).toBe(root);
+  expect(address).toStartWith("unix:");
+  expect(address).not.toContain(`${runtime}/bus`);
+  expect(existsSync("/tmp/fallthru-bus")).toBe(false);
+});
+
+test("XDG_RUNTIME_DIR and sound's socket are the machine's", async () => {
+  const script = `
+    echo $XDG_RUNTIME_DIR; stat -c %u:%a $XDG_RUNTIME_DIR
+    perl -MIO::Socket::UNIX -e 'print IO::Socket::UNIX->new(Peer => shift)->getline' $XDG_RUNTIME_DIR/pulse`;
+  const { shown } = await desktopOf(alice, script);
+  expect(shown).toBe(`${runtime}\n${alice.uid}:700\npulse\n`);
+});
+
+test("at the end nothing is left, also of what the desktop has started, and of a display that is gone", async () => {
+  const { shown } = await desktopOf(
+    alice,
+    "xev >/dev/null 2>&1 & sleep 1000 & echo started; touch ~/lost /tmp/fallthru-lost",
+  );
+  expect(shown).toContain("started");
+  await untilNothingIsLeft();
+  expect(sessions()).toEqual([]);
+  expect([existsSync("/home/alice/lost"), existsSync("/tmp/fallthru-lost")]).toEqual([false, false]);
+  expect(readdirSync("/home/alice")).toEqual([".ssh"]);
+});
+
+test("a command without Xsession's ways, and its output, is as near: fallthru login -- COMMAND", async () => {
+  const { stdout } = await desktop(alice, "/usr/bin/fallthru", "login", "--", "xdpyinfo");
+  expect(stdout).toContain("320x200 pixels");
+});
+
+test("people whose login is none of ours get the machine's own Xsession; on failure nobody does", async () => {
+  // The machine's own agent stays for 10 seconds after the desktop.
+  appendFileSync("/etc/X11/Xsession.options", "no-use-ssh-agent\n");
+  const { shown, stderr } = await desktopOf(dave, "echo session:$FALLTHRU_SESSION.; id -un");
+  expect({ shown, stderr }).toEqual({ shown: "session:.\ndave\n", stderr: "" });
+  describeLogin("broken", "/nowhere", ["login.users=bob"]);
+  const failed = await desktopOf(bob, "echo in");
+  rmSync("/etc/schroot/chroot.d/broken.conf");
+  expect(failed).toMatchObject({ status: 1, shown: "" });
+  expect(failed.stderr).toContain("fallthru: you can't log in here");
+});
