@@ -1,6 +1,6 @@
 import { E } from "../kernel/abi/errno.ts";
 import { fail, type Name } from "../kernel/at.ts";
-import { attributeName, getXattr, listXattrs, setXattrOf } from "../kernel/io.ts";
+import { attributeName, getXattr, listXattrs, listXattrsOf, setXattrOf } from "../kernel/io.ts";
 
 const list = Buffer.alloc(65536);
 const value = Buffer.alloc(65536);
@@ -21,7 +21,7 @@ export function copyAttributes(
   to: Name,
   skip: (name: Name) => boolean,
 ): void {
-  const length = listXattrs(fromfd, from, list);
+  const length = from === "" ? listXattrs(fromfd, from, list) : listXattrsOf(fromfd, from, list);
   if (length === -E.OPNOTSUPP || length === 0) return;
   if (length < 0) fail("listxattr", from, length);
   for (const name of list.toString("latin1", 0, length).split("\0")) {

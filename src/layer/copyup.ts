@@ -5,6 +5,7 @@ import {
   chownName,
   closeFd,
   fail,
+  linkFd,
   mkdirName,
   mknodName,
   must,
@@ -60,6 +61,11 @@ export function readOriginal(from: Entry): Original {
 export interface CopyPlan {
   /** Undefined: only the size is kept. */
   readonly content: Content | undefined;
+  /**
+   * An open directory, on the same mount, that hands nothing down to what is made in it: a regular file is made without a
+   * name there, and so lies on the disk where that directory's files do.
+   */
+  readonly near?: number | undefined;
   /** The process's own ids, which new entries have. */
   readonly ownUid: number;
   readonly ownGid: number;
@@ -83,7 +89,7 @@ export interface Content extends Entry {
 /** Makes a copy of an entry under a name that is free: content, owner, mode, attributes, times. */
 export function copyEntry(original: Original, from: Entry, to: Entry, plan: CopyPlan): void {
   const { mode, type, uid, gid } = original;
-  make(original, from, to, plan.content);
+  make(original, from, to, plan);
   const isForeign = uid !== plan.ownUid || gid !== plan.ownGid;
   if (isForeign && plan.hasOwners) must("chown", to.name, chownName(to.fd, to.name, uid, gid));
   // What chown takes away from files, and mkdir doesn't take from us.
@@ -94,7 +100,7 @@ export function copyEntry(original: Original, from: Entry, to: Entry, plan: Copy
   must("utimes", to.name, utimesName(to.fd, to.name, original.atime, original.mtime));
 }
 
-function make({ type, mode, size, rdev }: Original, from: Entry, to: Entry, content: Content | undefined): void {
+function make({ type, mode, size, rdev }: Original, from: Entry, to: Entry, { content, near }: CopyPlan): void {
   if (type === S.IFDIR) {
     must("mkdir", to.name, mkdirName(to.fd, to.name, mode & 0o1777));
   } else if (type === S.IFLNK) {
@@ -102,11 +108,14 @@ function make({ type, mode, size, rdev }: Original, from: Entry, to: Entry, cont
     if (typeof target === "number") fail("readlink", from.name, target);
     else must("symlink", to.name, symlinkName(target.toString("latin1"), to.fd, to.name));
   } else if (type === S.IFREG) {
+    const nameless = near === undefined ? -E.OPNOTSUPP : openName(near, ".", O.WRONLY | O.TMPFILE, mode & 0o1777);
     const flags = O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW;
-    const fd = must("create", to.name, openName(to.fd, to.name, flags, mode & 0o1777));
+    // Not every file system has such.
+    const fd = nameless >= 0 ? nameless : must("create", to.name, openName(to.fd, to.name, flags, mode & 0o1777));
     try {
       if (content === undefined) must("truncate", to.name, truncateFd(fd, size));
       else fillFile(fd, content);
+      if (nameless >= 0) must("link", to.name, linkFd(fd, to.fd, to.name));
     } finally {
       closeFd(fd);
     }

@@ -336,7 +336,8 @@ async function stageParts(journal: Journal, parts: readonly PlannedPart[]): Prom
     makeArea(area);
     using opened = openPlace(target.path, area);
     using upper = new Tree(duplicate(tree.upper));
-    stageAll(opened.area.number, planned.draft.roots, { after, upper, metacopy: metacopyMark(tree.dialect) });
+    const metacopy = metacopyMark(tree.dialect);
+    stageAll(opened.area.number, planned.draft.roots, { after, upper, metacopy, target: opened.tree });
     await syncFileSystem(opened.area);
     const place = { target: target.path, area, moved: planned.moved, relocated: relocated.directories };
     made.push(planned.draft.finish(place, planned.directories));
