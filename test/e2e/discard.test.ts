@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { linkSync, mkdirSync, writeFileSync } from "node:fs";
 import { describeChroot } from "../support/directories.ts";
 import { fallthru } from "../support/fallthru.ts";
 import { tinyRoot } from "../support/roots.ts";
@@ -85,3 +85,46 @@ test("discard says what is in the way of a name that comes back", async () => {
   expect(await inside("cat /opt/kept/deep/file")).toBe("kept\n");
   await succeed("end", "some");
 });
+
+for (const union of ["overlay", "fallthru"]) {
+  test(`discard brings back hard links as such: ${union}`, async () => {
+    const root = await begin(union);
+    await succeed("end", "some");
+    linkSync(`${root}/opt/two`, `${root}/opt/kept/again`);
+    mkdirSync(`${root}/srv`);
+    linkSync(`${root}/opt/two`, `${root}/srv/third`);
+    await succeed("begin", "some", "--name", "some", "--union", union);
+    const names = "/opt/two /opt/kept/again /srv/third";
+    const one = `stat -c %i ${names} | sort -u | wc -l; cat /opt/two; stat -c %h ${names} | sort -u`;
+    await inside("rm /opt/kept/again");
+    await succeed("discard", "@some", "/opt/kept/again");
+    expect(await inside(one)).toBe("1\ntwo\n3\n");
+    await inside("echo changed > /opt/two; rm /srv/third; echo > /srv/third");
+    await succeed("discard", "@some", "/");
+    expect(await inside(one)).toBe("1\ntwo\n3\n");
+    expect(await succeed("diff", "@some")).toStartWith("nothing changed");
+    await succeed("end", "some");
+  });
+
+  test(`discard takes renames back that went round, and such within others: ${union}`, async () => {
+    const root = await begin(union);
+    await succeed("end", "some");
+    for (const name of ["a", "b", "c"]) mkdirSync(`${root}/srv/${name}/in`, { recursive: true });
+    for (const name of ["a", "b", "c"]) writeFileSync(`${root}/srv/${name}/in/${name}`, name);
+    await succeed("begin", "some", "--name", "some", "--union", union);
+    const mount = "/run/fallthru/mount/some/some/srv";
+    const before = describeTree(mount);
+    await inside("cd /srv; mv a t; mv b a; mv c b; mv t c; mv c/in/a c/in/x; echo more >> c/in/x");
+    expect(await succeed("diff", "@some", "--name-status", "--", "/srv")).toContain("R\t/srv/a\t/srv/c\n");
+    await succeed("discard", "@some", "/srv");
+    expect(describeTree(mount)).toEqual(before);
+    await inside("cd /srv; mv a/in b/inner; mv a b/in/a; mv c a; mv b a/b; mkdir b; mv a/b/in/b b/file");
+    await succeed("discard", "@some", "/srv");
+    expect(describeTree(mount)).toEqual(before);
+    // What was inside is outside.
+    await inside("cd /srv; mv a/in t; mv a t/y; mv t a");
+    await succeed("discard", "@some", "/srv");
+    expect(describeTree(mount)).toEqual(before);
+    await succeed("end", "some");
+  });
+}
