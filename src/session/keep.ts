@@ -5,7 +5,7 @@ import { whileUnmounted, type WholeRecord } from "./commit/still.ts";
 import type { Hold } from "./hold.ts";
 import { mountPointOf, sessionDir } from "./paths.ts";
 import { lookInside } from "./processes.ts";
-import { makeNamed, readRecord } from "./record.ts";
+import { makeNamed, makeNamedAsItIs, readRecord, recordKind } from "./record.ts";
 import { endProcesses, usualGraceMs } from "./remains.ts";
 import type { Upper } from "./types.ts";
 
@@ -22,6 +22,20 @@ export async function endLeft({ id }: Hold): Promise<void> {
  * @returns what somebody should know, a line each
  */
 export async function keepSession(hold: Hold): Promise<readonly string[]> {
+  const { id } = hold;
+  try {
+    return await keepWhole(hold);
+  } catch (error) {
+    if (recordKind(id) !== "automatic") throw error;
+    // A full disk, a process that can't be ended: what was changed is there all the same, and stays.
+    using dir = openDirectory(sessionDir(id));
+    makeNamedAsItIs(dir);
+    const reason = error instanceof Error ? error.message : String(error);
+    return [`session ${id} is there, but what it has changed may not be on the disk yet, and is not synced: ${reason}`];
+  }
+}
+
+async function keepWhole(hold: Hold): Promise<readonly string[]> {
   const { id } = hold;
   await endLeft(hold);
   const record = readRecord(id);

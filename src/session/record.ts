@@ -128,6 +128,12 @@ export function makeNamed(dir: Fd, record: Omit<SessionRecord, "version">): void
   unless(["ENOENT"], () => unlinkAt(dir, fileNames.automatic));
 }
 
+/** The same with the record as it is: a name that is changed needs no room on the disk. */
+export function makeNamedAsItIs(dir: Fd): void {
+  renameAt(dir, fileNames.automatic, dir, fileNames.named);
+  sync(dir);
+}
+
 export function recordFileOf(id: string, kind: RecordKind): string {
   return `${sessionDir(id)}/${fileNames[kind]}`;
 }

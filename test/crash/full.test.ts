@@ -117,6 +117,22 @@ describe("a full file system under", () => {
     expect(await fallthru(["end", "x"])).toMatchObject({ status: 0, stderr: "" });
   });
 
+  test("a run whose changes are to be kept: they are, though its record can't be written", async () => {
+    mountSmall(state, "size=300K");
+    const script = "echo kept > /kept; dd if=/dev/zero of=/fill bs=1k count=1000 2>/dev/null; true";
+    const ran = await fallthru(["run", "tiny", "--name", "x", "--on-exit=keep", "--", "sh", "-c", script]);
+    expect([ran.status, ran.stderr]).toEqual([
+      0,
+      expect.stringContaining("what it has changed may not be on the disk"),
+    ]);
+    expect(ran.stderr).toContain("No space left on device".toLowerCase());
+    expect(await fallthru(["recover"])).toMatchObject({ status: 0 });
+    expect(await fallthru(["run", "@x", "--", "cat", "/kept"])).toMatchObject({ status: 0, stdout: "kept\n" });
+    await fallthru(["run", "@x", "--", "rm", "/fill"]);
+    await expectUsable("x");
+    expect(await fallthru(["end", "x"])).toMatchObject({ status: 0, stderr: "" });
+  });
+
   test("a session that has every inode of its disk: it can be ended", async () => {
     const image = `${temporaryDirectory("image")}/ext4`;
     execFileSync("truncate", ["-s", "16M", image]);
