@@ -1,4 +1,3 @@
-import { mkdirSync } from "node:fs";
 import { O } from "../kernel/abi/file.ts";
 import { isErrno, unless } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
@@ -12,13 +11,14 @@ import {
   unlinkAt,
   writeAll,
 } from "../kernel/file.ts";
+import { nodeFs } from "../kernel/trusted.ts";
 
 /** Neither schroot nor we read names that begin with a dot. */
 const temporaryName = ".fallthru.new";
 
 /** Opens a configuration directory, made where it is missing, locked against other writers of ours. */
 export function openForWriting(directory: string): Fd {
-  mkdirSync(directory, { recursive: true, mode: 0o755 });
+  nodeFs().mkdirSync(directory, { recursive: true, mode: 0o755 });
   const dir = openDirectory(directory);
   try {
     lock(dir, "exclusive");

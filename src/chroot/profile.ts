@@ -1,7 +1,6 @@
-import { readdirSync, statSync } from "node:fs";
-import { join } from "node:path";
 import { UserError } from "../error.ts";
 import { unless } from "../kernel/error.ts";
+import { exists, namesIn } from "../kernel/trusted.ts";
 import { parseAssignments, type SetupVariable } from "./assignments.ts";
 import { builtinName, type ProfileText, profileText } from "./builtin.ts";
 import { configDirectory, readTrusted } from "./files.ts";
@@ -57,10 +56,10 @@ export function readProfile(chroot: Chroot, directory: string = configDirectory)
 function findFile(kind: FileKind, chroot: Chroot, assigned: Map<SetupVariable, string>, directory: string): string {
   const variable = kind.toUpperCase() as Uppercase<FileKind>;
   const absolute = assigned.get(variable) ?? "";
-  if (absolute !== "") return absolute.startsWith("/") ? absolute : join(directory, absolute);
+  if (absolute !== "") return absolute.startsWith("/") ? absolute : `${directory}/${absolute}`;
   const key = chroot.setup.scriptConfig === undefined ? chroot.setup[kind] : undefined;
   const relative = assigned.get(`SETUP_${variable}`) ?? key ?? `${chroot.profile}/${kind}`;
-  return relative === "" ? "" : join(directory, relative);
+  return relative === "" ? "" : `${directory}/${relative}`;
 }
 
 function readAssignments(chroot: Chroot, directory: string): Map<SetupVariable, string> {
@@ -68,7 +67,7 @@ function readAssignments(chroot: Chroot, directory: string): Map<SetupVariable, 
   const shellFiles = [config ?? (scriptConfig === undefined ? `${chroot.profile}/config` : ""), scriptConfig ?? ""];
   const assigned = new Map<SetupVariable, string>();
   for (const name of shellFiles.filter((shellFile) => shellFile !== "")) {
-    const found = readTrusted(join(directory, name));
+    const found = readTrusted(`${directory}/${name}`);
     if (found === undefined) continue;
     if (!("content" in found)) throw problemError(found);
     const text = found.content.toString("utf8");
@@ -79,15 +78,15 @@ function readAssignments(chroot: Chroot, directory: string): Map<SetupVariable, 
 
 /** Whether the built-in profile stands in for a file that isn't there. */
 function isBuiltin(file: string, chroot: Chroot, directory: string): boolean {
-  const profile = join(directory, chroot.profile);
+  const profile = `${directory}/${chroot.profile}`;
   if (!file.startsWith(`${profile}/`)) return false;
-  if (profile === join(directory, builtinName)) return true;
-  return profile === join(directory, "default") && !isThere(profile);
+  if (profile === `${directory}/${builtinName}`) return true;
+  return profile === `${directory}/default` && !isThere(profile);
 }
 
 function missingFile(file: string, chroot: Chroot, directory: string): UserError {
-  const entries = unless(["ENOENT"], () => readdirSync(directory)) ?? [];
-  const profiles = entries.filter((name) => isThere(join(directory, name, "fstab")));
+  const entries = unless(["ENOENT"], () => namesIn(directory)) ?? [];
+  const profiles = entries.filter((name) => isThere(`${directory}/${name}/fstab`));
   const names = [...new Set([...profiles, builtinName])].toSorted();
   return new UserError(
     "config",
@@ -99,5 +98,5 @@ function missingFile(file: string, chroot: Chroot, directory: string): UserError
 }
 
 function isThere(path: string): boolean {
-  return unless(["ENOENT", "ENOTDIR"], () => statSync(path)) !== undefined;
+  return exists(path);
 }

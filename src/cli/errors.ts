@@ -1,4 +1,3 @@
-import { fstatSync } from "node:fs";
 import { UserError } from "../error.ts";
 import { statusOf } from "./exit.ts";
 import { visible, write } from "./print.ts";
@@ -92,7 +91,7 @@ function hasColour(): boolean {
 /** Asks for the device's major number, since node:tty takes 3 ms to load: consoles, serial lines, USB, pts, hvc. */
 export function isTerminal(fd: number): boolean {
   try {
-    const { rdev } = fstatSync(fd);
+    const { rdev } = process.getBuiltinModule("node:fs").fstatSync(fd);
     const major = Math.floor(rdev / 256) % 4096;
     return [4, 5, 166, 188, 204, 229].includes(major) || (major >= 136 && major <= 143);
   } catch {

@@ -1,4 +1,4 @@
-import { writeSync } from "node:fs";
+import { isRefusal, writeSome } from "../session/output.ts";
 
 /** What a verb's data look like to a program: one document, two spaces to a level, a newline at its end. */
 export function jsonText(data: unknown): string {
@@ -60,12 +60,10 @@ export function write(fd: 1 | 2, text: string | Uint8Array): boolean {
   const bytes = typeof text === "string" ? Buffer.from(text) : text;
   for (let offset = 0; offset < bytes.length;) {
     try {
-      offset += writeSync(fd, bytes, offset);
+      offset += writeSome(fd, bytes.subarray(offset));
     } catch (error) {
-      const code = error instanceof Error && "code" in error ? error.code : undefined;
-      if (code === "EPIPE") return false;
-      if (code !== "EAGAIN" && code !== "EINTR")
-        throw Object.assign(error as Error, { path: fd === 1 ? "standard output" : "standard error" });
+      if (isRefusal(error, "EPIPE")) return false;
+      if (!isRefusal(error, "EAGAIN", "EINTR")) throw error;
       pause(); // somebody else made the pipe or terminal non-blocking
     }
   }

@@ -110,6 +110,13 @@ export function statAt(dir: Fd | null, path: Path = "", freshness: "usual" | "fr
   return parseStatx(buffer);
 }
 
+/** The attributes of what a path leads to: a final symbolic link is followed. */
+export function statFollowed(path: Path): Attr {
+  const buffer = new Uint8Array(STATX_SIZE);
+  checkAt("stat", null, path, statx_(AT.FDCWD, cString(path), 0, STATX_BASIC_STATS | STATX_MNT_ID, buffer));
+  return parseStatx(buffer);
+}
+
 /** struct statx, include/uapi/linux/stat.h */
 function parseStatx(buffer: Uint8Array): Attr {
   const view = new DataView(buffer.buffer, buffer.byteOffset);
@@ -285,8 +292,12 @@ export function readAvailable(file: Fd): Buffer {
 }
 
 export function writeAll(file: Fd, data: Uint8Array): void {
-  for (let rest = data; rest.length > 0;)
-    rest = rest.subarray(check("write", file, write_(file.number, rest, rest.length)));
+  for (let rest = data; rest.length > 0;) rest = rest.subarray(writeTo(file, rest));
+}
+
+/** One write(2). @returns how many bytes were taken */
+export function writeTo(file: Fd, data: Uint8Array): number {
+  return check("write", file, write_(file.number, data, data.length));
 }
 
 /** Makes the content and metadata of an open file or directory durable. @see fsync(2) */

@@ -51,7 +51,8 @@ export function native(symbol: string, result: string, parameters: readonly stri
  * As native(), for a function that changes nothing where it returns −1. In Bun it is called without koffi, whose loading
  * costs a start 1.3 ms, and reads a file, which a process that has changed its root must not: see bindInBun(). Other than
  * koffi that doesn't keep errno from what the runtime does before we look: a call that fails is made again until errno
- * says the same twice.
+ * says the same twice. ENOENT, EEXIST and ENODATA are believed at once, where it could be looked at: nothing that a runtime
+ * does by itself meanwhile leaves those.
  * @param failure "told once" where the next call would know nothing of it, as with fsync(2): then errno is believed
  */
 export function quick(
@@ -60,17 +61,19 @@ export function quick(
   parameters: readonly ParameterType[],
   failure: "lasting" | "told once" = "lasting",
 ): NativeFunction {
-  const call = withoutErrno(symbol, result, parameters);
-  return (...args) => {
+  let bound: NativeFunction | undefined;
+  const bind = (): NativeFunction => {
     if (failure === "told once") findErrno();
-    const value = call(...args);
-    if (value !== -1) return value;
-    const errno = findErrno();
-    if (errno === undefined) return value;
-    if (failure === "lasting") return callAgain(call, args, errno);
-    quickErrno = errno[0] ?? 0;
-    return value;
+    return (bound = bindInBun(symbol, result, parameters) ?? native(symbol, result, parameters));
   };
+  const failed = (...args: Argument[]): number => {
+    const wasKnown = errnoCell !== undefined;
+    const errno = findErrno();
+    if (errno === undefined || bound === undefined) return -1;
+    quickErrno = errno[0] ?? 0;
+    return failure === "told once" || (wasKnown && believed.has(quickErrno)) ? -1 : callAgain(bound, args, errno);
+  };
+  return withArity(parameters.length, () => bound ?? bind(), failed);
 }
 
 function callAgain(call: NativeFunction, args: Argument[], errno: Int32Array): number {
@@ -84,8 +87,7 @@ function callAgain(call: NativeFunction, args: Argument[], errno: Int32Array): n
 
 /**
  * As quick(), for the calls of a hot path: a fifth of what koffi takes. A parameter of 32 bits must be given a number of 32
- * bits with its sign, and as such (`x | 0`): the engine may hold one that was above 2^31 elsewhere as a double. ENOENT, EEXIST and ENODATA are believed at once: nothing that a runtime does by itself
- * meanwhile leaves those.
+ * bits with its sign, and as such (`x | 0`): the engine may hold one that was above 2^31 elsewhere as a double.
  */
 export function hot(
   symbol: string,
@@ -168,10 +170,9 @@ export function withoutErrno(
   parameters: readonly ParameterType[],
 ): NativeFunction {
   let bound: NativeFunction | undefined;
-  return (...args) => {
-    bound ??= bindInBun(symbol, result, parameters) ?? native(symbol, result, parameters);
-    return bound(...args);
-  };
+  const bind = (): NativeFunction =>
+    (bound ??= bindInBun(symbol, result, parameters) ?? native(symbol, result, parameters));
+  return withArity(parameters.length, bind, () => -1);
 }
 
 /** C's types as Bun knows them; a result that fits is no bigint with the fast ones. */
@@ -230,12 +231,44 @@ function bindInBun(
   }
   const call = bareInBun(symbol, result, parameters);
   if (call === undefined || isNarrow === 0) return call;
-  return (...given) => {
-    for (let index = 0; index < given.length; index++) {
-      if ((isNarrow >> index) & 1) given[index] = Number(given[index]) | 0;
-    }
-    return call(...given);
-  };
+  return narrowed(parameters.length, isNarrow, call);
+}
+
+/** As withArity(). @param which parameters are of 32 bits, the first in bit 0 */
+function narrowed(count: number, which: number, call: NativeFunction): NativeFunction {
+  const [first, second, third] = [(which & 1) !== 0, (which & 2) !== 0, (which & 4) !== 0];
+  const [fourth, fifth] = [(which & 8) !== 0, (which & 16) !== 0];
+  switch (count) {
+    case 1:
+      return (a) => call(first ? narrow(a) : a);
+    case 2:
+      return (a, b) => call(first ? narrow(a) : a, second ? narrow(b) : b);
+    case 3:
+      return (a, b, c) => call(first ? narrow(a) : a, second ? narrow(b) : b, third ? narrow(c) : c);
+    case 4:
+      return (a, b, c, d) =>
+        call(first ? narrow(a) : a, second ? narrow(b) : b, third ? narrow(c) : c, fourth ? narrow(d) : d);
+    case 5:
+      return (a, b, c, d, e) =>
+        call(
+          first ? narrow(a) : a,
+          second ? narrow(b) : b,
+          third ? narrow(c) : c,
+          fourth ? narrow(d) : d,
+          fifth ? narrow(e) : e,
+        );
+    default:
+      return (...given) => {
+        for (let index = 0; index < given.length; index++) {
+          if ((which >> index) & 1) given[index] = Number(given[index]) | 0;
+        }
+        return call(...given);
+      };
+  }
+}
+
+function narrow(value: Argument): number {
+  return typeof value === "number" ? value | 0 : Number(value) | 0;
 }
 
 /**

@@ -1,4 +1,3 @@
-import { basename, dirname } from "node:path";
 import { O, RESOLVE } from "../kernel/abi/file.ts";
 import { MOUNT_ATTR } from "../kernel/abi/mount.ts";
 import { isErrno, KernelError, unless } from "../kernel/error.ts";
@@ -21,9 +20,9 @@ import {
   type MountOption,
   setMountAttributes,
 } from "../kernel/mount.ts";
+import { nameOf, parentOf } from "../kernel/names.ts";
 import { copyInto, openParent } from "../layer/inside.ts";
 import { type FallthruMount, fallthruMount } from "./fallthru/index.ts";
-import { makeFallthru } from "./fallthru/mount.ts";
 import { canBuildDetached, makeOverlay } from "./overlay/mount.ts";
 import { cloneAsAllowed, makeAsAllowed } from "./unprivileged.ts";
 import { describeStep, type MountPlan, type PlanStep } from "./plan.ts";
@@ -46,6 +45,16 @@ export interface AttachOptions {
    * its place in one call, when it is whole.
    */
   readonly order?: "detached" | "attached";
+  /** What oursFor() gives, where the plan has unions of ours. */
+  readonly ours?: MakeOurs | undefined;
+}
+
+export type MakeOurs = (mount: FallthruMount, target: string) => Fd;
+
+/** Loads what our own unions need, where there is one: sessions on overlays, which nearly all are, do without. */
+export async function oursFor({ steps }: MountPlan): Promise<MakeOurs | undefined> {
+  const isOurs = steps.some((step) => step.kind === "union" && step.union.type === "fallthru");
+  return isOurs ? (await import("./fallthru/mount.ts")).makeFallthru : undefined;
 }
 
 /**
@@ -60,12 +69,12 @@ export function attachPlan(plan: MountPlan, mountPoint: string, options: AttachO
   const unionOptions: (readonly string[])[] = [];
   const warnings: string[] = [];
   using target = openAt(null, mountPoint, O.PATH | O.DIRECTORY | O.NOFOLLOW);
-  using root = makeStep(first, unionOptions);
+  using root = makeStep(first, unionOptions, options.ours);
   try {
     if (order === "attached") attachBeside(root, mountPoint);
     for (const [index, step] of others.entries()) {
       if (index + 1 === filesAfter) options.prepare?.(root);
-      executeStep(step, root, unionOptions, warnings);
+      executeStep(step, root, { unionOptions, warnings, ours: options.ours });
     }
     if (filesAfter > others.length) options.prepare?.(root);
     attachMount(root, target);
@@ -79,9 +88,9 @@ export function attachPlan(plan: MountPlan, mountPoint: string, options: AttachO
  * Mounts further steps in a tree that is in its place already, each at once: what stands stays where a later one fails.
  * @throws {KernelError} with the step that failed
  */
-export function attachSteps(root: Fd, steps: readonly PlanStep[]): void {
+export function attachSteps(root: Fd, steps: readonly PlanStep[], ours?: MakeOurs): void {
   for (const step of steps) {
-    using mount = makeStep(step, []);
+    using mount = makeStep(step, [], ours);
     attachInto(root, mount, step.at);
   }
 }
@@ -93,13 +102,13 @@ export function attachInto(root: Fd, mount: Fd, at: string): void {
 }
 
 /** One union of a plan, detached. @throws {MountError} */
-export function makeUnionMount(step: PlanStep & { readonly kind: "union" }): Fd {
-  return makeStep(step, []);
+export function makeUnionMount(step: PlanStep & { readonly kind: "union" }, ours: MakeOurs): Fd {
+  return makeStep(step, [], ours);
 }
 
 /** No session's name begins with a dot. */
 function placeBeside(mountPoint: string): string {
-  return `${dirname(mountPoint)}/.${basename(mountPoint)}`;
+  return `${parentOf(mountPoint)}/.${nameOf(mountPoint)}`;
 }
 
 function attachBeside(root: Fd, mountPoint: string): void {
@@ -117,14 +126,22 @@ export function clearBeside(mountPoint: string): void {
   unless(["ENOENT"], () => removeDirectoryAt(null, place));
 }
 
-function executeStep(step: PlanStep, root: Fd, unionOptions: (readonly string[])[], warnings: string[]): void {
+/** What is gathered on the way, and what is needed. */
+interface Course {
+  readonly unionOptions: (readonly string[])[];
+  readonly warnings: string[];
+  readonly ours: MakeOurs | undefined;
+}
+
+function executeStep(step: PlanStep, root: Fd, course: Course): void {
+  const { unionOptions, warnings, ours } = course;
   try {
     if (step.kind === "copy") {
       copyFile(step, root);
       return;
     }
     if (step.kind === "bind" && step.ifThere === true && !isThere(step.from, root, step.at)) return;
-    using mount = makeStep(step, unionOptions);
+    using mount = makeStep(step, unionOptions, ours);
     using target = openTarget(root, step.at, mount);
     attachOn(mount, target);
   } catch (error) {
@@ -142,7 +159,7 @@ function executeStep(step: PlanStep, root: Fd, unionOptions: (readonly string[])
       const reason = [error.message, ...(error.hint === undefined ? [] : [error.hint])].join("; ");
       warnings.push(`${step.at} is read-only: ${reason}`);
       unionOptions.push([]);
-      executeStep(readOnly(step), root, unionOptions, warnings);
+      executeStep(readOnly(step), root, course);
       return;
     }
     if (!(step.kind === "bind" && step.optional === true && error instanceof KernelError)) throw error;
@@ -162,7 +179,7 @@ function isThere(from: string, root: Fd, at: string): boolean {
     true;
   if (!canOpen(null, from, 0, 0)) return false;
   if (canOpen(root, at, 0, RESOLVE.IN_ROOT)) return true;
-  return canOpen(root, dirname(at), O.DIRECTORY, RESOLVE.IN_ROOT) && !canOpen(root, at, O.NOFOLLOW, RESOLVE.IN_ROOT);
+  return canOpen(root, parentOf(at), O.DIRECTORY, RESOLVE.IN_ROOT) && !canOpen(root, at, O.NOFOLLOW, RESOLVE.IN_ROOT);
 }
 
 /** Whether it is the file system that is no layer, and not a disk that is full or the like. */
@@ -182,12 +199,13 @@ function readOnly(step: PlanStep & { kind: "union" }): PlanStep {
   };
 }
 
-function makeStep(step: PlanStep, unionOptions: (readonly string[])[]): Fd {
+function makeStep(step: PlanStep, unionOptions: (readonly string[])[], ours: MakeOurs | undefined): Fd {
   switch (step.kind) {
     case "union": {
       if (step.union.type === "fallthru") {
+        if (ours === undefined) throw new Error(`nothing is loaded for ${describeStep(step)}`);
         unionOptions.push([]);
-        return makeFallthru(fallthruOf(step), step.at);
+        return ours(fallthruOf(step), step.at);
       }
       const long: Fd[] = [];
       try {

@@ -1,6 +1,7 @@
-import { accessSync, constants, type Dirent, lstatSync, readdirSync, readlinkSync, type Stats } from "node:fs";
+import type { Dirent, Stats } from "node:fs";
 import { MOUNT_ATTR } from "../kernel/abi/mount.ts";
 import { isErrno, unless } from "../kernel/error.ts";
+import { nodeFs } from "../kernel/trusted.ts";
 import { copyLimit, type HostPlan, kindOf, memoryStep, stepFor } from "./host.ts";
 import type { MountInfo } from "./mountinfo.ts";
 import type { PlanStep, Skeleton, SkeletonEntry, Union } from "./plan.ts";
@@ -115,7 +116,7 @@ class Walk {
 
   #showEntry(path: string, stat: Stats | undefined): void {
     if (stat === undefined) return;
-    if (stat.isSymbolicLink()) this.skeleton.push({ kind: "link", path, target: readlinkSync(path) });
+    if (stat.isSymbolicLink()) this.skeleton.push({ kind: "link", path, target: nodeFs().readlinkSync(path) });
     else if (stat.isDirectory()) this.#showDirectory(path, stat);
     else if (stat.isFile() && stat.size <= copyLimit && isReadable(path))
       this.skeleton.push({ kind: "file", path, mode: modeOf(stat), content: "copied" });
@@ -166,11 +167,11 @@ function parentOf(path: string): string {
 }
 
 function listDirectory(path: string): Dirent[] | undefined {
-  return unless(["EACCES", "ENOENT", "ENOTDIR"], () => readdirSync(path, { withFileTypes: true }));
+  return unless(["EACCES", "ENOENT", "ENOTDIR"], () => nodeFs().readdirSync(path, { withFileTypes: true }));
 }
 
 function lstatOf(path: string): Stats | undefined {
-  return unless(["EACCES", "ENOENT", "ENOTCONN", "EIO", "ESTALE"], () => lstatSync(path));
+  return unless(["EACCES", "ENOENT", "ENOTCONN", "EIO", "ESTALE"], () => nodeFs().lstatSync(path));
 }
 
 function modeOf(stat: Stats | undefined): number {
@@ -188,17 +189,17 @@ function isEverybodys(stat: Stats): boolean {
 }
 
 function isReadable(path: string): boolean {
-  return allows(path, constants.R_OK);
+  return allows(path, nodeFs().constants.R_OK);
 }
 
 /** A union over what may not be entered would be one that may be. */
 function isSearchable(path: string): boolean {
-  return allows(path, constants.X_OK);
+  return allows(path, nodeFs().constants.X_OK);
 }
 
 function allows(path: string, access: number): boolean {
   try {
-    accessSync(path, access);
+    nodeFs().accessSync(path, access);
     return true;
   } catch (error) {
     if (isErrno(error, "EACCES", "EPERM", "ENOENT")) return false;

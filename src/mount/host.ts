@@ -1,9 +1,9 @@
-import { existsSync, readFileSync } from "node:fs";
 import { O } from "../kernel/abi/file.ts";
 import { MOUNT_ATTR } from "../kernel/abi/mount.ts";
 import { unless } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { isDirectory, isRegularFile, openAt, statAt } from "../kernel/file.ts";
+import { exists, readText } from "../kernel/trusted.ts";
 import { type MountInfo, readMountInfo, splitOptions } from "./mountinfo.ts";
 import type { PlanStep, Union } from "./plan.ts";
 
@@ -91,7 +91,7 @@ function visibleMounts(all: readonly MountInfo[]): MountInfo[] {
 function mountIdOf(file: Fd): number {
   const attr = unless(refusals, () => statAt(file));
   if (attr !== undefined) return Number(attr.mountId);
-  const text = readFileSync(`/proc/self/fdinfo/${file.number}`, "latin1");
+  const text = readText(`/proc/self/fdinfo/${file.number}`, "latin1");
   return Number(/^mnt_id:\s*(\d+)$/m.exec(text)?.[1]);
 }
 
@@ -118,7 +118,7 @@ function kernelSteps(): PlanStep[] {
     { kind: "bind", at: "/proc", from: "/proc", depth: "single", attributes: kernel },
     bind("/proc/sys", kernel | RDONLY),
     // Not every kernel has it.
-    ...(existsSync("/proc/sysrq-trigger") ? [bind("/proc/sysrq-trigger", kernel | RDONLY)] : []),
+    ...(exists("/proc/sysrq-trigger") ? [bind("/proc/sysrq-trigger", kernel | RDONLY)] : []),
     { kind: "bind", at: "/sys", from: "/sys", depth: "single", attributes: kernel | RDONLY },
     bind("/dev/pts", NOSUID | NOEXEC),
     memoryStep("/dev/shm", "1777"),

@@ -1,13 +1,12 @@
-import { existsSync, mkdirSync } from "node:fs";
-import { dirname } from "node:path";
 import type { Chroot } from "../chroot/types.ts";
 import { UserError } from "../error.ts";
 import { unless } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
-import { openDirectory } from "../kernel/file.ts";
-import { type Attached, attachPlan } from "../mount/attach.ts";
+import { makeDirectoryAt, openDirectory } from "../kernel/file.ts";
+import { parentOf } from "../kernel/names.ts";
+import { exists, nodeFs } from "../kernel/trusted.ts";
+import { type Attached, attachPlan, type MakeOurs, oursFor } from "../mount/attach.ts";
 import { noteBegun } from "./begun.ts";
-import { makeControlGroups } from "./cgroup.ts";
 import { defaultFilter } from "./environment.ts";
 import { type Hold, takeHold } from "./hold.ts";
 import { checkSessionId, makeSessionId, randomHex } from "./id.ts";
@@ -115,7 +114,7 @@ function nameOf(source: Source): string {
 function describedUpper(source: Source, union: UnionChoice): Upper | undefined {
   const path = union === "none" ? undefined : unionOptionsOf(source)?.overlayDirectory;
   if (path === undefined) return undefined;
-  mkdirSync(path, { recursive: true, mode: 0o755 });
+  nodeFs().mkdirSync(path, { recursive: true, mode: 0o755 });
   return { kind: "directory", path };
 }
 
@@ -127,7 +126,7 @@ function warnOfStuck({ id, reason }: Cleared["stuck"][number]): string {
 /** Something that isn't ours stands where the session's mounts belong: it is none of ours to take away. */
 function refuseStrayMount(id: string): void {
   const mountPoint = mountPointOf(id);
-  if (!isMounted(mountPoint) || existsSync(sessionDir(id))) return;
+  if (!isMounted(mountPoint) || exists(sessionDir(id))) return;
   throw new UserError("busy", `something is mounted on ${mountPoint} already`, {
     hint: `unmount it (umount ${mountPoint}), or take another --name`,
   });
@@ -137,7 +136,7 @@ async function makeDirectory(hold: Hold): Promise<void> {
   const { id } = hold;
   const make = () =>
     unless(["EEXIST"], () => {
-      explainFull(sessionDir(id), () => mkdirSync(sessionDir(id), { mode: 0o700 }));
+      explainFull(sessionDir(id), () => makeDirectoryAt(null, sessionDir(id), 0o700));
       return "made";
     });
   if (make() !== undefined) return;
@@ -168,7 +167,7 @@ async function build(
   const layers = makeLayers(id, dir, upper);
   const { root, made } = await provideRoot(hold, dir, layers, source, options);
   const limits = options.limits ?? {};
-  makeControlGroups(id, limits);
+  if (Object.keys(limits).length > 0) (await import("./cgroup.ts")).makeControlGroups(id, limits);
   const style = { type, volatile: kind === "automatic" || upper.kind === "tmpfs", ...dialectOf(source) };
   const adjust = await adjustmentOf(source, options, root);
   const plan = explainFull(layers.base, () => {
@@ -178,7 +177,8 @@ async function build(
   });
   const setup = await beginSetup({ id, dir, source, plan, made }, options);
   await setup?.start("setup-start", "unmounted");
-  const attached = explainFull(layers.base, () => mountTree(id, plan, options.visitor));
+  const ours = await oursFor(plan.mounts);
+  const attached = explainFull(layers.base, () => mountTree(id, plan, { visitor: options.visitor, ours }));
   await setup?.start("setup-start", "mounted");
   const createdMs = Date.now();
   const record: Omit<SessionRecord, "version"> = {
@@ -243,7 +243,7 @@ async function beginSetup(
   const [first] = plan.mounts.steps;
   const union =
     first?.kind === "union"
-      ? { overlay: dirname(first.union.upper), underlay: first.union.lowers.at(-1) ?? "" }
+      ? { overlay: parentOf(first.union.upper), underlay: first.union.lowers.at(-1) ?? "" }
       : undefined;
   const { chroot, selectedName = chroot.name } = source;
   const snapshot = made === "" ? undefined : made;
@@ -251,9 +251,13 @@ async function beginSetup(
 }
 
 /** All that is written here goes to the layers, or to a root that is to be changed. */
-function mountTree(id: string, { mounts, files }: SessionPlan, visitor: number | undefined): Attached {
+function mountTree(
+  id: string,
+  { mounts, files }: SessionPlan,
+  { visitor, ours }: { visitor: number | undefined; ours: MakeOurs | undefined },
+): Attached {
   const mountPoint = makeMountPoint(id, visitor);
-  return attachPlan(mounts, mountPoint, { prepare: (root) => writeRootFiles(root, files) });
+  return attachPlan(mounts, mountPoint, { ours, prepare: (root) => writeRootFiles(root, files) });
 }
 
 function commandDefaults(source: Source): CommandDefaults {

@@ -7,7 +7,7 @@ import { checkSessionId } from "./id.ts";
 import { noSession } from "./names.ts";
 import { mountPointOf, sessionDir } from "./paths.ts";
 import { killInside, type Look, lookInside } from "./processes.ts";
-import { readSummary, removeRecord } from "./record.ts";
+import { readRecord, removeRecord } from "./record.ts";
 import {
   endProcesses,
   findSetup,
@@ -62,13 +62,13 @@ export async function endSession(
     hold.release();
     throw noSession(id);
   }
-  refuseNewer(id);
+  const isUnlimited = readIsUnlimited(id);
   const isStopped = await stopSetup(hold, dir, { force, setup });
   // Keeps those out who would enter: who has entered before is seen now.
   lock(dir, "exclusive");
   const look = lookInside(mountPointOf(id));
   if (!force) await refuseWaitedFor(hold, look);
-  const how = { look, graceMs: force ? 0 : usualGraceMs };
+  const how = { look, graceMs: force ? 0 : usualGraceMs, isUnlimited };
   const saved = force ? await trySaveSource(hold, dir, how) : await saveSource(hold, dir, how);
   removeRecord(dir);
   const { failure, ...removed } = await endHeld(hold, {
@@ -137,12 +137,17 @@ async function refuseWaitedFor(hold: Hold, look: Look): Promise<void> {
   );
 }
 
-/** A newer Fallthru may have put things where this one doesn't look; a damaged record hides no more than it can say. */
-function refuseNewer(id: string): void {
+/**
+ * Whether its record says that it has no control groups; a damaged one hides no more than it can say.
+ * @throws {UserError} newer: a newer Fallthru may have put things where this one doesn't look
+ */
+function readIsUnlimited(id: string): boolean {
   try {
-    readSummary(id);
+    const record = readRecord(id);
+    return record !== undefined && Object.keys(record.limits).length === 0;
   } catch (error) {
     if (!(error instanceof UserError) || error.code !== "data") throw error;
+    return false;
   }
 }
 
@@ -151,10 +156,10 @@ function refuseNewer(id: string): void {
  * in it is ended first. The session's directory is locked.
  * @throws {UserError} the session, and what it changed, are as they were
  */
-async function saveSource(hold: Hold, dir: Fd, how: { readonly look: Look; readonly graceMs: number }): Promise<Saved> {
+async function saveSource(hold: Hold, dir: Fd, how: Removal & { readonly look: Look }): Promise<Saved> {
   const note = readNote(dir);
   if (note?.access !== "write") return { killed: 0, look: how.look, warnings: [] };
-  const killed = await endProcesses(hold.id, how.look, how.graceMs);
+  const killed = await endProcesses(hold.id, how.look, how);
   const { saveRoot } = await import("./root/root.ts");
   await saveRoot(note, { id: hold.id, dir, hold: hold.file });
   return { killed, look: { inside: [], standing: how.look.standing, isEmpty: true }, warnings: [] };
@@ -180,10 +185,10 @@ async function trySaveSource(...args: Parameters<typeof saveSource>): Promise<Sa
 /** Ends and releases an automatic session that the caller holds; what it has changed in the chroot itself (`source`) is kept. */
 export async function endAutomatic(
   hold: Hold,
-  { source, setup: context }: SessionOptions,
+  { source, setup: context, limits = {} }: SessionOptions,
   graceMs: number = usualGraceMs,
 ): Promise<Removed> {
-  const usual = { ...asUsual(context), graceMs };
+  const usual = { ...asUsual(context), graceMs, isUnlimited: Object.keys(limits).length === 0 };
   const removed = source === true ? await endSource(hold, context) : await endHeld(hold, usual);
   hold.release();
   if (removed.failure !== undefined) throw failedLate(hold.id, removed.failure);

@@ -1,8 +1,8 @@
-import { readdirSync } from "node:fs";
 import { O } from "../kernel/abi/file.ts";
 import { isErrno, unless } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { linkAt, lock, openAt, statAt, tryLock, unlinkAt } from "../kernel/file.ts";
+import { namesIn } from "../kernel/trusted.ts";
 import { heldDir, heldFileOf } from "./paths.ts";
 import { pause } from "./processes.ts";
 import { recordFileOf, recordKind } from "./record.ts";
@@ -107,7 +107,7 @@ function claim(id: string, file: Fd): Hold | undefined {
 /** The ids that are held, by the living or the dead. */
 export function heldIds(): string[] {
   try {
-    return readdirSync(heldDir);
+    return namesIn(heldDir);
   } catch (error) {
     if (isErrno(error, "ENOENT")) return [];
     throw error;

@@ -13,7 +13,7 @@ import type { Upper } from "./types.ts";
 export async function endLeft({ id }: Hold): Promise<void> {
   using dir = openDirectory(sessionDir(id));
   lock(dir, "exclusive");
-  await endProcesses(id, lookInside(mountPointOf(id)), usualGraceMs);
+  await endProcesses(id, lookInside(mountPointOf(id)), { graceMs: usualGraceMs });
 }
 
 /**

@@ -1,5 +1,3 @@
-import { chmodSync, copyFileSync, mkdirSync, readlinkSync, symlinkSync, writeFileSync } from "node:fs";
-import { basename, dirname, isAbsolute } from "node:path";
 import { UserError } from "../error.ts";
 import { O } from "../kernel/abi/file.ts";
 import { isErrno, unless } from "../kernel/error.ts";
@@ -9,14 +7,19 @@ import {
   changeOwnerAt,
   fileSystemOf,
   isDirectory,
+  makeDirectoryAt,
   openAt,
   openDirectory,
+  readLinkAt,
   setTimesAt,
   statAt,
+  symlinkAt,
   sync,
   syncFileSystem,
 } from "../kernel/file.ts";
 import { attachMount, detachMount, makeMount } from "../kernel/mount.ts";
+import { nameOf, parentOf } from "../kernel/names.ts";
+import { nodeFs } from "../kernel/trusted.ts";
 import { getXattrAt, listXattrsAt, setXattr } from "../kernel/xattr.ts";
 import { removeTree } from "../layer/remove.ts";
 import { isMachinesUserSpace } from "../kernel/userspace.ts";
@@ -70,7 +73,7 @@ export function chooseUpper(wanted: Upper | undefined, union: UnionChoice): Uppe
 }
 
 function typeOf(path: string): string {
-  if (!isAbsolute(path)) throw new UserError("usage", `${path} is not an absolute path`);
+  if (!path.startsWith("/")) throw new UserError("usage", `${path} is not an absolute path`);
   const opened = unless(["ENOENT", "ENOTDIR"], () => openDirectory(path));
   if (opened === undefined) {
     throw new UserError("not-found", `no directory ${path} to keep changes in`, {
@@ -85,19 +88,19 @@ function typeOf(path: string): string {
 export function makeLayers(id: string, dir: Fd, upper: Upper): Layers {
   switch (upper.kind) {
     case "state":
-      mkdirSync(`${dir.procPath}/layers`, { mode: 0o700 });
+      makeDirectoryAt(dir, "layers", 0o700);
       return { base: `${sessionDir(id)}/layers`, upper };
     case "directory": {
       const base = `${upper.path}/fallthru-${id}-${randomHex()}`;
-      symlinkSync(base, `${dir.procPath}/${elsewhere}`);
+      symlinkAt(base, dir, elsewhere);
       // On another file system the directory could be on the disk before the link that leads to it.
       sync(dir);
-      mkdirSync(base, { mode: 0o700 });
+      makeDirectoryAt(null, base, 0o700);
       return { base, upper };
     }
     case "tmpfs": {
       const base = memoryUpperOf(id);
-      mkdirSync(base, { recursive: true, mode: 0o700 });
+      nodeFs().mkdirSync(base, { recursive: true, mode: 0o700 });
       const size = upper.sizeBytes === undefined ? [] : [["size", String(upper.sizeBytes)] as const];
       using tmpfs = makeMount("tmpfs", [["source", "fallthru"], ["mode", "0700"], ...size]);
       using target = openAt(null, base, O.PATH | O.DIRECTORY | O.NOFOLLOW);
@@ -113,12 +116,12 @@ export function removeLayers(id: string, dir: Fd): void {
   while (isMounted(memory)) detachMount(memory);
   removeEmptyDirectory(memory);
   removeTree(dir, "layers");
-  const base = unless(["ENOENT"], () => readLink(`${dir.procPath}/${elsewhere}`));
+  const base = unless(["ENOENT"], () => readElsewhere(dir));
   if (base === undefined) return;
-  const parent = unless(["ENOENT"], () => openDirectory(dirname(base)));
+  const parent = unless(["ENOENT"], () => openDirectory(parentOf(base)));
   if (parent === undefined) return;
   using open = parent;
-  removeTree(open, basename(base));
+  removeTree(open, nameOf(base));
   // What is still on that disk after a power cut must have its link on this one.
   sync(open);
 }
@@ -132,14 +135,14 @@ export async function syncLayers({ base, upper }: Layers, isUnpacked: boolean): 
   else sync(directory);
 }
 
-function readLink(path: string): string {
-  return readlinkSync(path);
+function readElsewhere(dir: Fd): string {
+  return readLinkAt(dir, elsewhere).toString("utf8");
 }
 
 function removeEmptyDirectory(path: string): void {
-  using parent = openDirectory(dirname(path));
+  using parent = openDirectory(parentOf(path));
   unless(["ENOENT"], () => {
-    if (isDirectory(statAt(parent, basename(path)))) removeTree(parent, basename(path));
+    if (isDirectory(statAt(parent, nameOf(path)))) removeTree(parent, nameOf(path));
   });
 }
 
@@ -159,7 +162,7 @@ export function makeUnion(
 ): Union {
   const base = `${layers.base}/${index}`;
   const lowers = skeleton === undefined ? wanted : [...wanted, `${base}/skeleton`];
-  mkdirSync(base, { mode: 0o700 });
+  makeDirectoryAt(null, base, 0o700);
   if (skeleton !== undefined) makeSkeleton(`${base}/skeleton`, skeleton);
   // Whoever reads the upper later is to know whose marks are in it.
   const marks = style.type === "overlay" && !isMachinesUserSpace() ? { options: ["userxattr"] } : {};
@@ -172,7 +175,7 @@ export function makeUnion(
  */
 export function makePair(base: string, top: string | undefined): Pick<Union, "upper" | "work"> {
   const pair = { upper: `${base}/upper`, work: `${base}/work` };
-  for (const path of [pair.upper, pair.work]) mkdirSync(path, { mode: 0o700 });
+  for (const path of [pair.upper, pair.work]) makeDirectoryAt(null, path, 0o700);
   if (top !== undefined) copyAttributes(top, pair.upper);
   return pair;
 }
@@ -183,7 +186,7 @@ export function layersOf(id: string, dir: Fd, upper: Upper): Layers {
     case "state":
       return { base: `${sessionDir(id)}/layers`, upper };
     case "directory":
-      return { base: readLink(`${dir.procPath}/${elsewhere}`), upper };
+      return { base: readElsewhere(dir), upper };
     case "tmpfs":
       return { base: memoryUpperOf(id), upper };
   }
@@ -197,6 +200,7 @@ function isNobodys({ uid, gid }: { uid: number; gid: number }): boolean {
 
 /** Nobody writes there any more: it is a lower. */
 function makeSkeleton(base: string, skeleton: Skeleton): void {
+  const { chmodSync, copyFileSync, mkdirSync, symlinkSync, writeFileSync } = nodeFs();
   mkdirSync(base, { mode: 0o755 });
   for (const entry of skeleton) {
     const path = `${base}${entry.path}`;

@@ -1,8 +1,8 @@
-import { readFileSync, statSync } from "node:fs";
 import { UserError } from "../error.ts";
 import { unless } from "../kernel/error.ts";
 import { O, RESOLVE } from "../kernel/abi/file.ts";
 import { openAt, openDirectory, statAt } from "../kernel/file.ts";
+import { nodeFs } from "../kernel/trusted.ts";
 import { readMountInfo } from "../mount/mountinfo.ts";
 import { splitLowers } from "../mount/plan.ts";
 import { takenOptions } from "../mount/overlay/taken.ts";
@@ -42,6 +42,7 @@ export interface SessionInfo extends SessionSummary {
 export function listSessions(): SessionSummary[] {
   const held = new Set(heldIds());
   const found: SessionSummary[] = [];
+  const { statSync } = nodeFs();
   const own = statSync(runDir, { throwIfNoEntry: false })?.dev;
   // What is mounted there is another file system than the one that it is mounted on.
   const isOpen = (mountPoint: string) =>
@@ -60,7 +61,7 @@ export function listSessions(): SessionSummary[] {
 /** One that can't be read must not hide the others. */
 function readSummaryOf(id: string): ReturnType<typeof readSummary> | "unreadable" {
   try {
-    return readSummary(id, readFileSync);
+    return readSummary(id, nodeFs().readFileSync);
   } catch (error) {
     if (error instanceof UserError) return "unreadable";
     throw error;

@@ -1,14 +1,14 @@
-import { readdirSync } from "node:fs";
 import { nearNames } from "../chroot/names.ts";
 import { UserError } from "../error.ts";
 import { isErrno } from "../kernel/error.ts";
+import { nodeFs } from "../kernel/trusted.ts";
 import { isSessionId } from "./id.ts";
 import { sessionsDir } from "./paths.ts";
 
 /** The names of the sessions' directories; half-made ones too. What else somebody put there is passed over. */
 export function sessionIds(): string[] {
   try {
-    const entries = readdirSync(sessionsDir, { withFileTypes: true });
+    const entries = nodeFs().readdirSync(sessionsDir, { withFileTypes: true });
     return entries.filter((entry) => entry.isDirectory() && isSessionId(entry.name)).map(({ name }) => name);
   } catch (error) {
     if (isErrno(error, "ENOENT")) return [];

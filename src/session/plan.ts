@@ -1,4 +1,3 @@
-import { realpathSync } from "node:fs";
 import { MOUNT_ATTR } from "../kernel/abi/mount.ts";
 import { problemLine } from "../chroot/problem.ts";
 import type { MadeRoot, RootSource, UpdateTarget } from "../chroot/types.ts";
@@ -7,6 +6,7 @@ import { UserError } from "../error.ts";
 import { O } from "../kernel/abi/file.ts";
 import { unless } from "../kernel/error.ts";
 import { openAt } from "../kernel/file.ts";
+import { nodeFs } from "../kernel/trusted.ts";
 import { type HostPlan, planHost } from "../mount/host.ts";
 import { planUsersHost } from "../mount/host-user.ts";
 import { readMountInfo, splitOptions } from "../mount/mountinfo.ts";
@@ -183,11 +183,11 @@ export function sourceRoot({ chroot, root }: ChrootSource, { source, update }: S
 function targetOf(root: RootSource): UpdateTarget {
   switch (root.kind) {
     case "directory":
-      return { kind: "directory", path: realpathSync(root.path) };
+      return { kind: "directory", path: nodeFs().realpathSync(root.path) };
     case "btrfs":
-      return { kind: "subvolume", path: realpathSync(root.subvolume) };
+      return { kind: "subvolume", path: nodeFs().realpathSync(root.subvolume) };
     case "image":
-      return { kind: "image", path: realpathSync(root.file), mount: root.mount };
+      return { kind: "image", path: nodeFs().realpathSync(root.file), mount: root.mount };
     default:
       throw new UserError("unsupported", "a chroot of this type can't be updated in a copy", {
         hint: "change it directly: fallthru run source:NAME -- COMMAND",

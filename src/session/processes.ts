@@ -1,7 +1,8 @@
-import { readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { UserError } from "../error.ts";
 import { isErrno, unless } from "../kernel/error.ts";
-import { sameDevice, statAt } from "../kernel/file.ts";
+import { type Attr, sameDevice, statAt, statFollowed } from "../kernel/file.ts";
+import { kernelThreads, lookAt, pathOf, processIds, type Spot, tooFar } from "../kernel/proc.ts";
+import { readText } from "../kernel/trusted.ts";
 import { readMountInfo } from "../mount/mountinfo.ts";
 
 export interface ProcessInfo {
@@ -15,8 +16,8 @@ export interface ProcessInfo {
  * and inside another session, there may be a session of the same name.
  */
 export function processesInside(mountPoint: string): number[] {
-  const dev = deviceOf(mountPoint);
-  return pids().filter((pid) => isInside(pid, mountPoint, dev));
+  const place = placeOf(mountPoint);
+  return pids().filter((pid) => isInside(pid, place));
 }
 
 /** One look at every process. */
@@ -30,65 +31,76 @@ export interface Look {
 
 export function lookInside(mountPoint: string): Look {
   const newest = newestPid();
-  const dev = deviceOf(mountPoint);
+  const place = placeOf(mountPoint);
   const inside: number[] = [];
   const standing: number[] = [];
   for (const pid of pids()) {
-    if (isInside(pid, mountPoint, dev)) inside.push(pid);
-    else if (pid !== process.pid && standsInside(pid, mountPoint)) standing.push(pid);
+    if (isInside(pid, place)) inside.push(pid);
+    else if (pid !== process.pid && standsInside(pid, place)) standing.push(pid);
   }
   return { inside, standing, isEmpty: inside.length === 0 && newest === newestPid() };
 }
 
-function standsInside(pid: number, mountPoint: string): boolean {
-  const path = placeOf(pid, "cwd");
-  if (path === tooFar) return isFarInside(pid, "cwd", mountPoint);
-  if (path === undefined || !isAtOrBelow(path, mountPoint)) return false;
-  const attr = ofProcess(() => statSync(`/proc/${pid}/cwd/`));
-  const own = ofProcess(() => statSync(path));
-  return attr !== undefined && own?.dev === attr.dev && own.ino === attr.ino;
+/** Where a session is mounted. */
+interface Place {
+  readonly mountPoint: string;
+  /** Of what is mounted there, unless everybody's root is on it: then it tells nothing of anybody. */
+  readonly device: Device | undefined;
+  /** The mount of our own root. Nearly everybody's root and working directory are on it, and it is no session's. */
+  readonly ownMount: number;
 }
 
-/** The device of what is mounted there, unless everybody's root is on it: then it tells nothing of anybody. */
-function deviceOf(mountPoint: string): number | undefined {
+type Device = Attr["dev"];
+
+function placeOf(mountPoint: string): Place {
   const attr = unless(["ENOENT", "ENOTCONN", "ECONNABORTED"], () => statAt(null, mountPoint));
-  if (attr?.isMountRoot !== true || sameDevice(attr, statAt(null, "/"))) return undefined;
-  return packDev(attr.dev);
+  const own = statAt(null, "/");
+  const isTelling = attr?.isMountRoot === true && !sameDevice(attr, own);
+  return { mountPoint, device: isTelling ? attr.dev : undefined, ownMount: Number(own.mountId) };
 }
 
-/** From the newest, so that a process that keeps forking is caught at its latest child; /proc has them in order. */
+function standsInside(pid: number, { mountPoint, ownMount }: Place): boolean {
+  const cwd = `/proc/${pid}/cwd`;
+  if (!sees(`${cwd}/`) || spot.mount === ownMount) return false;
+  const path = ofProcess(() => pathOf(cwd));
+  if (path === tooFar) return isFarInside(cwd, mountPoint);
+  return path !== undefined && isAtOrBelow(path, mountPoint) && leadsTo(path, cwd);
+}
+
+/** From the newest, so that a process that keeps forking is caught at its latest child. */
 function pids(): number[] {
-  return readdirSync("/proc")
-    .map(Number)
-    .filter((pid) => pid > 0)
-    .toReversed();
+  const all = processIds();
+  // In this order: what is one of the kernel's now can't have been one of the session's a moment ago and live.
+  const kernels = kernelThreads();
+  return all.filter((pid) => !kernels.has(pid));
 }
 
-function isInside(pid: number, mountPoint: string, dev: number | undefined): boolean {
-  const root = placeOf(pid, "root");
-  if (root === undefined) return false;
-  const isBelow = root === tooFar ? isFarInside(pid, "root", mountPoint) : isAtOrBelow(root, mountPoint);
-  if (!isBelow && root !== "/" && root !== tooFar) return false;
-  const attr = ofProcess(() => statSync(`/proc/${pid}/root/`));
-  if (attr === undefined) return false;
-  if (attr.dev === dev) return true;
+function isInside(pid: number, { mountPoint, device, ownMount }: Place): boolean {
+  const root = `/proc/${pid}/root`;
+  if (!sees(`${root}/`) || spot.mount === ownMount) return false;
+  const isOnIt = device !== undefined && spot.major === device.major && spot.minor === device.minor;
+  const path = ofProcess(() => pathOf(root));
+  if (path === undefined) return false;
+  const isBelow = path === tooFar ? isFarInside(root, mountPoint) : isAtOrBelow(path, mountPoint);
+  if (isOnIt) return isBelow || path === "/" || path === tooFar;
   if (!isBelow) return false;
-  if (root === tooFar) return true;
+  if (path === tooFar) return true;
   // On another file system that is mounted inside; in another mount name space the path leads elsewhere.
-  const own = ofProcess(() => statSync(root));
-  return (own?.dev === attr.dev && own.ino === attr.ino) || (dev !== undefined && hasMounted(pid, dev));
+  return leadsTo(path, root) || (device !== undefined && hasMounted(pid, device));
 }
 
-/** Stands for a path that is longer than a page: Linux doesn't tell it (ENAMETOOLONG, d_path() in fs/d_path.c). */
-const tooFar = Symbol("too far");
+const spot: Spot = { major: 0, minor: 0, mount: 0 };
 
-function placeOf(pid: number, link: "cwd" | "root"): string | typeof tooFar | undefined {
-  try {
-    return ofProcess(() => readlinkSync(`/proc/${pid}/${link}`));
-  } catch (error) {
-    if (isErrno(error, "ENAMETOOLONG")) return tooFar;
-    throw error;
-  }
+/** Whether it could be looked at: fills `spot` in. */
+function sees(path: string): boolean {
+  return ofProcess(() => lookAt(path, spot) ?? true) === true;
+}
+
+/** Whether a path leads, from here, to where a process's link does. */
+function leadsTo(path: string, link: string): boolean {
+  const found = ofProcess(() => statFollowed(path));
+  const attr = ofProcess(() => statAt(null, `${link}/`));
+  return found !== undefined && attr !== undefined && found.ino === attr.ino && sameDevice(found, attr);
 }
 
 function isAtOrBelow(path: string, mountPoint: string): boolean {
@@ -96,18 +108,17 @@ function isAtOrBelow(path: string, mountPoint: string): boolean {
 }
 
 /** Where the path isn't told: whether the mount that it ends on is the session's, or below. */
-function isFarInside(pid: number, link: "cwd" | "root", mountPoint: string): boolean {
-  const attr = ofProcess(() => statAt(null, `/proc/${pid}/${link}/`));
+function isFarInside(link: string, mountPoint: string): boolean {
+  const attr = ofProcess(() => statAt(null, `${link}/`));
   const mount = attr && readMountInfo().find(({ id }) => BigInt(id) === attr.mountId);
   return mount !== undefined && isAtOrBelow(mount.mountPoint, mountPoint);
 }
 
 /** Whether a process that moved into a mount name space of its own still has something of the session's there. */
-function hasMounted(pid: number, dev: number): boolean {
-  const mounts = ofProcess(() => readFileSync(`/proc/${pid}/mountinfo`, "latin1")) ?? "";
+function hasMounted(pid: number, dev: Device): boolean {
+  const mounts = ofProcess(() => readText(`/proc/${pid}/mountinfo`, "latin1")) ?? "";
   return mounts.split("\n").some((line) => {
-    const [major, minor] = (line.split(" ", 3)[2] ?? "").split(":").map(Number);
-    return major !== undefined && minor !== undefined && packDev({ major, minor }) === dev;
+    return line.split(" ", 3)[2] === `${dev.major}:${dev.minor}`;
   });
 }
 
@@ -121,13 +132,8 @@ function ofProcess<T>(look: () => T): T | undefined {
   }
 }
 
-/** As stat(2) packs a device number. */
-function packDev(dev: { major: number; minor: number }): number {
-  return (dev.minor & 0xff) + (dev.major & 0xfff) * 0x100 + (dev.minor >>> 8) * 0x100000;
-}
-
 export function describeProcess(pid: number): ProcessInfo {
-  const line = ofProcess(() => readFileSync(`/proc/${pid}/cmdline`, "utf8")) ?? "";
+  const line = ofProcess(() => readText(`/proc/${pid}/cmdline`)) ?? "";
   return { pid, command: line.replaceAll("\0", " ").trim() };
 }
 
@@ -142,11 +148,11 @@ const enoughOffspring = 5;
  * @param asked gets the ids of those that were asked
  */
 export async function askToEnd(mountPoint: string, graceMs: number, asked: Set<number>): Promise<void> {
-  const dev = deviceOf(mountPoint);
+  const place = placeOf(mountPoint);
   const deadline = Date.now() + graceMs;
   let offspring = 0;
   for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 2, 50)) {
-    const inside = pids().filter((pid) => isInside(pid, mountPoint, dev));
+    const inside = pids().filter((pid) => isInside(pid, place));
     const isOffspring = asked.size > 0 && inside.every((pid) => !asked.has(pid));
     offspring = isOffspring ? offspring + 1 : 0;
     for (const pid of inside) {
@@ -167,12 +173,12 @@ export async function askToEnd(mountPoint: string, graceMs: number, asked: Set<n
  * @throws where one can't be killed within `timeoutMs`: it hangs in the kernel
  */
 export function killInside(mountPoint: string, timeoutMs = 10_000, killed = new Set<number>()): number {
-  const dev = deviceOf(mountPoint);
+  const place = placeOf(mountPoint);
   const outside = new Set<number>();
   const deadline = Date.now() + timeoutMs;
   for (let looks = 0; ; looks++) {
     const newest = newestPid();
-    const inside = killNew(mountPoint, dev, outside);
+    const inside = killNew(place, outside);
     // Where nothing was forked meanwhile, there can be none that wasn't seen.
     if (inside.length === 0 && (newest === newestPid() || looks >= enoughLooks)) return killed.size;
     if (inside.length > 0) looks = 0;
@@ -189,11 +195,11 @@ export function undying(pid: number): UserError {
 }
 
 /** Kills each as soon as it is seen, and remembers who needn't be looked at again. */
-function killNew(mountPoint: string, dev: number | undefined, outside: Set<number>): number[] {
+function killNew(place: Place, outside: Set<number>): number[] {
   const inside: number[] = [];
   for (const pid of pids()) {
     if (outside.has(pid)) continue;
-    if (isInside(pid, mountPoint, dev)) {
+    if (isInside(pid, place)) {
       ofProcess(() => process.kill(pid, "SIGKILL"));
       inside.push(pid);
     } else outside.add(pid);
@@ -203,7 +209,7 @@ function killNew(mountPoint: string, dev: number | undefined, outside: Set<numbe
 
 /** The process id that was given out last. @see proc_loadavg(5) */
 function newestPid(): string | undefined {
-  return readFileSync("/proc/loadavg", "utf8").trim().split(" ")[4];
+  return readText("/proc/loadavg").trim().split(" ")[4];
 }
 
 export function pause(ms: number): void {

@@ -2,7 +2,7 @@ import { unless } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { openDirectory } from "../kernel/file.ts";
 import { detachMount } from "../kernel/mount.ts";
-import { attachPlan } from "../mount/attach.ts";
+import { attachPlan, oursFor } from "../mount/attach.ts";
 import { renewBegun } from "./begun.ts";
 import { makeControlGroups, removeControlGroups } from "./cgroup.ts";
 import { type Hold, takeHold } from "./hold.ts";
@@ -101,7 +101,9 @@ export async function mountAgain(
     makeControlGroups(record.id, record.limits);
     await setup?.start("setup-recover", "unmounted");
     const renewed = files === "renew" ? renewBegun(record.begun ?? [], record.plan, record.files) : undefined;
+    const ours = await oursFor(record.plan);
     attachPlan(record.plan, mountPoint, {
+      ours,
       prepare: (root) => {
         if (files === "renew") writeRootFiles(root, record.files);
       },

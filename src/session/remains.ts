@@ -6,7 +6,6 @@ import { detachMount } from "../kernel/mount.ts";
 import { removeTree } from "../layer/remove.ts";
 import { clearBeside } from "../mount/attach.ts";
 import { canBuildDetached } from "../mount/overlay/mount.ts";
-import { killControlGroups, removeControlGroups } from "./cgroup.ts";
 import { heldIds, type Hold, takeLeftover } from "./hold.ts";
 import { removeLayers } from "./layers.ts";
 import { removeMountPoint } from "./mountpoint.ts";
@@ -33,6 +32,8 @@ export interface Removal {
   readonly context?: SetupContext | undefined;
   /** Those that need the session as it was have been run already. */
   readonly isStopped?: boolean;
+  /** Its record says that it has no control groups, which needn't be looked for then. */
+  readonly isUnlimited?: boolean;
 }
 
 /** What went with a session. */
@@ -66,7 +67,7 @@ export async function removeRemains(hold: Hold, how: Removal = {}): Promise<Remo
   const status = how.setup ?? "fail";
   let failure = how.isStopped === true ? undefined : await setup?.stopAnyway(status);
   if (dir !== undefined) setup?.markStopped(dir);
-  const killed = await endProcesses(id, look, how.graceMs ?? 0);
+  const killed = await endProcesses(id, look, how);
   failure ??= await setup?.stopLateAnyway(status, "mounted");
   const note = dir === undefined ? undefined : readNote(dir);
   {
@@ -82,7 +83,7 @@ export async function removeRemains(hold: Hold, how: Removal = {}): Promise<Remo
     if (dir !== undefined && note !== undefined)
       await (await import("./root/root.ts")).removeRoot(note, { id, dir, hold: hold.file });
     // Where those of a user's are, its directory says.
-    removeControlGroups(id);
+    if (how.isUnlimited !== true) (await import("./cgroup.ts")).removeControlGroups(id);
     if (dir !== undefined) await removeSessionDir(id, dir);
     void mount;
   }
@@ -97,11 +98,15 @@ export async function findSetup(dir: Fd, context?: SetupContext): Promise<Sessio
 }
 
 /** Ends what runs in a session. @returns how many there were */
-export async function endProcesses(id: string, look: Look, graceMs: number): Promise<number> {
+export async function endProcesses(
+  id: string,
+  look: Look,
+  { graceMs = 0, isUnlimited = false }: Pick<Removal, "graceMs" | "isUnlimited">,
+): Promise<number> {
   const mountPoint = mountPointOf(id);
   const ended = new Set<number>();
   if (graceMs > 0 && !look.isEmpty) await askToEnd(mountPoint, graceMs, ended);
-  killControlGroups(id);
+  if (!isUnlimited) (await import("./cgroup.ts")).killControlGroups(id);
   return look.isEmpty ? 0 : killInside(mountPoint, undefined, ended);
 }
 

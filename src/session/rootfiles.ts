@@ -1,9 +1,9 @@
-import { readFileSync } from "node:fs";
 import { UserError } from "../error.ts";
 import { O } from "../kernel/abi/file.ts";
 import { unless } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { type Attr, isRegularFile, openAt, readAll, statAt } from "../kernel/file.ts";
+import { readText } from "../kernel/trusted.ts";
 import { copyInto, copyIntoDirectory, linkInto, openParent, readInside } from "../layer/inside.ts";
 import { existsInside } from "./environment.ts";
 import { isAccounts, mergeDatabase, withAccount, withGroups } from "./nss.ts";
@@ -120,7 +120,7 @@ function defaultAttr(name: string): Pick<Attr, "mode" | "uid" | "gid" | "mtimeNs
 
 /** The databases for which nsswitch.conf names more than local files: only those cost a getent(1) each. */
 function remoteDatabases(): Set<string> {
-  const text = unless(["ENOENT"], () => readFileSync("/etc/nsswitch.conf", "utf8")) ?? "";
+  const text = unless(["ENOENT"], () => readText("/etc/nsswitch.conf")) ?? "";
   const remote = new Set<string>();
   for (const line of text.split("\n")) {
     const colon = line.indexOf(":");

@@ -1,5 +1,6 @@
-import { readdirSync, readFileSync, renameSync, type Stats, statSync, writeFileSync } from "node:fs";
-import { isErrno } from "../kernel/error.ts";
+import { isErrno, unless } from "../kernel/error.ts";
+import { type Attr, isDirectory, isRegularFile, renameAt, statFollowed } from "../kernel/file.ts";
+import { exists, namesIn, readText, writeText } from "../kernel/trusted.ts";
 import type { Chroot } from "../chroot/types.ts";
 import { isUsers, places } from "../places.ts";
 import { runDir } from "./paths.ts";
@@ -35,7 +36,7 @@ export function needsSetup({ own, native }: Scripts, chroot: Chroot, context: Se
   if (own.length > 0) return true;
   const services = context.keys?.["setup.services"] ?? chroot.setup.services.join(",");
   if (services !== "" && native.includes("services")) return true;
-  return native.includes("binfmt") && statOf(updateBinfmts) !== undefined;
+  return native.includes("binfmt") && exists(updateBinfmts);
 }
 
 /** What was found last time, and of which files: to know stock scripts by their content costs 4 ms, this a tenth. */
@@ -44,7 +45,7 @@ const cacheFile = `${runDir}/setup.d.json`;
 /** Finds the scripts; where the files are those of last time, without reading them. To be called after prepareState(). */
 export async function findScripts(): Promise<Scripts> {
   const directory = statOf(setupDirectory);
-  if (directory === undefined || !directory.isDirectory()) return noScripts;
+  if (directory === undefined || !isDirectory(directory)) return noScripts;
   const known = readCache();
   // Where the directory is the same, so are the names in it.
   if (known !== undefined && known.stamp === stampOf(directory, known.names)) return known.scripts;
@@ -58,12 +59,13 @@ export async function findScripts(): Promise<Scripts> {
 }
 
 function scriptNames(): string[] {
-  return readdirSync(setupDirectory).filter(isScriptName).toSorted();
+  return namesIn(setupDirectory).filter(isScriptName).toSorted();
 }
 
 /** All of them, also the stock ones: for a session of a real schroot's. */
 export function runnableScripts(): string[] {
-  return statOf(setupDirectory)?.isDirectory() === true ? scriptNames().filter(isRunnable) : [];
+  const directory = statOf(setupDirectory);
+  return directory !== undefined && isDirectory(directory) ? scriptNames().filter(isRunnable) : [];
 }
 
 /** The three kinds of names that run-parts(8) takes and schroot with it, without what dpkg puts aside. */
@@ -73,7 +75,7 @@ function isScriptName(name: string): boolean {
 }
 
 /** Changes with the directory and the files in it. */
-function stampOf(directory: Stats, names: readonly string[]): string {
+function stampOf(directory: Attr, names: readonly string[]): string {
   let stamp = timesOf(directory);
   for (const name of names) {
     const stat = statOf(`${setupDirectory}/${name}`);
@@ -82,18 +84,18 @@ function stampOf(directory: Stats, names: readonly string[]): string {
   return stamp;
 }
 
-function timesOf(stat: Stats): string {
-  return `${stat.dev} ${stat.ino} ${stat.mtimeMs} ${stat.ctimeMs}`;
+function timesOf({ dev, ino, mtimeNs, ctimeNs }: Attr): string {
+  return `${dev.major}:${dev.minor} ${ino} ${mtimeNs} ${ctimeNs}`;
 }
 
 /** A directory, a link to nowhere and what isn't executable stop schroot altogether. */
 function isRunnable(name: string): boolean {
   const stat = statOf(`${setupDirectory}/${name}`);
-  return stat !== undefined && stat.isFile() && (stat.mode & 0o111) !== 0;
+  return stat !== undefined && isRegularFile(stat) && (stat.mode & 0o111) !== 0;
 }
 
-function statOf(path: string): Stats | undefined {
-  return statSync(path, { throwIfNoEntry: false });
+function statOf(path: string): Attr | undefined {
+  return unless(["ENOENT", "ENOTDIR"], () => statFollowed(path));
 }
 
 interface Cache {
@@ -105,7 +107,7 @@ interface Cache {
 /** Only the superuser can have written it. */
 function readCache(): Cache | undefined {
   try {
-    return JSON.parse(readFileSync(cacheFile, "utf8")) as Cache;
+    return JSON.parse(readText(cacheFile)) as Cache;
   } catch (error) {
     if (error instanceof SyntaxError || isErrno(error, "ENOENT")) return undefined;
     throw error;
@@ -115,8 +117,8 @@ function readCache(): Cache | undefined {
 function writeCache(cache: Cache): void {
   const temporary = `${cacheFile}.${process.pid}`;
   try {
-    writeFileSync(temporary, JSON.stringify(cache), { mode: 0o600 });
-    renameSync(temporary, cacheFile);
+    writeText(temporary, JSON.stringify(cache), 0o600);
+    renameAt(null, temporary, null, cacheFile);
   } catch (error) {
     if (!isErrno(error, "ENOSPC", "EROFS")) throw error;
   }

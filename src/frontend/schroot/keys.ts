@@ -1,4 +1,3 @@
-import { dirname } from "node:path";
 import { madeName } from "../../session/types.ts";
 /**
  * A chroot or session as schroot writes it down: the keys of `--config` and of the session's file. `--info`, access and
@@ -43,7 +42,7 @@ function madeKeys(keys: Keys): Keys {
 }
 
 function snapshotDevice(keys: Keys): string {
-  return `${dirname(keys["device"] ?? "")}/${madeName}`;
+  return `${process.getBuiltinModule("node:path").dirname(keys["device"] ?? "")}/${madeName}`;
 }
 
 /** The keys of a session that is begun on a chroot or source with these keys. */

@@ -1,8 +1,8 @@
-import { release } from "node:os";
 import { KernelError } from "../../kernel/error.ts";
 import type { Fd } from "../../kernel/fd.ts";
 import { fileSystemOf, openDirectory } from "../../kernel/file.ts";
 import { makeMount, MountError, type MountOption } from "../../kernel/mount.ts";
+import { readText } from "../../kernel/trusted.ts";
 import { isMachinesUserSpace } from "../../kernel/userspace.ts";
 import type { Union } from "../plan.ts";
 
@@ -113,6 +113,6 @@ function isOnOverlay(path: string): boolean {
 
 /** Whether mounts can be attached below a mount that is itself still detached (move_mount(2), Linux 6.15). */
 export function canBuildDetached(): boolean {
-  const [major = 0, minor = 0] = release().split(".").map(Number);
+  const [major = 0, minor = 0] = readText("/proc/sys/kernel/osrelease").split(".").map(Number);
   return major > 6 || (major === 6 && minor >= 15);
 }

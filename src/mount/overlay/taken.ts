@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readText } from "../../kernel/trusted.ts";
 import { unless } from "../../kernel/error.ts";
 
 /** Options and the module's parameters that say what an overlay has where its own don't. */
@@ -26,5 +26,5 @@ export function takenOptions(superOptions: readonly string[]): string[] {
 
 function isDefault(parameter: string): boolean {
   const path = `/sys/module/overlay/parameters/${parameter}`;
-  return unless(["ENOENT"], () => readFileSync(path, "utf8"))?.startsWith("Y") === true;
+  return unless(["ENOENT"], () => readText(path))?.startsWith("Y") === true;
 }

@@ -18,6 +18,7 @@ import {
 import { setMountAttributes } from "../../kernel/mount.ts";
 import { removeTree } from "../../layer/remove.ts";
 import { makeUnionMount } from "../../mount/attach.ts";
+import { makeFallthru } from "../../mount/fallthru/mount.ts";
 import type { PlanStep } from "../../mount/plan.ts";
 import { finishReplacing, mountIdAt, replaceUnions } from "../../mount/retree.ts";
 import {
@@ -142,7 +143,7 @@ function makeUnions(steps: readonly PlanStep[], from: Pick<SessionRecord, "plan"
   try {
     for (const step of steps) {
       if (step.kind !== "union" || from?.plan.steps.includes(step) === true) continue;
-      made.mounts.set(step.at, makeUnionMount(step));
+      made.mounts.set(step.at, makeUnionMount(step, makeFallthru));
     }
     return made;
   } catch (error) {

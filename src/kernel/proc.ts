@@ -1,0 +1,91 @@
+import { AT, O, STATX_MNT_ID, STATX_SIZE } from "./abi/file.ts";
+import { check, isErrno, unless } from "./error.ts";
+import { openAt } from "./file.ts";
+import { cString, quick } from "./libc.ts";
+import { readText } from "./trusted.ts";
+
+/**
+ * What /proc says of every process, for those who ask about all of them: with as few calls for each as there can be, and no
+ * memory of its own for any.
+ */
+
+const statx_ = quick("statx", "int", ["int", "void *", "int", "unsigned int", "void *"]);
+const readlink_ = quick("readlink", "long", ["void *", "void *", "size_t"]);
+const getdents64_ = quick("getdents64", "long", ["int", "void *", "size_t"]);
+
+/** The processes, from the newest; /proc has them in order. */
+export function processIds(): number[] {
+  const found: number[] = [];
+  using proc = openAt(null, "/proc", O.RDONLY | O.DIRECTORY);
+  const buffer = new Uint8Array(16_384);
+  for (;;) {
+    const length = check("readdir", proc, getdents64_(proc.number, buffer, buffer.length));
+    if (length === 0) return found.toReversed();
+    for (let at = 0; at < length; at += (buffer[at + 16] ?? 0) | ((buffer[at + 17] ?? 0) << 8)) {
+      const pid = numberAt(buffer, at + 19);
+      if (pid > 0) found.push(pid);
+    }
+  }
+}
+
+/** The number that a NUL-terminated name is, or 0. */
+function numberAt(buffer: Uint8Array, start: number): number {
+  let number = 0;
+  for (let at = start; buffer[at] !== 0; at++) {
+    const digit = (buffer[at] ?? 0) - 0x30;
+    if (digit < 0 || digit > 9) return 0;
+    number = number * 10 + digit;
+  }
+  return number;
+}
+
+/**
+ * The kernel's own threads, or some of them: nobody's processes, four in five on a small machine. They are the children of
+ * the process 2, where that is one of the kernel's (in a pid name space it is anybody). Empty where Linux doesn't tell children.
+ */
+export function kernelThreads(): ReadonlySet<number> {
+  const none = new Set<number>();
+  const stat = unless(["ENOENT", "ESRCH"], () => readText("/proc/2/stat", "latin1"));
+  // The name, in parentheses, may be anything; behind it come the state, five numbers, and the flags. @see proc_pid_stat(5)
+  const flags = Number(stat?.slice(stat.lastIndexOf(")") + 2).split(" ", 7)[6] ?? 0);
+  const PF_KTHREAD = 0x00200000; // include/linux/sched.h
+  if ((flags & PF_KTHREAD) === 0) return none;
+  const children = unless(["ENOENT", "ESRCH"], () => readText("/proc/2/task/2/children", "latin1")) ?? "";
+  for (const pid of children.split(" ")) none.add(Number(pid));
+  return none;
+}
+
+/** What a look at a directory fills in. */
+export interface Spot {
+  major: number;
+  minor: number;
+  /** The mount's id; as a number it tells it from others just as well. */
+  mount: number;
+}
+
+const attributes = new Uint32Array(STATX_SIZE / 4);
+const attributeBytes = new Uint8Array(attributes.buffer);
+
+/** Where a directory is: of which device and mount. @throws {KernelError} ENOENT, ESRCH, EACCES, ENOTCONN, … */
+export function lookAt(path: string, spot: Spot): void {
+  check("stat", path, statx_(AT.FDCWD, cString(path), 0, STATX_MNT_ID, attributeBytes));
+  spot.major = attributes[34] ?? 0;
+  spot.minor = attributes[35] ?? 0;
+  spot.mount = (attributes[36] ?? 0) + (attributes[37] ?? 0) * 2 ** 32;
+}
+
+/** Stands for a path that is longer than a page: Linux doesn't tell it (ENAMETOOLONG, d_path() in fs/d_path.c). */
+export const tooFar = Symbol("too far");
+
+let target: Buffer | undefined;
+
+/** Where a link of a process's leads to, as far as we see. */
+export function pathOf(link: string): string | typeof tooFar {
+  target ??= Buffer.alloc(4096);
+  try {
+    return target.toString("utf8", 0, check("readlink", link, readlink_(cString(link), target, target.length)));
+  } catch (error) {
+    if (isErrno(error, "ENAMETOOLONG")) return tooFar;
+    throw error;
+  }
+}
