@@ -1,6 +1,7 @@
 import { UserError } from "../error.ts";
 import { readStanza } from "./chroot.ts";
-import { configDirectory, readConfigFiles } from "./files.ts";
+import { type ConfigFiles, configDirectory, readConfigFiles, readTrusted } from "./files.ts";
+import { readKnown, stampOf } from "./known.ts";
 import { nearNames } from "./names.ts";
 import { parseConfig, type Stanza } from "./parse.ts";
 import { joinHints, type Problem, problemError, problemText } from "./problem.ts";
@@ -41,6 +42,8 @@ export function readChroots(directory: string = configDirectory): Configuration 
  * @throws {UserError} not-found; config with file and line where the description is wrong
  */
 export function findChroot(name: string, directory: string = configDirectory): Chroot {
+  const found = chooseKnown(name, directory);
+  if (found !== undefined) return found;
   const { stanzas, problems } = readStanzas(directory, name);
   const chroot = chooseChroot(name, stanzas);
   if (chroot === undefined) throw notFound(name, directory, problems);
@@ -49,7 +52,16 @@ export function findChroot(name: string, directory: string = configDirectory): C
 
 /** As findChroot(), for who asks whether there is one: nothing is parsed to say which names are near. */
 export function findChrootIfAny(name: string, directory: string = configDirectory): Chroot | undefined {
-  return chooseChroot(name, readStanzas(directory, name).stanzas);
+  return chooseKnown(name, directory) ?? chooseChroot(name, readStanzas(directory, name).stanzas);
+}
+
+/** Where it is known from the last list which files describe it: no other is read then. */
+function chooseKnown(name: string, directory: string): Chroot | undefined {
+  const stamp = stampOf(directory);
+  const paths = stamp && readKnown(stamp)?.files[name];
+  if (paths === undefined) return undefined;
+  const files = paths.flatMap((path) => readTrusted(path) ?? []).filter((file) => "content" in file);
+  return chooseChroot(name, readStanzas(directory, name, { files, problems: [] }).stanzas);
 }
 
 function chooseChroot(name: string, stanzas: readonly Stanza[]): Chroot | undefined {
@@ -76,8 +88,8 @@ export function findDescriptions(stanzas: readonly Stanza[], name: string): read
 export function readStanzas(
   directory: string,
   mentioning = "",
+  { files, problems: fileProblems }: ConfigFiles = readConfigFiles(directory),
 ): { stanzas: Stanza[]; problems: Problem[]; warnings: Problem[] } {
-  const { files, problems: fileProblems } = readConfigFiles(directory);
   const problems = [...fileProblems];
   const warnings: Problem[] = [];
   const stanzas: Stanza[] = [];

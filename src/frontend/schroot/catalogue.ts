@@ -1,9 +1,12 @@
-import { readChroots } from "../../chroot/config.ts";
+import { findChroot, readChroots } from "../../chroot/config.ts";
+import type { Outline } from "../../chroot/known.ts";
+import { outlineOf, readOverview } from "../../chroot/overview.ts";
+import type { Chroot } from "../../chroot/types.ts";
 import { allSessionFiles } from "../../session/schrootfiles.ts";
 import type { Caller } from "./caller.ts";
 import { tell } from "./messages.ts";
 import type { ChrootSet, Request } from "./request.ts";
-import { describeChroot, describeSource, hasSource, plainSession } from "./described.ts";
+import { describeChroot, describeSource, plainSession } from "./described.ts";
 import { readSession, type Scope, type Subject } from "./subjects.ts";
 
 /** One name under which a subject is known. */
@@ -19,27 +22,40 @@ export interface Entry {
  * Everything in the sets that are asked for, sorted. What can't be understood of the configuration is told and passed
  * over: schroot would use none of it.
  */
-export function readCatalogue({ sets }: Pick<Request, "sets">, caller: Caller): Entry[] {
-  const { chroots, problems, warnings } = readChroots();
-  for (const { file, line, message } of [...problems, ...warnings])
-    tell(caller, "W", `${line === 0 ? file : `${file}:${line}`}: ${message}`);
+export function readCatalogue(request: Pick<Request, "sets" | "action">, caller: Caller): Entry[] {
+  const { sets } = request;
   const entries: Entry[] = [];
-  for (const chroot of chroots) {
-    const names = [chroot.name, ...chroot.aliases];
-    for (const name of names) {
-      const isAlias = name !== chroot.name;
-      entries.push({ name: `chroot:${name}`, isAlias, subject: () => describeChroot(chroot, name) });
-      if (!hasSource(chroot)) continue;
-      const subject = () => describeSource(chroot, name);
+  for (const { outline, chroot } of readAll(request, caller)) {
+    for (const name of [outline.name, ...outline.aliases]) {
+      const isAlias = name !== outline.name;
+      entries.push({ name: `chroot:${name}`, isAlias, subject: () => describeChroot(chroot(), name) });
+      if (!outline.hasSource) continue;
+      const subject = () => describeSource(chroot(), name);
       entries.push({ name: `source:${name}`, isAlias, subject });
       if (isAlias) entries.push({ name: `chroot:${name}-source`, isAlias, subject });
     }
-    if (chroot.type === "plain")
-      entries.push({ name: `session:${chroot.name}`, isAlias: true, subject: () => plainSession(chroot) });
+    if (outline.isPlain)
+      entries.push({ name: `session:${outline.name}`, isAlias: true, subject: () => plainSession(chroot()) });
   }
   if (sets.has("sessions")) entries.push(...readSessions());
   if (entries.length === 0) tellOfNone(caller);
-  return entries.filter(({ name }) => isIn(name, sets)).toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  return sorted(entries.filter(({ name }) => isIn(name, sets)));
+}
+
+/** For a list the outlines do, which are kept from the last one. */
+function readAll({ action }: Pick<Request, "action">, caller: Caller): { outline: Outline; chroot: () => Chroot }[] {
+  const warn = ({ problems, warnings }: Pick<ReturnType<typeof readChroots>, "problems" | "warnings">) => {
+    for (const { file, line, message } of [...problems, ...warnings])
+      tell(caller, "W", `${line === 0 ? file : `${file}:${line}`}: ${message}`);
+  };
+  if (action === "list") {
+    const overview = readOverview();
+    warn(overview);
+    return overview.chroots.map((outline) => ({ outline, chroot: () => findChroot(outline.name) }));
+  }
+  const configuration = readChroots();
+  warn(configuration);
+  return configuration.chroots.map((chroot) => ({ outline: outlineOf(chroot), chroot: () => chroot }));
 }
 
 /** schroot says first that it has nothing at all, whatever it was asked for. */
@@ -56,6 +72,12 @@ function readSessions(): Entry[] {
   const files = allSessionFiles();
   const subjects = files.ids.flatMap((id) => readSession(id, files) ?? []);
   return subjects.map((subject) => ({ name: `session:${subject.name}`, isAlias: false, subject: () => subject }));
+}
+
+/** By name. Hundreds of strings are sorted by the runtime itself in a fifth of the time that comparing them here takes. */
+function sorted(entries: readonly Entry[]): Entry[] {
+  const byName = Map.groupBy(entries, ({ name }) => name);
+  return [...byName.keys()].toSorted().flatMap((name) => byName.get(name) ?? []);
 }
 
 function isIn(name: string, sets: ReadonlySet<ChrootSet>): boolean {

@@ -1,3 +1,4 @@
+import { hasSource, isCloned } from "../../chroot/cloned.ts";
 import { findChrootIfAny } from "../../chroot/config.ts";
 import { findType } from "../../chroot/types/index.ts";
 import type { Chroot } from "../../chroot/types.ts";
@@ -61,16 +62,6 @@ function sourceListKeys(chroot: Chroot): Keys {
     "source-root-users": chroot.source.rootUsers.join(","),
     "source-users": chroot.source.users.join(","),
   };
-}
-
-/** Whether its sessions are copies: then what they change leaves the chroot as it is. */
-function isCloned(chroot: Chroot): boolean {
-  return "union" in chroot ? chroot.union.type !== "none" : "source" in chroot;
-}
-
-/** Whether there is a `source:` of it too, whose sessions change the chroot itself. */
-export function hasSource(chroot: Chroot): boolean {
-  return isCloned(chroot) && "source" in chroot && chroot.source.clone;
 }
 
 /** The keys of a chroot's `source:`, with the lists of who may use that one. */

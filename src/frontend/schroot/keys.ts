@@ -89,12 +89,25 @@ export function groupText(name: string, keys: Keys): string {
 
 /** Reads the one group of a session's file; undefined where it is something else, or says a thing twice. */
 export function parseGroup(text: string): { readonly name: string; readonly keys: Keys } | undefined {
-  const [first = "", ...lines] = text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
-  const name = /^\[(.+)\]$/.exec(first)?.[1];
-  if (name === undefined || lines.some((line) => !line.includes("="))) return undefined;
-  const pairs = lines.map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]);
-  const keys: Keys = Object.fromEntries(pairs) as Keys;
-  return Object.keys(keys).length === lines.length ? { name, keys } : undefined;
+  let name: string | undefined;
+  const keys = new Map<string, string>();
+  // One look at each line, as a list reads hundreds of these.
+  for (let start = 0, end = 0; start < text.length; start = end + 1) {
+    end = text.indexOf("\n", start);
+    if (end < 0) end = text.length;
+    if (end === start || text[start] === "#") continue;
+    if (name === undefined) {
+      if (text[start] !== "[" || text[end - 1] !== "]" || end - start < 3) return undefined;
+      name = text.slice(start + 1, end - 1);
+      continue;
+    }
+    const equals = text.indexOf("=", start);
+    if (equals < 0 || equals > end) return undefined;
+    const key = text.slice(start, equals);
+    if (keys.has(key)) return undefined;
+    keys.set(key, text.slice(equals + 1, end));
+  }
+  return name === undefined ? undefined : { name, keys: Object.fromEntries(keys) };
 }
 
 /** A root's own path on the host, empty where it isn't mounted. */

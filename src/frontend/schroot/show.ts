@@ -9,7 +9,9 @@ import { findSubjects, type Subject } from "./subjects.ts";
 /** The actions that only say what there is; everybody may ask. @returns exit status */
 export async function show(request: Request, caller: Caller): Promise<number> {
   if (request.action === "list") {
-    for (const name of await listedNames(request, caller)) caller.say(1, `${name}\n`);
+    const names = await listedNames(request, caller);
+    // At once: a write for each of a thousand names takes 3 ms.
+    if (names.length > 0) caller.say(1, `${names.join("\n")}\n`);
     return 0;
   }
   const subjects = await chosenSubjects(request, caller);

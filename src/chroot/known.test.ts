@@ -1,0 +1,87 @@
+import { beforeAll, expect, test } from "bun:test";
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { findChroot, findChrootIfAny, readChroots } from "./config.ts";
+import { outlineOf, readOverview } from "./overview.ts";
+
+const directory = "/etc/schroot/chroot.d";
+const kept = "/run/fallthru/chroots.json";
+const file = (index: number) => `${directory}/known${index}.conf`;
+const text = (name: string) => `[${name}]\ntype=directory\ndirectory=/srv\nusers=root\naliases=${name}-too\n`;
+
+/** What is kept is of files that have been what they are for two seconds. */
+async function settle(): Promise<void> {
+  await sleep(2100);
+  readOverview();
+}
+
+function outlines(): unknown {
+  const { chroots, problems, warnings } = readChroots();
+  return { chroots: chroots.map(outlineOf), problems, warnings };
+}
+
+function overview(): unknown {
+  const { chroots, problems, warnings } = readOverview();
+  return { chroots, problems, warnings };
+}
+
+function found(name: string): unknown {
+  try {
+    return findChrootIfAny(name);
+  } catch (error) {
+    return String(error);
+  }
+}
+
+function withoutKept<T>(call: () => T): T {
+  const isKept = existsSync(kept);
+  if (isKept) renameSync(kept, `${kept}.aside`);
+  const result = call();
+  if (isKept) renameSync(`${kept}.aside`, kept);
+  return result;
+}
+
+beforeAll(async () => {
+  mkdirSync("/run/fallthru", { recursive: true });
+  mkdirSync(directory, { recursive: true });
+  for (let index = 0; index < 25; index++) writeFileSync(file(index), text(`c${index}`));
+  await settle();
+});
+
+test("readOverview() keeps what it found, for the superuser alone", () => {
+  expect(existsSync(kept)).toBe(true);
+  expect(overview()).toEqual(outlines());
+  const changed = readFileSync(kept, "utf8").replace('"name":"c7"', '"name":"kept"');
+  writeFileSync(kept, changed);
+  expect(JSON.stringify(overview())).toContain('"kept"');
+  expect(findChroot("c8").name).toBe("c8");
+  writeFileSync(kept, "{");
+  expect(overview()).toEqual(outlines());
+});
+
+test("whatever becomes of a description, readOverview() and findChroot() say what all of them say", async () => {
+  const before = readFileSync(file(3));
+  const changes: readonly (() => void)[] = [
+    () => writeFileSync(file(3), text("d3")), // as long as it was
+    () => {
+      writeFileSync(file(3), before);
+      utimesSync(file(3), 1_000_000_000, 1_000_000_000);
+    },
+    () => writeFileSync(`${directory}/known30.conf`, text("c30")),
+    () => rmSync(`${directory}/known30.conf`),
+    () => renameSync(file(4), `${directory}/moved.conf`),
+    () => renameSync(file(5), file(6)),
+    () => chmodSync(file(7), 0o666),
+    () => chmodSync(file(7), 0o644),
+    () => writeFileSync(file(8), text("c9")),
+    () => writeFileSync(file(8), text("c8")),
+    () => writeFileSync("/etc/schroot/schroot.conf", text("main")),
+  ];
+  for (const [index, change] of changes.entries()) {
+    if (index % 4 === 0) await settle();
+    change();
+    expect(overview()).toEqual(outlines());
+    for (const name of ["c3", "d3", "c30", "c5", "c6", "c8", "c9", "c9-too", "main", "none"])
+      expect([name, found(name)]).toEqual([name, withoutKept(() => found(name))]);
+  }
+});

@@ -1,0 +1,93 @@
+import { STATX_SIZE } from "../kernel/abi/file.ts";
+import { isErrno, unless } from "../kernel/error.ts";
+import { openDirectory, renameAt } from "../kernel/file.ts";
+import { exists, namesOf, readText, statInto, writeText } from "../kernel/trusted.ts";
+import { isUsers, places } from "../places.ts";
+import { configDirectory } from "./files.ts";
+import type { Problem } from "./problem.ts";
+
+/**
+ * What was found in hundreds of descriptions, kept for the next one who asks: to read and check 500 takes 30 ms, to see that
+ * none was changed 3. Kept for the superuser alone, where only the superuser can write; a file that was changed in any
+ * way, or came, or went, or another executable of ours, makes all of it void.
+ */
+export interface Known {
+  readonly chroots: readonly Outline[];
+  readonly problems: readonly Problem[];
+  readonly warnings: readonly Problem[];
+  /** The files that describe a name or alias. */
+  readonly files: Readonly<Record<string, readonly string[]>>;
+}
+
+/** What a list shows of a chroot. */
+export interface Outline {
+  readonly name: string;
+  readonly aliases: readonly string[];
+  readonly hasSource: boolean;
+  readonly isPlain: boolean;
+}
+
+/** Fewer are read as fast as they are looked at. */
+const enoughFiles = 20;
+
+const cacheFile = `${places.run}/chroots.json`;
+
+/** The state of the descriptions, as far as anything can be known of it. */
+export interface Stamp {
+  readonly text: string;
+  /** When the last of them was changed, in seconds since 1970. */
+  readonly newest: number;
+}
+
+/** To be taken before the descriptions are read. @returns undefined where nothing is kept */
+export function stampOf(directory: string): Stamp | undefined {
+  if (directory !== configDirectory || isUsers || !exists(places.run)) return undefined;
+  using dir = unless(["ENOENT", "ENOTDIR"], () => openDirectory(`${directory}/chroot.d`));
+  const names = dir === undefined ? [] : namesOf(dir).toSorted();
+  if (dir === undefined || names.length < enoughFiles) return undefined;
+  const fields = new Uint32Array(STATX_SIZE / 4);
+  const bytes = new Uint8Array(fields.buffer);
+  let [text, newest] = ["", 0];
+  const add = (at: typeof dir | null, name: string): void => {
+    // struct statx by its 32-bit halves: device, inode, mode, owner, size, times of change of the inode and the content
+    const isThere = statInto(at, name, bytes);
+    const [ctime = 0, mtime = 0] = [fields[24], fields[28]];
+    text += isThere
+      ? `${name}\0${fields[34]}:${fields[35]} ${fields[8]} ${fields[9]} ${(fields[7] ?? 0) & 0xffff} ${fields[5]} ${fields[10]} ${fields[11]} ${ctime}.${fields[26]} ${mtime}.${fields[30]}\n`
+      : `${name}\0\n`;
+    if (isThere) newest = Math.max(newest, ctime, mtime);
+  };
+  add(null, process.execPath);
+  newest = 0;
+  add(null, `${directory}/schroot.conf`);
+  for (const name of names) add(dir, name);
+  return { text, newest };
+}
+
+/** What was kept of descriptions that are still what they were then. */
+export function readKnown({ text }: Stamp): Known | undefined {
+  const kept = unless(["ENOENT"], () => readText(cacheFile));
+  if (kept === undefined) return undefined;
+  try {
+    const { stamp, known } = JSON.parse(kept) as { stamp: string; known: Known };
+    return stamp === text ? known : undefined;
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+/** A file that was changed in the same moment in which it was looked at might show the same times when it is changed again. */
+const settledSeconds = 2;
+
+/** Keeps what was found after the stamp was taken. */
+export function keepKnown({ text, newest }: Stamp, known: Known): void {
+  if (newest + settledSeconds > Date.now() / 1000) return;
+  const temporary = `${cacheFile}.${process.pid}`;
+  try {
+    writeText(temporary, JSON.stringify({ stamp: text, known }), 0o600);
+    renameAt(null, temporary, null, cacheFile);
+  } catch (error) {
+    if (!isErrno(error, "ENOSPC", "EROFS")) throw error;
+  }
+}
