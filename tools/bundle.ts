@@ -1,12 +1,25 @@
 // `tools/bundle.ts DIR`: bundles src/cli/main.ts into DIR/main.js and chunks, of which each verb loads what it needs.
 // --splitting makes a chunk for every set of verbs that share something; all of them that the start itself waits for
-// (`run` is part of it) are put into one, hot.js, and what a run in schroot's place needs besides those into another.
+// (`run` is part of it) are put into one, hot.js, what a run in schroot's place needs besides those into another, and what
+// beginning and ending sessions need into a few more, by which of them load it: a start pays for each, and for what it loads.
 import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 
-const hot = [
-  { entry: "src/cli/main.ts", name: "hot.js" },
-  { entry: "src/cli/schroot-here.ts", name: "hot-schroot.js" },
+/** Each is what all of its entries load and none of the others here does, without what one before it has. */
+interface Group {
+  readonly name: string;
+  readonly entries: readonly string[];
+  readonly but?: readonly string[];
+}
+
+const verb = (name: string): string => `src/cli/commands/${name}.ts`;
+const [begin, end, once, list] = [verb("begin"), verb("end"), verb("run-once"), verb("list")];
+const hot: readonly Group[] = [
+  { name: "hot.js", entries: ["src/cli/main.ts"] },
+  { name: "hot-schroot.js", entries: ["src/cli/schroot-here.ts"] },
+  { name: "hot-sessions.js", entries: [begin, end, once], but: [list] },
+  { name: "hot-begin.js", entries: [begin, once], but: [list] },
+  { name: "hot-end.js", entries: [end, once], but: [list] },
 ];
 
 /** All that it needs in itself: where this runs, nothing else does. */
@@ -24,21 +37,28 @@ const built = await Bun.build({ ...common, entrypoints, outdir: directory, split
 const outputs = Object.entries(built.metafile?.outputs ?? {});
 const taken = new Set(["main.js"]);
 // All closures first: afterwards the chunks are no longer what they were.
-const joined = hot.map(({ entry, name }) => {
-  const [start = ""] = outputs.find(([, { entryPoint }]) => entryPoint?.endsWith(entry) === true) ?? [];
-  const chunks = [...closure(basename(start)).values()].filter((chunk) => !taken.has(chunk.name));
+const joined = hot.map(({ name, entries, but = [] }) => {
+  const [first, ...others] = entries.map((entry) => closure(chunkOf(entry)));
+  for (const entry of but) for (const each of closure(chunkOf(entry)).keys()) first?.delete(each);
+  const shared = [...(first?.values() ?? [])].filter((chunk) => others.every((other) => other.has(chunk.name)));
+  const chunks = shared.filter((chunk) => !taken.has(chunk.name));
   for (const chunk of chunks) taken.add(chunk.name);
   return { name, chunks };
 });
-const [alonePath = ""] = outputs.find(([, { entryPoint }]) => entryPoint?.endsWith(alone) === true) ?? [];
 await Bun.build({
   ...common,
   entrypoints: [join(import.meta.dirname, "..", alone)],
   outdir: directory,
-  naming: basename(alonePath),
+  naming: chunkOf(alone),
 });
 for (const { name, chunks } of joined) await joinChunks(name, chunks);
 for (const name of readdirSync(directory)) redirectImports(name);
+
+/** The chunk that a source file begins. */
+function chunkOf(entry: string): string {
+  const [path = ""] = outputs.find(([, { entryPoint }]) => entryPoint?.endsWith(entry) === true) ?? [];
+  return basename(path);
+}
 
 /** Puts chunks into one. What is left of each says that it is there, for import(). */
 async function joinChunks(name: string, chunks: readonly Chunk[]): Promise<void> {

@@ -7,6 +7,7 @@ import { findType, typeProblem } from "./types/index.ts";
 import type { Chroot, ChrootBase, SetupFiles } from "./types.ts";
 import {
   BadValue,
+  hasComment,
   parseAbsolutePaths,
   parseAliases,
   parseBoolean,
@@ -98,7 +99,7 @@ function takeProfile(keys: KeyReader, setup: SetupFiles): string {
 
 /** An empty one means the default; a comment behind it is dropped. */
 const parseTypeName: ParseValue<string> = (text) => {
-  if (/(?:^|\s)#/.test(text)) throw new BadValue(`unknown type ${JSON.stringify(text)}`);
+  if (hasComment(text)) throw new BadValue(`unknown type ${JSON.stringify(text)}`);
   return text === "" ? "plain" : text;
 };
 

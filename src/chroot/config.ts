@@ -132,7 +132,7 @@ function aliasProblems(stanzas: readonly Stanza[]): Problem[] {
 
 function aliasesOf(stanza: Stanza): readonly string[] {
   const text = stanza.keys.get("aliases")?.value ?? "";
-  return parseList(text.replace(/(?:^|\s)#.*$/, ""));
+  return text === "" ? [] : parseList(text.replace(/(?:^|\s)#.*$/, ""));
 }
 
 /** What to throw where nothing is called `name`; parses everything to say which names are near. */

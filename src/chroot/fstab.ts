@@ -24,18 +24,23 @@ export function parseFstab(text: string, file: string): FstabLine[] {
     if (source === undefined || target === undefined || type === undefined) {
       throw badLine(file, line, "a line is SOURCE TARGET TYPE OPTIONS", "see fstab(5)");
     }
-    if (numbers.length > 2 || !numbers.every((number) => /^\d+$/.test(number))) {
+    if (numbers.length > 2 || !numbers.every((number) => number === "0" || /^\d+$/.test(number))) {
       throw badLine(file, line, "only two numbers may follow the options", "white space in a path is written \\040");
     }
-    if (!target.startsWith("/") || /[\0\uFFFD]/.test(source + target)) {
+    if (!target.startsWith("/") || isBroken(source + target)) {
       throw badLine(file, line, `${JSON.stringify(target)} isn't an absolute path in UTF-8`);
     }
     return { source, target, type, options: options.split(",").filter((option) => option !== ""), file, line };
   });
 }
 
+function isBroken(text: string): boolean {
+  return text.includes("\0") || text.includes("\uFFFD");
+}
+
 /** White space and backslashes are written as three octal digits, and so may be every other byte. */
 function decode(field: string): string {
+  if (!field.includes("\\")) return field;
   return field.replace(/(?:\\[0-3][0-7]{2})+/g, (run) => {
     const bytes = run.split("\\").slice(1);
     return Buffer.from(bytes.map((digits) => Number.parseInt(digits, 8))).toString("utf8");

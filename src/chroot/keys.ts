@@ -37,7 +37,7 @@ export class KeyReader {
     if (entry === undefined) return undefined;
     try {
       const value = parse(entry.value);
-      if (Array.isArray(value) && /\s,|,\s/.test(entry.value))
+      if (Array.isArray(value) && entry.value.includes(",") && /\s,|,\s/.test(entry.value))
         this.warning(`${key}: white space in the list is dropped, which schroot takes for a part of the names`, {
           key,
         });
@@ -144,7 +144,7 @@ interface About {
 
 /** `description[fr]`: the description is the only key that has translations. */
 function isTranslation(key: string): boolean {
-  return /^description\[[^\][]+\]$/.test(key);
+  return key.startsWith("description[") && /^description\[[^\][]+\]$/.test(key);
 }
 
 /**

@@ -79,7 +79,14 @@ export function parseConfig(content: string | Uint8Array, file: string): ParsedF
 
 /** White space that schroot keeps: before a key, around its `=`, behind its value. */
 function isSpaced(raw: string): boolean {
-  return /^\s|^[^=]*\s=|^[^=]*=\s|[^\S\r]\r?$/.test(raw);
+  const equals = raw.indexOf("=");
+  const last = raw.endsWith("\r") ? raw.length - 2 : raw.length - 1;
+  if (isSpace(raw[0]) || (last >= 0 && raw[last] !== "\r" && isSpace(raw[last]))) return true;
+  return equals >= 0 && ((equals > 0 && isSpace(raw[equals - 1])) || isSpace(raw[equals + 1]));
+}
+
+function isSpace(letter: string | undefined): boolean {
+  return letter !== undefined && letter.trim() === "";
 }
 
 /** Warns of what is taken as it was meant, once for each file or line. */
@@ -115,7 +122,10 @@ class LineNotes {
 
 /** Whatever begins with `[` opens a stanza, so that the lines below a misspelt name don't go to the one above. */
 function openStanza(line: string, file: string, number: number): OpenStanza {
-  const name = /^\[([^\][]*)\]\s*(?:#.*)?$/.exec(line)?.[1]?.trim() ?? "";
+  const end = line.indexOf("]");
+  const behind = line.slice(end + 1).trimStart();
+  const between = line.slice(1, Math.max(end, 1));
+  const name = between.includes("[") || !(behind === "" || behind.startsWith("#")) ? "" : between.trim();
   const problems: Problem[] = [];
   if (name === "") {
     const hint = "a chroot begins with [NAME] on a line of its own";

@@ -89,16 +89,28 @@ function badWord(text: string, words: string, weight: "grave" | "mild" = "grave"
 
 /** Whoever takes the key drops the comment then, with a warning. */
 function noComment(text: string): string {
-  if (/(?:^|\s)#/.test(text)) throw new BadValue(`${JSON.stringify(text)} has a comment behind it`);
+  if (hasComment(text)) throw new BadValue(`${JSON.stringify(text)} has a comment behind it`);
   return text;
 }
 
 /** Refuses what can't be the path that was meant: control characters, and bytes that weren't UTF-8. */
 function checkPath(text: string): string {
-  // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
-  if (/[\u0000-\u001f\u007f]/.test(text)) throw new BadValue(`${JSON.stringify(text)} has a control character`);
+  if (hasControl(text)) throw new BadValue(`${JSON.stringify(text)} has a control character`);
   if (text.includes("\uFFFD")) throw new BadValue(`${JSON.stringify(text)} isn't UTF-8`);
   return text;
+}
+
+/** Behind a value. The regular expressions of these two would cost each start 0.1 ms. */
+export function hasComment(text: string): boolean {
+  return text.includes("#") && /(?:^|\s)#/.test(text);
+}
+
+function hasControl(text: string): boolean {
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code < 0x20 || code === 0x7f) return true;
+  }
+  return false;
 }
 
 function collapse(path: string): string {

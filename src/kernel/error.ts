@@ -25,8 +25,11 @@ const others: Readonly<Record<number, ErrnoName>> = {
   130: "EOWNERDEAD",
 };
 
+let names: readonly ErrnoName[] | undefined;
+
 export function errnoName(number: number): ErrnoName {
-  return base.split(" ")[number - 1] ?? others[number] ?? `errno ${number}`;
+  names ??= base.split(" ");
+  return names[number - 1] ?? others[number] ?? `errno ${number}`;
 }
 
 /** What strerror(3) says in the C locale, for those errors that a user of ours meets. */

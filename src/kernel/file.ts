@@ -110,6 +110,16 @@ export function statAt(dir: Fd | null, path: Path = "", freshness: "usual" | "fr
   return parseStatx(buffer);
 }
 
+/** As statAt(), where there may be nothing: no error is made of that, which takes 0.03 ms. */
+export function findAt(dir: Fd | null, name: Path): Attr | undefined {
+  const buffer = new Uint8Array(STATX_SIZE);
+  const wanted = STATX_BASIC_STATS | STATX_MNT_ID;
+  const result = statx_(at(dir), cString(name), AT.SYMLINK_NOFOLLOW, wanted, buffer);
+  if (result === -1 && errnoName(lastErrno()) === "ENOENT") return undefined;
+  checkAt("stat", dir, name, result);
+  return parseStatx(buffer);
+}
+
 /** The attributes of what a path leads to: a final symbolic link is followed. */
 export function statFollowed(path: Path): Attr {
   const buffer = new Uint8Array(STATX_SIZE);
@@ -267,15 +277,17 @@ function isDots(name: Buffer): boolean {
 
 /**
  * Everything from an open file's current position to its end.
- * @param sizeHint what stat says of its size: read in one call then; large buffers for small files cost a garbage collection
+ * @param hint what stat says of its size: read in one call then; large buffers for small files cost a garbage collection
  */
-export function readAll(file: Fd, sizeHint = 4095): Buffer {
+export function readAll(file: Fd, hint = 0): Buffer {
   const chunks: Buffer[] = [];
-  for (let size = sizeHint + 1; ; size = 65536) {
+  for (let size = hint === 0 ? 4096 : hint + 1; ; size = 65536) {
     const chunk = Buffer.allocUnsafe(size);
     const length = check("read", file, read_(file.number, chunk, size));
     if (length === 0) return chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks);
     chunks.push(chunk.subarray(0, length));
+    // As long as stat said: the end of a file on a disk. One of the kernel's own has a size of 0.
+    if (length === hint && hint > 0 && chunks.length === 1) return chunk.subarray(0, length);
   }
 }
 

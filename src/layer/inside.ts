@@ -5,6 +5,7 @@ import {
   type Attr,
   changeModeAt,
   changeOwnerAt,
+  findAt,
   isRegularFile,
   makeDirectoryAt,
   openAt,
@@ -92,7 +93,7 @@ export function copyInto(root: Fd, path: string, content: Uint8Array, attr: File
 
 /** As copyInto(), below a directory that is open already. */
 export function copyIntoDirectory(parent: Fd, name: string, content: Uint8Array, attr: FileAttributes): void {
-  const old = unless(["ENOENT"], () => statAt(parent, name));
+  const old = findAt(parent, name);
   if (old !== undefined && isEqual(parent, name, old, content, attr)) return;
   const temporary = `.${name}.fallthru-new`;
   try {

@@ -4,6 +4,7 @@ import { isErrno, unless } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
 import {
   type DirectoryEntry,
+  findAt,
   ioctl,
   isDirectory,
   isRegularFile,
@@ -38,7 +39,7 @@ interface Walk {
  * @throws {UserError} busy: something is mounted there
  */
 export function removeTree(dir: Fd, name: Path): void {
-  const attr = unless(["ENOENT"], () => statAt(dir, name));
+  const attr = findAt(dir, name);
   if (attr === undefined) return;
   if (!isDirectory(attr)) removeFile(dir, name);
   else emptyAndRemove(dir, name, (top) => removeTop({ top, risen: [] }));

@@ -162,7 +162,7 @@ async function saveSource(hold: Hold, dir: Fd, how: Removal & { readonly look: L
   const killed = await endProcesses(hold.id, how.look, how);
   const { saveRoot } = await import("./root/root.ts");
   await saveRoot(note, { id: hold.id, dir, hold: hold.file });
-  return { killed, look: { inside: [], standing: how.look.standing, isEmpty: true }, warnings: [] };
+  return { killed, look: { ...how.look, inside: [], isEmpty: true }, warnings: [] };
 }
 
 interface Saved {

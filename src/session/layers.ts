@@ -6,6 +6,7 @@ import {
   changeModeAt,
   changeOwnerAt,
   fileSystemOf,
+  findAt,
   isDirectory,
   makeDirectoryAt,
   openAt,
@@ -141,9 +142,8 @@ function readElsewhere(dir: Fd): string {
 
 function removeEmptyDirectory(path: string): void {
   using parent = openDirectory(parentOf(path));
-  unless(["ENOENT"], () => {
-    if (isDirectory(statAt(parent, nameOf(path)))) removeTree(parent, nameOf(path));
-  });
+  const attr = findAt(parent, nameOf(path));
+  if (attr !== undefined && isDirectory(attr)) removeTree(parent, nameOf(path));
 }
 
 /** What all unions of a session have in common. */

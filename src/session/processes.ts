@@ -27,6 +27,9 @@ export interface Look {
   readonly standing: readonly number[];
   /** Nothing is inside, and nothing was forked meanwhile that could have been passed over. */
   readonly isEmpty: boolean;
+  /** All others. Who looks again at once needn't look at them. */
+  readonly outside: ReadonlySet<number>;
+  readonly takenMs: number;
 }
 
 export function lookInside(mountPoint: string): Look {
@@ -34,11 +37,24 @@ export function lookInside(mountPoint: string): Look {
   const place = placeOf(mountPoint);
   const inside: number[] = [];
   const standing: number[] = [];
+  const outside = new Set<number>();
+  const takenMs = Date.now();
   for (const pid of pids()) {
-    if (isInside(pid, place)) inside.push(pid);
-    else if (pid !== process.pid && standsInside(pid, place)) standing.push(pid);
+    if (isInside(pid, place)) {
+      inside.push(pid);
+      continue;
+    }
+    outside.add(pid);
+    if (pid !== process.pid && standsInside(pid, place)) standing.push(pid);
   }
-  return { inside, standing, isEmpty: inside.length === 0 && newest === newestPid() };
+  const isEmpty = inside.length === 0 && newest === newestPid();
+  return { inside, standing, isEmpty, outside, takenMs };
+}
+
+/** Whom a look that was taken just now has seen outside; process ids are given out again after a while. */
+function stillOutside(look: Look | undefined): Set<number> {
+  const isFresh = look !== undefined && Date.now() - look.takenMs < 50;
+  return new Set(isFresh ? look.outside : []);
 }
 
 /** Where a session is mounted. */
@@ -147,12 +163,13 @@ const enoughOffspring = 5;
  * Asks every process inside to end (SIGTERM), all at once, and waits until none is left or `graceMs` are over.
  * @param asked gets the ids of those that were asked
  */
-export async function askToEnd(mountPoint: string, graceMs: number, asked: Set<number>): Promise<void> {
+export async function askToEnd(mountPoint: string, graceMs: number, asked: Set<number>, look?: Look): Promise<void> {
   const place = placeOf(mountPoint);
   const deadline = Date.now() + graceMs;
   let offspring = 0;
   for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 2, 50)) {
-    const inside = pids().filter((pid) => isInside(pid, place));
+    const outside = stillOutside(look);
+    const inside = pids().filter((pid) => !outside.has(pid) && isInside(pid, place));
     const isOffspring = asked.size > 0 && inside.every((pid) => !asked.has(pid));
     offspring = isOffspring ? offspring + 1 : 0;
     for (const pid of inside) {
@@ -172,9 +189,9 @@ export async function askToEnd(mountPoint: string, graceMs: number, asked: Set<n
  * @returns how many there were
  * @throws where one can't be killed within `timeoutMs`: it hangs in the kernel
  */
-export function killInside(mountPoint: string, timeoutMs = 10_000, killed = new Set<number>()): number {
+export function killInside(mountPoint: string, timeoutMs = 10_000, killed = new Set<number>(), look?: Look): number {
   const place = placeOf(mountPoint);
-  const outside = new Set<number>();
+  const outside = stillOutside(look);
   const deadline = Date.now() + timeoutMs;
   for (let looks = 0; ; looks++) {
     const newest = newestPid();

@@ -1,7 +1,7 @@
 import { unless } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { O } from "../kernel/abi/file.ts";
-import { lock, openAt, openDirectory, statAt } from "../kernel/file.ts";
+import { findAt, lock, openAt, openDirectory } from "../kernel/file.ts";
 import { detachMount } from "../kernel/mount.ts";
 import { removeTree } from "../layer/remove.ts";
 import { clearBeside } from "../mount/attach.ts";
@@ -92,7 +92,7 @@ export async function removeRemains(hold: Hold, how: Removal = {}): Promise<Remo
 
 /** The administrator's scripts that were run for a session. */
 export async function findSetup(dir: Fd, context?: SetupContext): Promise<SessionSetup | undefined> {
-  if (unless(["ENOENT"], () => statAt(dir, setupFile)) === undefined) return undefined;
+  if (findAt(dir, setupFile) === undefined) return undefined;
   const { SessionSetup } = await import("./sessionsetup.ts");
   return SessionSetup.read(dir, context);
 }
@@ -105,9 +105,9 @@ export async function endProcesses(
 ): Promise<number> {
   const mountPoint = mountPointOf(id);
   const ended = new Set<number>();
-  if (graceMs > 0 && !look.isEmpty) await askToEnd(mountPoint, graceMs, ended);
+  if (graceMs > 0 && !look.isEmpty) await askToEnd(mountPoint, graceMs, ended, look);
   if (!isUnlimited) (await import("./cgroup.ts")).killControlGroups(id);
-  return look.isEmpty ? 0 : killInside(mountPoint, undefined, ended);
+  return look.isEmpty ? 0 : killInside(mountPoint, undefined, ended, look);
 }
 
 function warnOfStanding(id: string, pid: number): string {
@@ -117,7 +117,7 @@ function warnOfStanding(id: string, pid: number): string {
 
 /** Whether its directory says anything of frozen layers; see frozen.ts. */
 function isForked(dir: Fd): boolean {
-  return unless(["ENOENT"], () => statAt(dir, "frozen")) !== undefined;
+  return findAt(dir, "frozen") !== undefined;
 }
 
 /** Puts a session in order whose fork was killed. @returns whether there was anything to be done */
@@ -206,7 +206,7 @@ async function clearOne(hold: Hold): Promise<boolean> {
     return false;
   }
   // Without a directory it may be a begin that has just made its mark, and will find it gone and make another.
-  const isThere = unless(["ENOENT"], () => statAt(null, sessionDir(hold.id))) !== undefined;
+  const isThere = findAt(null, sessionDir(hold.id)) !== undefined;
   await removeRemains(hold);
   return isThere;
 }

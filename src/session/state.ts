@@ -1,6 +1,6 @@
 import { O } from "../kernel/abi/file.ts";
 import { isErrno, unless } from "../kernel/error.ts";
-import { lock, makeDirectoryAt, openAt, openDirectory, statAt } from "../kernel/file.ts";
+import { findAt, lock, makeDirectoryAt, openAt, openDirectory, statAt } from "../kernel/file.ts";
 import { attachMount, makeMount, makePrivate } from "../kernel/mount.ts";
 import { UserError } from "../error.ts";
 import { isUsers } from "../places.ts";
@@ -46,16 +46,15 @@ function makeDirectories(): void {
 
 /** The directory in the mount comes last above: where it is, everything is. */
 function hasRunDir(): boolean {
-  const isThere = (path: string) => unless(["ENOENT"], () => statAt(null, path)) !== undefined;
+  const isThere = (path: string) => findAt(null, path) !== undefined;
   return isMounted(runDir) && isThere(`${runDir}/mount`) && isThere(heldDir);
 }
 
 /** Whether something is mounted exactly there. */
 export function isMounted(path: string): boolean {
   try {
-    return statAt(null, path).isMountRoot;
+    return findAt(null, path)?.isMountRoot === true;
   } catch (error) {
-    if (isErrno(error, "ENOENT")) return false;
     // A union of ours whose server and holder were both killed.
     if (isErrno(error, "ENOTCONN", "ECONNABORTED")) return true;
     throw error;

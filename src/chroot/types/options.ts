@@ -1,6 +1,7 @@
 import type { KeyReader } from "../keys.ts";
 import type { DeviceMount } from "../types.ts";
 import {
+  hasComment,
   BadValue,
   parseAbsolutePath,
   parseBoolean,
@@ -82,7 +83,7 @@ const parseLocation: ParseValue<string> = (text) => parseAbsolutePath(text.start
 
 /** What is written for mount(8), `-o atime,sync -t ext4`; bare options are meant to stand behind `-o`. */
 const parseMountWords: ParseValue<Omit<DeviceMount, "location">> = (text) => {
-  if (/(?:^|\s)#/.test(text)) throw new BadValue(`${JSON.stringify(text)} has a comment behind it`);
+  if (hasComment(text)) throw new BadValue(`${JSON.stringify(text)} has a comment behind it`);
   const words = splitWords(text);
   const options: string[] = [];
   let type: string | undefined;
