@@ -3,25 +3,13 @@
 import { spawn } from "node:child_process";
 import { appendFileSync, chmodSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import {
-  alice,
-  bob,
-  carol,
-  dave,
-  describeLogin,
-  makeMachine,
-  type Person,
-  program,
-  sessions,
-  Sshd,
-  startService,
-  unmakeMachine,
-  untilNothingIsLeft,
-  workers,
-} from "../test/support/logins.ts";
+import * as logins from "../test/support/logins.ts";
 import { Clock, machine, markdown, numberOption, plainTable, run, type Row, shortTime, table } from "./measure.ts";
 import { inPrivatePlace } from "./place.ts";
 import { debianRoot } from "./roots.ts";
+
+const { alice, bob, carol, dave, program, sessions, workers } = logins;
+const { describeLogin, makeMachine, Sshd, startService, unmakeMachine, untilNothingIsLeft } = logins;
 
 const rounds = numberOption("rounds", 21);
 const count = numberOption("logins", 200);
@@ -55,7 +43,7 @@ function layLogins(base: string, root: string): void {
   describeLogin("chroot", root, ["users=dave", "login.users=bob", "login.shell=/bin/sh"]);
 }
 
-async function measure(command: (person: Person) => readonly string[]): Promise<Clock> {
+async function measure(command: (person: logins.Person) => readonly string[]): Promise<Clock> {
   let clock = new Clock();
   for (let round = 0; round <= rounds; round++) {
     for (const { person, name } of kinds) {
@@ -89,7 +77,7 @@ function less(series: ReturnType<Clock["get"]>, plain: ReturnType<Clock["get"]>)
   return { median: without(series.median), min: without(series.min), max: without(series.max), count: series.count };
 }
 
-function client({ uid }: Person, words: readonly string[]): string[] {
+function client({ uid }: logins.Person, words: readonly string[]): string[] {
   return ["setpriv", `--reuid=${uid}`, `--regid=${uid}`, "--clear-groups", "--", program, "login", "--", ...words];
 }
 

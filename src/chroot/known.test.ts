@@ -1,4 +1,5 @@
-import { beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { execFileSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { findChroot, findChrootIfAny, readChroots } from "./config.ts";
@@ -43,9 +44,14 @@ function withoutKept<T>(call: () => T): T {
 
 beforeAll(async () => {
   mkdirSync("/run/fallthru", { recursive: true });
+  execFileSync("mount", ["-t", "tmpfs", "fallthru", "/run/fallthru"]);
   mkdirSync(directory, { recursive: true });
   for (let index = 0; index < 25; index++) writeFileSync(file(index), text(`c${index}`));
   await settle();
+});
+
+afterAll(() => {
+  execFileSync("umount", ["/run/fallthru"]);
 });
 
 test("readOverview() keeps what it found, for the superuser alone", () => {

@@ -1,7 +1,7 @@
 import { STATX_SIZE } from "../kernel/abi/file.ts";
 import { isErrno, unless } from "../kernel/error.ts";
-import { openDirectory, renameAt } from "../kernel/file.ts";
-import { exists, namesOf, readText, statInto, writeText } from "../kernel/trusted.ts";
+import { findAt, openDirectory, renameAt } from "../kernel/file.ts";
+import { namesOf, readText, statInto, writeText } from "../kernel/trusted.ts";
 import { isUsers, places } from "../places.ts";
 import { configDirectory } from "./files.ts";
 import type { Problem } from "./problem.ts";
@@ -41,7 +41,8 @@ export interface Stamp {
 
 /** To be taken before the descriptions are read. @returns undefined where nothing is kept */
 export function stampOf(directory: string): Stamp | undefined {
-  if (directory !== configDirectory || isUsers || !exists(places.run)) return undefined;
+  // Where no session was ever begun, there is no place yet that is ours alone.
+  if (directory !== configDirectory || isUsers || findAt(null, places.run)?.isMountRoot !== true) return undefined;
   using dir = unless(["ENOENT", "ENOTDIR"], () => openDirectory(`${directory}/chroot.d`));
   const names = dir === undefined ? [] : namesOf(dir).toSorted();
   if (dir === undefined || names.length < enoughFiles) return undefined;
