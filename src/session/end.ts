@@ -7,7 +7,7 @@ import { checkSessionId } from "./id.ts";
 import { noSession } from "./names.ts";
 import { mountPointOf, sessionDir } from "./paths.ts";
 import { killInside, type Look, lookInside } from "./processes.ts";
-import { readRecord, removeRecord } from "./record.ts";
+import { readRecord, type RecordDetails, removeRecord } from "./record.ts";
 import {
   endProcesses,
   findSetup,
@@ -143,8 +143,8 @@ async function refuseWaitedFor(hold: Hold, look: Look): Promise<void> {
  */
 function readIsUnlimited(id: string): boolean {
   try {
-    const record = readRecord(id);
-    return record !== undefined && Object.keys(record.limits).length === 0;
+    const { limits }: Partial<RecordDetails> = readRecord(id) ?? {};
+    return limits !== undefined && Object.keys(limits).length === 0;
   } catch (error) {
     if (!(error instanceof UserError) || error.code !== "data") throw error;
     return false;

@@ -1,0 +1,43 @@
+import { expect, test } from "bun:test";
+import { readdirSync, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { statAt } from "./file.ts";
+import { kernelThreads, lookAt, pathOf, processIds } from "./proc.ts";
+
+test("processIds() are /proc's numbers, from the newest", () => {
+  // Others come and go meanwhile: those that are there before and after are listed.
+  const list = () => readdirSync("/proc").flatMap((name) => (/^\d+$/.test(name) ? [Number(name)] : []));
+  const before = list();
+  const found = processIds();
+  const after = new Set(list());
+  expect(before.filter((pid) => after.has(pid) && !found.includes(pid))).toEqual([]);
+  expect(found).toContain(process.pid);
+  expect(found).toEqual(found.toSorted((a, b) => b - a));
+});
+
+test("kernelThreads() have no program, and nobody else is one", () => {
+  for (const pid of kernelThreads()) {
+    let link = "none";
+    try {
+      link = readFileSync(`/proc/${pid}/cmdline`, "latin1");
+    } catch {
+      continue; // it ended meanwhile
+    }
+    expect([pid, link]).toEqual([pid, ""]);
+  }
+  expect(kernelThreads().has(process.pid)).toBe(false);
+  expect(kernelThreads().has(1)).toBe(false);
+});
+
+test("lookAt() and pathOf() say where a directory is", () => {
+  const spot = { major: 0, minor: 0, mount: 0 };
+  for (const path of ["/", "/proc", tmpdir(), "/proc/self/cwd/"]) {
+    lookAt(path, spot);
+    const attr = statAt(null, path.endsWith("/") ? path : `${path}/.`);
+    expect(spot).toEqual({ ...attr.dev, mount: Number(attr.mountId) });
+  }
+  expect(() => lookAt("/no/such", spot)).toThrow(/ENOENT/);
+  expect(pathOf("/proc/self/cwd")).toBe(process.cwd());
+  expect(pathOf(`/proc/${process.pid}/root`)).toBe("/");
+  expect(() => pathOf("/no/such")).toThrow(/ENOENT/);
+});
