@@ -3,65 +3,29 @@
 // mounted again where nothing is mounted and nothing runs.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { execFileSync } from "node:child_process";
-import { closeSync, copyFileSync, fsyncSync, openSync, readdirSync, unlinkSync } from "node:fs";
+import { copyFileSync, readdirSync } from "node:fs";
 import { temporaryDirectory } from "../support/directories.ts";
 import { fallthru } from "../support/fallthru.ts";
 import { type Traces, traces } from "../support/leftovers.ts";
-import { beginMarked, describeMarked, expectFate, expectWholeOrGone, restart, settle } from "./session.ts";
+import { type Depth, depths, makeDisk, mountDisk, settleDisk, unmountAll } from "./disk.ts";
+import { beginMarked, describeMarked, expectFate, expectWholeOrGone, settle } from "./session.ts";
 import { inject, type Point, pointsOf } from "./strace.ts";
 
 const state = "/var/lib/fallthru";
 const images = temporaryDirectory("images");
 const elsewhere = temporaryDirectory("elsewhere");
 let before: Traces;
-let mounted: string[] = [];
-
-/**
- * What of a file system has reached its disk: what was synced; also the journal, so that there are names and sizes, but
- * not yet the content of files that weren't synced (delayed allocation); all of it.
- */
-const depths = ["synced", "journal", "all"] as const;
-type Depth = (typeof depths)[number];
 
 beforeAll(async () => {
   // In memory: a thousand copies are made of them.
   execFileSync("mount", ["-t", "tmpfs", "images", images]);
   before = await settle(describeMarked);
-  for (const name of ["state", "elsewhere"]) {
-    execFileSync("truncate", ["-s", "8M", `${images}/${name}`]);
-    execFileSync("mkfs.ext4", ["-q", "-b", "1024", "-J", "size=1", `${images}/${name}`]);
-  }
+  for (const name of ["state", "elsewhere"]) makeDisk(`${images}/${name}`, "8M");
 });
 
 afterEach(unmountAll);
 
 afterAll(() => execFileSync("umount", [images]));
-
-/** A commit every ten minutes is one that never comes by itself. */
-function mountDisk(image: string, at: string): void {
-  execFileSync("mount", ["-o", "loop,commit=600", image, at]);
-  mounted.push(at);
-}
-
-function unmountAll(): void {
-  restart();
-  for (const path of mounted.toReversed()) execFileSync("umount", [path]);
-  mounted = [];
-}
-
-/** Writes to the disk below `path` as much as the depth says. */
-function settleDisk(path: string, depth: Depth): void {
-  if (depth === "synced") return;
-  if (depth === "all") {
-    execFileSync("sync", ["--file-system", path]);
-    return;
-  }
-  // The journal is committed as a whole, whoever asks for it.
-  const file = openSync(`${path}/.other`, "w");
-  fsyncSync(file);
-  closeSync(file);
-  unlinkSync(`${path}/.other`);
-}
 
 /** What is there before a session, on the disks that are mounted now. */
 function baseline(): Traces {
