@@ -20,7 +20,7 @@ import { placeRecord, readRecord, recordKind, type SessionRecord, stageRecord } 
 import { clearLeftovers, undo, undoSession } from "../remains.ts";
 import { readNote, type RootNote } from "../root/note.ts";
 import { readSchrootFile, writeSchrootFile } from "../schrootfile.ts";
-import { explainFullLater, isSessionMounted, prepareState } from "../state.ts";
+import { explainFull, explainFullLater, isSessionMounted, prepareState } from "../state.ts";
 import type { SetupContext } from "../types.ts";
 import { copyTrees } from "./copy.ts";
 import { copyUpper, hasReflinks } from "./copyupper.ts";
@@ -259,7 +259,7 @@ async function copy(source: Source, fork: Fork, reason: string): Promise<Made> {
   let unsettled = 0;
   for (const [index, { union }] of unionSteps({ plan: { steps } }).entries()) {
     const original = from[index];
-    if (original !== undefined) unsettled += copyUpper(original.union, union);
+    if (original !== undefined) unsettled += explainFull(fork.layers.base, () => copyUpper(original.union, union));
   }
   const way = hasReflinks(fork.layers.base) ? "reflinks" : "copied";
   return { ...(await stageCopied(fork, steps)), way, reason, unsettled };
