@@ -68,6 +68,7 @@ export const FS_IOC_FSGETXATTR = 0x801c581f;
 export const FS_IOC_FSSETXATTR = 0x401c5820;
 export const FS_IMMUTABLE_FL = 0x10;
 export const FS_APPEND_FL = 0x20;
+export const FS_TOPDIR_FL = 0x20000;
 
 // include/uapi/linux/magic.h: what statfs(2) says of a file system's type
 export const fileSystemNames: Readonly<Record<number, string>> = {
