@@ -1,8 +1,17 @@
 // deadline: 200
 // PAM's session lines: opening counts a login, closing ends what is over; written and taken away by enable and disable.
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
-import { spawn } from "node:child_process";
-import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { execFileSync, spawn } from "node:child_process";
+import {
+  appendFileSync,
+  chownSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { temporaryDirectory } from "../support/directories.ts";
@@ -21,8 +30,9 @@ import {
   untilNothingIsLeft,
 } from "../support/logins.ts";
 import { tinyRoot } from "../support/roots.ts";
+import { Terminal } from "../support/terminal.ts";
 
-const line = "session optional pam_exec.so seteuid quiet /usr/bin/fallthru login-pam";
+const line = "session optional pam_exec.so type=open_session seteuid quiet /usr/bin/fallthru login-pam";
 const service = "/etc/pam.d/fallthru-test";
 const seen = join(temporaryDirectory("pam"), "seen");
 let before: string;
@@ -59,14 +69,14 @@ function pamtester(user: string, ...operations: readonly string[]): ReturnType<t
   return run(["pamtester", "fallthru-test", user, ...operations], { directory: "/" });
 }
 
-test("pamtester: open begins the session, close ends it; of others nothing is begun", async () => {
+test("pamtester: open begins the session, it ends with who opened it; of others nothing is begun", async () => {
   expect(await pamtester("alice", "open_session", "close_session")).toMatchObject({ status: 0 });
   await untilNothingIsLeft();
   for (const user of ["bob", "carol", "root"]) {
     expect(await pamtester(user, "open_session", "close_session")).toMatchObject({ status: 0 });
   }
   const [opened, closed, ...others] = readFileSync(seen, "utf8").trim().split("\n");
-  expect([opened, closed?.split(" ")[0]]).toEqual(["open_session lab-login-7001", "close_session"]);
+  expect([opened, closed]).toEqual(["open_session lab-login-7001", "close_session lab-login-7001"]);
   expect(others).toEqual([
     "open_session",
     "close_session",
@@ -97,6 +107,36 @@ test("a connection's commands have one session together, which goes with the con
   master.kill("SIGTERM");
   await untilNothingIsLeft();
   expect(existsSync("/home/alice/file")).toBe(false);
+});
+
+test("variables that people set for their sessions don't reach what has root's rights", async () => {
+  await using sshd = await Sshd.start();
+  // The loader would write, as whoever it starts.
+  const variables = "LD_DEBUG DEFAULT=files\nLD_DEBUG_OUTPUT DEFAULT=/home/alice/loaded\nPROBE DEFAULT=set\n";
+  writeFileSync("/home/alice/.pam_environment", variables);
+  chownSync("/home/alice/.pam_environment", alice.uid, alice.uid);
+  expect(await sshd.run(alice, ["echo $PROBE"])).toMatchObject({ stdout: "set\n" });
+  await untilNothingIsLeft();
+  const owners = readdirSync("/home/alice").filter((name) => name.startsWith("loaded"));
+  expect(owners.filter((name) => statSync(`/home/alice/${name}`).uid === 0)).toEqual([]);
+  rmSync("/home/alice/.pam_environment");
+  for (const name of owners) rmSync(`/home/alice/${name}`);
+  const early = `auth required pam_env.so user_readenv=1\n`;
+  writeFileSync("/etc/pam.d/early", early);
+  const refused = await fallthru(["login", "enable", "--user", "bob", "--chroot", "lab", "--pam", "early", "--yes"]);
+  expect([refused.status, readFileSync("/etc/pam.d/early", "utf8")]).toEqual([7, early]);
+});
+
+test("who is asked what to keep is asked when their last shell ends, though PAM still counts the login", async () => {
+  describeLogin("asking", tinyRoot(), ["login.users=dave", "login.keep=ask", "setup.nssdatabases="]);
+  execFileSync("usermod", ["--shell", "/usr/bin/fallthru-login", "dave"]);
+  const terminal = new Terminal(["su", "-l", "dave"], { directory: "/" });
+  await terminal.until("$ ");
+  terminal.type("echo x >~/made; exit\n");
+  await terminal.until("[d]rop everything? ");
+  terminal.type("s\n");
+  await terminal.ended;
+  expect(readFileSync("/home/dave/made", "utf8")).toBe("x\n");
 });
 
 test("su -l twice: the first one's close leaves the second's session", async () => {
@@ -137,6 +177,7 @@ test("status names the services; disable takes the lines away with the last logi
   // Carol's own chroot isn't one that enable wrote.
   await fallthru(["login", "disable", "--user", "bob", "--yes"]);
   await fallthru(["login", "disable", "--user", "carol", "--yes"]);
+  await fallthru(["login", "disable", "--user", "dave", "--yes"]);
   expect(readFileSync("/etc/pam.d/su-l", "utf8")).toBe(before);
   const refused = await fallthru([
     "login",

@@ -1,9 +1,8 @@
 import { findHostUser, groupNameOf } from "../../session/accounts.ts";
-import { holdWhile, releaseHolder } from "../../session/holder.ts";
+import { holdWhile } from "../../session/holder.ts";
 import { enterLogin, graceMs, groupsOf, type Resident } from "./enter.ts";
 import { findLogin, type Login } from "./find.ts";
 import { UserError } from "../../error.ts";
-import { sessionOf } from "./view.ts";
 
 /** Somebody for whom PAM opens a session, and the session of ours that all their logins have. */
 export interface Opened {
@@ -27,21 +26,15 @@ export function findOpened(name: string): Opened | undefined {
 }
 
 /**
- * Is what counts one login: has a part in the person's session until PAM closes its own, or the program that opened that has
- * ended, however.
+ * Is what counts one login: has a part in the person's session until the program that opened PAM's has ended, however.
  * @param pid of that program
  * @param onEntered called when the session is there
  */
 export async function countLogin({ login, person }: Opened, pid: number, onEntered: () => void): Promise<void> {
   const session = await enterLogin(login, person);
   try {
-    holdWhile(session.id, pid, onEntered);
+    holdWhile(pid, onEntered);
   } finally {
     await session.leave(graceMs);
   }
-}
-
-/** PAM closes its session: who counted the login leaves, and ends what is over. */
-export function uncountLogin({ login, person }: Opened, pid: number): void {
-  releaseHolder(sessionOf(login, person.uid), pid);
 }

@@ -9,11 +9,6 @@ import type { ExtraFiles, ExtraMount, SessionOptions, SetupUser } from "../../se
 /** Where a session shows single things of the host's, out of the way of its own. */
 export const hostPlace = "/run/host";
 
-/** The id of the session that all logins of a person are, where they have one together. */
-export function sessionOf({ chroot }: Login, uid: number): string {
-  return `${chroot.name.slice(0, 90)}-login-${uid}`;
-}
-
 /** The session that a person's login is. */
 export function loginSession(
   login: Login,
@@ -22,7 +17,7 @@ export function loginSession(
 ): SessionOptions & { readonly name: string } {
   const { policy } = login;
   const { memoryBytes, cpus, pids, ttlSeconds } = policy;
-  const own = sessionOf(login, caller.uid);
+  const own = `${login.chroot.name.slice(0, 90)}-login-${caller.uid}`;
   return {
     name: policy.session === "user" ? own : `${own}-${randomHex()}`,
     upper: policy.upper,

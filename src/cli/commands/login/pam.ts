@@ -4,28 +4,29 @@ import { command } from "../../command.ts";
 /** How long somebody's login waits for what counts it: their shell waits then, if it must. */
 const patienceMs = 30_000;
 
-/** What a line of PAM's runs: `session optional pam_exec.so seteuid quiet /usr/bin/fallthru login-pam`. */
+/** What a line of PAM's runs: `session optional pam_exec.so type=open_session seteuid quiet /usr/bin/fallthru login-pam`. */
 export const pam = command({
   name: "login-pam",
-  summary: "count a login when PAM opens a session, and end what is over when it closes one",
+  summary: "count a login when PAM opens a session, until the program that has it opened ends",
   description: ["It is told whose by PAM_USER and PAM_TYPE, and works for the program that started it."],
   operands: {},
   options: {},
-  examples: [{ line: "session optional pam_exec.so seteuid quiet /usr/bin/fallthru login-pam", does: "runs it" }],
+  examples: [
+    {
+      line: "session optional pam_exec.so type=open_session seteuid quiet /usr/bin/fallthru login-pam",
+      does: "runs it",
+    },
+  ],
   exits: {},
   json: [],
   run: async () => {
     const { PAM_USER: user = "", PAM_TYPE: type = "" } = process.env;
-    if (type !== "open_session" && type !== "close_session")
+    if (type !== "open_session")
       throw new UserError("usage", "PAM calls this, with PAM_TYPE and PAM_USER", { hint: "docs/login.md" });
-    const { findOpened, uncountLogin } = await import("../../../frontend/login/pam.ts");
-    const opened = findOpened(user);
-    if (opened === undefined) return {};
-    if (type === "close_session") uncountLogin(opened, process.ppid);
-    else {
-      const { startHolder } = await import("../../../session/holder.ts");
-      startHolder(["login-count", user, String(process.ppid)], patienceMs);
-    }
+    const { findOpened } = await import("../../../frontend/login/pam.ts");
+    if (findOpened(user) === undefined) return {};
+    const { startHolder } = await import("../../../session/holder.ts");
+    startHolder(["login-count", "--", user, String(process.ppid)], patienceMs);
     return {};
   },
 });
@@ -33,7 +34,7 @@ export const pam = command({
 /** What login-pam starts. */
 export const count = command({
   name: "login-count",
-  summary: "have a part in a person's session until PAM closes its own",
+  summary: "have a part in a person's session until the program that opened PAM's has ended",
   operands: {
     user: { arity: "one", summary: "whose session" },
     pid: { arity: "one", summary: "of the program that opened PAM's" },

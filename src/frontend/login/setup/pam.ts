@@ -4,18 +4,54 @@ import { type Edit, editOf, readText } from "./edits.ts";
 
 const directory = "/etc/pam.d";
 
-/** Optional: nobody is locked out by it, whatever it meets. Whether somebody gets a shell, and where, is the shell's to say. */
-const line = "session optional pam_exec.so seteuid quiet /usr/bin/fallthru login-pam";
+/**
+ * Optional: nobody is locked out by it, whatever it meets. Whether somebody gets a shell, and where, is the shell's to say. Only
+ * for opening: until a session closes, people may have set variables for it (LD_PRELOAD).
+ */
+const line = "session optional pam_exec.so type=open_session seteuid quiet /usr/bin/fallthru login-pam";
 
-/** Has PAM count the logins by these services (`sshd`, `su-l`). @throws {UserError} not-found */
+/** Has PAM count the logins by these services (`sshd`, `su-l`). @throws {UserError} not-found, unsupported */
 export function pamEdits(services: readonly string[]): (Edit | undefined)[] {
   return services.map((service) => {
     const file = `${directory}/${service}`;
     if (service === "" || service.includes("/") || !existsSync(file)) {
       throw new UserError("not-found", `PAM has no service ${JSON.stringify(service)}`, { hint: `ls ${directory}` });
     }
-    return editOf(file, (text) => (hasLine(text) ? text : `${text.replace(/\n?$/, "\n")}${line}\n`));
+    return editOf(file, (text) => (hasLine(text) ? text : withLine(text, service)));
   });
+}
+
+/**
+ * At the end, when all that a session has is there; but before people's own variables are, which would reach our program, and the
+ * dynamic loader that starts it, while they have root's rights.
+ */
+function withLine(text: string, service: string): string {
+  const lines = text.replace(/\n?$/, "\n").split("\n");
+  const kinds = lines.map((each) => variablesOf(each, 0));
+  if (kinds.some((each) => each.has("auth") || each.has("account"))) {
+    throw new UserError("unsupported", `${service}: people set variables of their own before PAM opens a session`, {
+      hint: `${directory}/${service}: take user_readenv=1 away from its lines with pam_env.so`,
+    });
+  }
+  const first = kinds.findIndex((each) => each.size > 0);
+  lines.splice(first < 0 ? lines.length - 1 : first, 0, line);
+  return lines.join("\n");
+}
+
+/** As deep as files include each other. */
+const deepest = 8;
+
+/** For which of its kinds a line of PAM's lets people set variables (~/.pam_environment), itself or by a file that it includes. */
+function variablesOf(text: string, depth: number): Set<string> {
+  const words = text.replace(/#.*/, "").trim().split(/\s+/);
+  const includes =
+    words[0] === "@include" ? words[1] : /^(include|substack)$/.test(words[1] ?? "") ? words[2] : undefined;
+  if (includes !== undefined && depth < deepest) {
+    const lines = (readText(`${directory}/${includes}`) ?? "").split("\n");
+    return new Set(lines.flatMap((each) => [...variablesOf(each, depth + 1)]));
+  }
+  const isOne = words.some((word) => word.endsWith("pam_env.so")) && words.includes("user_readenv=1");
+  return new Set(isOne ? [(words[0] ?? "").replace(/^-/, "")] : []);
 }
 
 /** Takes the line away from all services. */
