@@ -1,7 +1,8 @@
 import { UserError } from "../error.ts";
 import { readStanza } from "./chroot.ts";
+import { hasSource } from "./cloned.ts";
 import { type ConfigFiles, configDirectory, readConfigFiles, readTrusted } from "./files.ts";
-import { readKnown, stampOf } from "./known.ts";
+import { isSettled, keepKnown, type Known, type Outline, readKnown, type Stamp, stampOf } from "./known.ts";
 import { nearNames } from "./names.ts";
 import { parseConfig, type Stanza } from "./parse.ts";
 import { joinHints, type Problem, problemError, problemText } from "./problem.ts";
@@ -37,6 +38,38 @@ export function readChroots(directory: string = configDirectory): Configuration 
   return { chroots, problems, warnings };
 }
 
+/** As readChroots(), for who lists them: hundreds are only looked at, where none was changed since the last time. */
+export function readOverview(directory: string = configDirectory): Known {
+  const stamp = stampOf(directory);
+  return (stamp && readKnown(stamp)) ?? learn(directory, stamp);
+}
+
+/** Reads all of them, and keeps what was found for the next one where that can be. */
+function learn(directory: string, stamp: Stamp | undefined): Known {
+  const { chroots, problems, warnings } = readChroots(directory);
+  const outlines = chroots.map(outlineOf);
+  const known: Known = {
+    chroots: outlines,
+    problems,
+    warnings,
+    ...(problems.length === 0 ? { files: filesOf(chroots) } : {}),
+  };
+  if (stamp !== undefined && isSettled(stamp)) keepKnown(stamp, known);
+  return known;
+}
+
+export function outlineOf(chroot: Chroot): Outline {
+  const { name, aliases, type } = chroot;
+  return { name, aliases, hasSource: hasSource(chroot), isPlain: type === "plain" };
+}
+
+function filesOf(chroots: readonly Chroot[]): Record<string, string[]> {
+  const files = new Map<string, string[]>();
+  for (const { name, aliases, file } of chroots)
+    for (const each of [name, ...aliases]) files.set(each, [...(files.get(each) ?? []), file]);
+  return Object.fromEntries(files);
+}
+
 /**
  * The chroot of this name or, where none has it, of this alias. Only files that contain the name are parsed.
  * @throws {UserError} not-found; config with file and line where the description is wrong
@@ -55,10 +88,12 @@ export function findChrootIfAny(name: string, directory: string = configDirector
   return chooseKnown(name, directory) ?? chooseChroot(name, readStanzas(directory, name).stanzas);
 }
 
-/** Where it is known from the last list which files describe it: no other is read then. */
+/** Where it is known from before which files describe it: no other is read then. */
 function chooseKnown(name: string, directory: string): Chroot | undefined {
   const stamp = stampOf(directory);
-  const paths = stamp && readKnown(stamp)?.files[name];
+  if (stamp === undefined) return undefined;
+  const known = readKnown(stamp) ?? (isSettled(stamp) ? learn(directory, stamp) : undefined);
+  const paths = known?.files !== undefined && Object.hasOwn(known.files, name) ? known.files[name] : undefined;
   if (paths === undefined) return undefined;
   const files = paths.flatMap((path) => readTrusted(path) ?? []).filter((file) => "content" in file);
   return chooseChroot(name, readStanzas(directory, name, { files, problems: [] }).stanzas);

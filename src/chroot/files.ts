@@ -1,7 +1,8 @@
-import { O, S } from "../kernel/abi/file.ts";
+import { O, S, STATX_SIZE } from "../kernel/abi/file.ts";
 import { isErrno } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
-import { isRegularFile, openAt, openDirectory, readAll, readDirectory, statAt } from "../kernel/file.ts";
+import { findAt, openAt, openDirectory, readAll } from "../kernel/file.ts";
+import { statInto, typesOf } from "../kernel/trusted.ts";
 import { isUsers, machine, places } from "../places.ts";
 import { isPermittedName } from "./names.ts";
 import type { Problem } from "./problem.ts";
@@ -50,19 +51,19 @@ function listConfigFiles(directory: string, problems: Problem[]): { file: string
 
 /** Names in their order, with what they are (S_IFMT of inode(7)). */
 function listDirectory(directory: string, problems: Problem[]): { name: string; type: number }[] {
-  const listed: { name: string; type: number }[] = [];
   try {
     using dir = openDirectory(directory);
-    for (const { name, type } of readDirectory(dir)) {
+    const types = typesOf(dir);
+    return [...types.keys()].toSorted().map((name) => {
+      const type = types.get(name) ?? 0;
       // DT_* of readdir(3) are the same numbers, 12 bits lower; 0: this file system doesn't say.
-      listed.push({ name: name.toString("utf8"), type: type === 0 ? statAt(dir, name).mode & S.IFMT : type << 12 });
-    }
+      return { name, type: type === 0 ? (findAt(dir, name)?.mode ?? 0) & S.IFMT : type << 12 };
+    });
   } catch (error) {
     if (isErrno(error, "EACCES")) problems.push({ file: directory, line: 0, message: "permission denied" });
     else if (!isErrno(error, "ENOENT", "ENOTDIR")) throw error;
     return [];
   }
-  return listed.toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 /** The content of a file that only root, or the user whose Fallthru it is, can change; why not; or nothing where it isn't there. */
@@ -77,25 +78,30 @@ export function readTrusted(file: string): ConfigFile | Problem | undefined {
     return undefined;
   }
   using open = opened;
-  const attr = statAt(open);
-  if (!isRegularFile(attr)) return notRegular(file);
+  statInto(open, "", attributes);
+  const [mode, uid, size] = [(words[7] ?? 0) & 0xffff, words[5], words[10]];
+  if ((mode & S.IFMT) !== S.IFREG) return notRegular(file);
   const isMachines = !isUsers || file.startsWith(`${machineDirectory}/`);
-  if (attr.uid !== (isMachines ? superuser : process.geteuid?.())) {
+  if (uid !== (isMachines ? superuser : process.geteuid?.())) {
     const owner = isMachines ? "root" : "you";
     return {
       file,
       line: 0,
-      message: `not read, as user ${attr.uid} owns it, not ${owner}`,
+      message: `not read, as user ${uid} owns it, not ${owner}`,
       hint: `chown ${isMachines ? owner : "$USER"} ${file}`,
     };
   }
-  if ((attr.mode & 0o002) !== 0) {
+  if ((mode & 0o002) !== 0) {
     return { file, line: 0, message: "not read, as everybody may write to it", hint: `chmod o-w ${file}` };
   }
-  return { file, content: readAll(open, attr.size) };
+  return { file, content: readAll(open, size) };
 }
 
 const superuser = 0;
+
+/** Of one file after the other, of which there may be hundreds: struct statx, and the same in numbers of 32 bits. */
+const words = new Uint32Array(STATX_SIZE / 4);
+const attributes = new Uint8Array(words.buffer);
 
 function notRegular(file: string): Problem {
   return { file, line: 0, message: "is not a regular file" };

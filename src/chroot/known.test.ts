@@ -2,8 +2,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { execFileSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { findChroot, findChrootIfAny, readChroots } from "./config.ts";
-import { outlineOf, readOverview } from "./overview.ts";
+import { findChroot, findChrootIfAny, outlineOf, readChroots, readOverview } from "./config.ts";
 
 const directory = "/etc/schroot/chroot.d";
 const kept = "/run/fallthru/chroots.json";
@@ -47,6 +46,7 @@ beforeAll(async () => {
   execFileSync("mount", ["-t", "tmpfs", "fallthru", "/run/fallthru"]);
   mkdirSync(directory, { recursive: true });
   for (let index = 0; index < 25; index++) writeFileSync(file(index), text(`c${index}`));
+  writeFileSync(file(25), text("constructor"));
   await settle();
 });
 
@@ -87,7 +87,7 @@ test("whatever becomes of a description, readOverview() and findChroot() say wha
     if (index % 4 === 0) await settle();
     change();
     expect(overview()).toEqual(outlines());
-    for (const name of ["c3", "d3", "c30", "c5", "c6", "c8", "c9", "c9-too", "main", "none"])
+    for (const name of ["c3", "d3", "c30", "c5", "c6", "c8", "c9", "c9-too", "main", "none", "constructor", "toString"])
       expect([name, found(name)]).toEqual([name, withoutKept(() => found(name))]);
   }
 });

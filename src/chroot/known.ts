@@ -15,8 +15,8 @@ export interface Known {
   readonly chroots: readonly Outline[];
   readonly problems: readonly Problem[];
   readonly warnings: readonly Problem[];
-  /** The files that describe a name or alias. */
-  readonly files: Readonly<Record<string, readonly string[]>>;
+  /** The files that describe a name or alias; not where something is wrong anywhere, which may concern any name. */
+  readonly files?: Readonly<Record<string, readonly string[]>>;
 }
 
 /** What a list shows of a chroot. */
@@ -81,9 +81,12 @@ export function readKnown({ text }: Stamp): Known | undefined {
 /** A file that was changed in the same moment in which it was looked at might show the same times when it is changed again. */
 const settledSeconds = 2;
 
-/** Keeps what was found after the stamp was taken. */
-export function keepKnown({ text, newest }: Stamp, known: Known): void {
-  if (newest + settledSeconds > Date.now() / 1000) return;
+/** Whether what is found after the stamp was taken can be kept. */
+export function isSettled({ newest }: Stamp): boolean {
+  return newest + settledSeconds <= Date.now() / 1000;
+}
+
+export function keepKnown({ text }: Stamp, known: Known): void {
   const temporary = `${cacheFile}.${process.pid}`;
   try {
     writeText(temporary, JSON.stringify({ stamp: text, known }), 0o600);

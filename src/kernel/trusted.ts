@@ -43,23 +43,30 @@ export function namesIn(path: string): string[] {
 
 /** As namesIn(), of an open directory. */
 export function namesOf(directory: Fd): string[] {
-  const names: string[] = [];
+  return [...typesOf(directory).keys()];
+}
+
+/** The names in a directory, and of each its type as readdir(3) has it (DT_*): 0 where the file system doesn't say. */
+export function typesOf(directory: Fd): Map<string, number> {
+  const types = new Map<string, number>();
   const buffer = Buffer.alloc(8192);
   for (;;) {
     const length = check("readdir", directory, getdents64_(directory.number, buffer, buffer.length));
-    if (length === 0) return names;
+    if (length === 0) return types;
     for (let at = 0; at < length; at += (buffer[at + 16] ?? 0) | ((buffer[at + 17] ?? 0) << 8)) {
       const name = buffer.toString("utf8", at + 19, buffer.indexOf(0, at + 19));
-      if (name !== "." && name !== "..") names.push(name);
+      if (name !== "." && name !== "..") types.set(name, buffer[at + 18] ?? 0);
     }
   }
 }
 
 /**
  * The attributes of what a name leads to, as the kernel writes them (struct statx): for who looks at hundreds.
+ * @param name empty for `dir` itself
  * @returns false where there is nothing
  */
 export function statInto(dir: Fd | null, name: string, attributes: Uint8Array): boolean {
-  const result = statx_(dir === null ? AT.FDCWD : dir.number, cString(name), 0, STATX_BASIC_STATS, attributes);
+  const flags = name === "" ? AT.EMPTY_PATH : 0;
+  const result = statx_(dir === null ? AT.FDCWD : dir.number, cString(name), flags, STATX_BASIC_STATS, attributes);
   return result === 0 || unless(["ENOENT", "ENOTDIR", "ELOOP"], () => check("stat", name, result)) !== undefined;
 }

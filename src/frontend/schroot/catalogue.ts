@@ -1,6 +1,5 @@
-import { findChroot, readChroots } from "../../chroot/config.ts";
+import { findChroot, outlineOf, readChroots, readOverview } from "../../chroot/config.ts";
 import type { Outline } from "../../chroot/known.ts";
-import { outlineOf, readOverview } from "../../chroot/overview.ts";
 import type { Chroot } from "../../chroot/types.ts";
 import { allSessionFiles } from "../../session/schrootfiles.ts";
 import type { Caller } from "./caller.ts";
