@@ -64,3 +64,18 @@ test("our session is listed and described by a real schroot, and by whoever read
   const stdouts = ["ours\n", "", "", "ov\nov\n", "well\n", ""];
   expect(said).toEqual(stdouts.map((stdout) => ({ status: 0, stdout, stderr: "" })));
 });
+
+test("a session file that nobody can read, or an empty one, costs no other session anything", async () => {
+  const folder = "/var/lib/schroot/session";
+  const said = await runTwin(base, "fallthru", [
+    "schroot -b -c ov -n good",
+    `echo garbage > ${folder}/junk; : > ${folder}/empty; head -c 64 /dev/urandom > ${folder}/noise`,
+    "schroot -l --all-sessions 2> /dev/null | grep good",
+    "schroot -b -c ov -n other 2> /dev/null",
+    "schroot -r -c good -- echo well 2> /dev/null",
+    "schroot -e -c good -c other 2> /dev/null",
+    `rm ${folder}/junk ${folder}/empty ${folder}/noise; ls ${folder}`,
+  ]);
+  const stdouts = ["good\n", "", "session:good\n", "other\n", "well\n", "", ""];
+  expect(said).toEqual(stdouts.map((stdout) => ({ status: 0, stdout, stderr: "" })));
+});
