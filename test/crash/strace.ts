@@ -28,8 +28,15 @@ const filter = `trace=${changing.map((name) => `?${name}`).join(",")},?statx`;
 /** Where the program's own work starts: before it are the dynamic linker, Bun, and reading the configuration. */
 const beginning = /"\/run\/fallthru["/]|"\/var\/lib\/fallthru\/sessions/;
 
-/** Runs `fallthru args` once to its end and returns the points at which it changes something, in order. */
-export async function pointsOf(args: readonly string[], options: RunOptions = {}): Promise<Point[]> {
+/**
+ * Runs `fallthru args` once to its end and returns the points at which it changes something, in order.
+ * @param from what its own work starts with
+ */
+export async function pointsOf(
+  args: readonly string[],
+  options: RunOptions = {},
+  from: RegExp = beginning,
+): Promise<Point[]> {
   const file = join(temporaryDirectory("trace"), "trace");
   const result = await run(["strace", "-o", file, "-e", "signal=none", "-e", filter, ...commandOf(args)], options);
   if (result.status !== 0) throw new Error(`${args.join(" ")} ended with ${String(result.status)}:\n${result.stderr}`);
@@ -41,7 +48,7 @@ export async function pointsOf(args: readonly string[], options: RunOptions = {}
     if (syscall === undefined) continue;
     const nth = (counts.get(syscall) ?? 0) + 1;
     counts.set(syscall, nth);
-    isBegun ||= beginning.test(call);
+    isBegun ||= from.test(call);
     if (isBegun && isChange(syscall, call)) points.push({ syscall, nth, call });
   }
   return points;
