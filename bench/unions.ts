@@ -23,24 +23,17 @@ export function unionKinds(fallthru: string): UnionKind[] {
     `lowerdir=${lowers.join(":")},upperdir=${upper},workdir=${work}`;
   const branches = ({ lowers, upper }: Layers): string =>
     [`${upper}=RW`, ...lowers.map((lower) => `${lower}=RO`)].join(":");
+  const whole = (name: string, mount: UnionKind["mount"]): UnionKind => ({ name, isCopyOnWrite: true, mount });
+  const ours = (name: string, more: string): UnionKind =>
+    whole(name, (layers, target) => run([fallthru, "mount", "-o", options(layers) + more, target]));
   const kept = "cache.files=full,cache.attr=3600,cache.entry=3600,cache.negative_entry=3600";
   return [
-    {
-      name: "fallthru",
-      isCopyOnWrite: true,
-      mount: (layers, target) => run([fallthru, "mount", "-o", options(layers), target]),
-    },
-    {
-      name: "overlay",
-      isCopyOnWrite: true,
-      mount: (layers, target) =>
-        run(["mount", "-t", "overlay", "-o", `${options(layers)},index=on,metacopy=on`, "overlay", target]),
-    },
-    {
-      name: "fuse-overlayfs",
-      isCopyOnWrite: true,
-      mount: (layers, target) => run(["fuse-overlayfs", "-o", options(layers), target]),
-    },
+    ours("fallthru", ""),
+    ours("passthrough=off", ",passthrough=off"),
+    whole("overlay", (layers, target) =>
+      run(["mount", "-t", "overlay", "-o", `${options(layers)},index=on,metacopy=on`, "overlay", target]),
+    ),
+    whole("fuse-overlayfs", (layers, target) => run(["fuse-overlayfs", "-o", options(layers), target])),
     {
       name: "unionfs-fuse",
       isCopyOnWrite: true,

@@ -55,8 +55,21 @@ export const systems: readonly System[] = [
     isPrivileged: true,
     mount: overlay(best),
   },
-  { id: "fallthru", title: "fallthru", isUnion: true, isPrivileged: true, mount: fallthru },
-  { id: "fallthru-user", title: "fallthru, without privilege", isUnion: true, isPrivileged: false, mount: fallthru },
+  { id: "fallthru", title: "fallthru", isUnion: true, isPrivileged: true, mount: fallthru([]) },
+  {
+    id: "fallthru-off",
+    title: "fallthru, passthrough=off",
+    isUnion: true,
+    isPrivileged: true,
+    mount: fallthru(["passthrough=off"]),
+  },
+  {
+    id: "fallthru-user",
+    title: "fallthru, without privilege",
+    isUnion: true,
+    isPrivileged: false,
+    mount: fallthru([]),
+  },
 ];
 
 function overlay(pairs: readonly string[]): System["mount"] {
@@ -71,10 +84,12 @@ function overlay(pairs: readonly string[]): System["mount"] {
   };
 }
 
-function fallthru({ lowers, upper, work }: MountLayers, target: string, options: readonly string[]): void {
-  const all = [`lowerdir=${lowers.join(":")}`, `upperdir=${upper}`, `workdir=${work}`, ...options].join(",");
-  const { status, stderr } = spawnSync(program(), ["mount", "-o", all, target], { timeout: 10_000 });
-  if (status !== 0) throw new Error(`fallthru mount: ${stderr.toString()}`);
+function fallthru(own: readonly string[]): System["mount"] {
+  return ({ lowers, upper, work }, target, options) => {
+    const all = [`lowerdir=${lowers.join(":")}`, `upperdir=${upper}`, `workdir=${work}`, ...own, ...options].join(",");
+    const { status, stderr } = spawnSync(program(), ["mount", "-o", all, target], { timeout: 10_000 });
+    if (status !== 0) throw new Error(`fallthru mount: ${stderr.toString()}`);
+  };
 }
 
 export function systemOf(id: string): System {

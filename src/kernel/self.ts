@@ -1,5 +1,13 @@
 import { O } from "./abi/file.ts";
-import { PR_SET_PDEATHSIG, SIG_IGN, SIGKILL, TIOCGPGRP, TIOCSPGRP, threadCallNumbers } from "./abi/process.ts";
+import {
+  PR_SET_IO_FLUSHER,
+  PR_SET_PDEATHSIG,
+  SIG_IGN,
+  SIGKILL,
+  TIOCGPGRP,
+  TIOCSPGRP,
+  threadCallNumbers,
+} from "./abi/process.ts";
 import { check, unless } from "./error.ts";
 import { Fd } from "./fd.ts";
 import { ioctl, openAt } from "./file.ts";
@@ -8,7 +16,7 @@ import { cString, native, quick, withoutErrno } from "./libc.ts";
 /** What this process does to itself. */
 
 const exit_ = withoutErrno("_exit", "int", ["int"]);
-const prctl_ = native("prctl", "int", ["int", "unsigned long"]);
+const prctl_ = native("prctl", "int", ["int", "unsigned long", "unsigned long", "unsigned long", "unsigned long"]);
 const sigaction_ = native("sigaction", "int", ["int", "void *", "void *"]);
 const fchdir_ = quick("fchdir", "int", ["int"]);
 const chroot_ = quick("chroot", "int", ["void *"]);
@@ -40,7 +48,15 @@ export function exitNow(status: number): never {
 
 /** Has the kernel kill this process when the thread that started it ends. @see PR_SET_PDEATHSIG(2const) */
 export function dieWithParent(): void {
-  check("prctl", "", prctl_(PR_SET_PDEATHSIG, SIGKILL));
+  check("prctl", "", prctl_(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0));
+}
+
+/**
+ * This thread serves a file system: when it is short of memory the kernel doesn't have it wait for a file system, which may be
+ * the one that it serves. Without privilege nothing happens. @see PR_SET_IO_FLUSHER(2const)
+ */
+export function serveThroughReclaim(): void {
+  unless(["EPERM", "EINVAL"], () => check("prctl", "", prctl_(PR_SET_IO_FLUSHER, 1, 0, 0, 0)));
 }
 
 /** Ignores these signals. Where SIGCHLD is, the kernel buries children, and those inherited, as they die. @see wait(2) */

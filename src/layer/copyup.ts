@@ -76,7 +76,7 @@ export interface CopyPlan {
   readonly mark: () => void;
 }
 
-/** Where a regular file's content comes from, and how much of it is wanted; undefined: none, only its size is kept. */
+/** Where a regular file's content comes from (an empty name: the file that is open, perhaps as O_PATH), and how much of it is wanted; undefined: none, only its size is kept. */
 export interface Content extends Entry {
   readonly upTo: number;
   /**
@@ -126,9 +126,11 @@ function make({ type, mode, size, rdev }: Original, from: Entry, to: Entry, { co
 
 /** Puts content from below into a file of the upper that is open for writing. */
 export function fillFile(fd: number, content: Content): void {
-  const flags = O.RDONLY | O.NOFOLLOW | O.NONBLOCK;
-  let from = openName(content.fd, content.name, flags | O.NOATIME);
-  if (from === -E.PERM) from = openName(content.fd, content.name, flags);
+  const isItself = content.name === "";
+  const path = isItself ? `/proc/self/fd/${content.fd}` : content.name;
+  const flags = O.RDONLY | O.NONBLOCK | (isItself ? 0 : O.NOFOLLOW);
+  let from = openName(content.fd, path, flags | O.NOATIME);
+  if (from === -E.PERM) from = openName(content.fd, path, flags);
   must("open", content.name, from);
   try {
     must("stat", content.name, statFd(from));

@@ -246,8 +246,11 @@ function makeStep(step: PlanStep, unionOptions: (readonly string[])[], ours: Mak
 }
 
 function fallthruOf({ union, attributes }: PlanStep & { kind: "union" }): FallthruMount {
-  const { lowers, upper, work, volatile, dialect, ours } = union;
-  return fallthruMount({ ...ours, lowers, upper, work, volatile, attributes, dialect: dialect ?? ours?.dialect });
+  const { lowers, upper, work, volatile, ours } = union;
+  // Builds and logins open the same files over and over: docs/performance.md.
+  const passthrough = ours?.passthrough ?? false;
+  const dialect = union.dialect ?? ours?.dialect;
+  return fallthruMount({ ...ours, lowers, upper, work, volatile, attributes, passthrough, dialect });
 }
 
 /** Opens the mount point inside the tree, making what is missing: a directory, or a file for a file's mount. */

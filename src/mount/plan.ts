@@ -19,7 +19,10 @@ export interface Union {
   /** Further mount options for overlayfs. */
   readonly options?: readonly string[];
   /** Further ways of ours. */
-  readonly ours?: Pick<FallthruMount, "metacopy" | "index" | "redirects" | "marks" | "dialect" | "lowerDialect">;
+  readonly ours?: Pick<
+    FallthruMount,
+    "metacopy" | "index" | "redirects" | "marks" | "dialect" | "lowerDialect" | "passthrough"
+  >;
 }
 
 /**

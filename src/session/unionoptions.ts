@@ -32,8 +32,8 @@ export function adjustUnion(union: Union, text: string, root: string): Adjusted 
   }
   if (union.type === "overlay") return { union: { ...union, ...layers, options }, attributes };
   const asked = parseMountOptions(options, "fallthru", (path) => path);
-  const { metacopy, index, redirects, marks, dialect, lowerDialect } = asked;
-  const ours = { metacopy, index, redirects, marks, dialect, lowerDialect };
+  const { metacopy, index, redirects, marks, dialect, lowerDialect, passthrough } = asked;
+  const ours = { metacopy, index, redirects, marks, dialect, lowerDialect, passthrough };
   return { union: { ...union, ...layers, ours }, attributes: attributes | asked.attributes };
 }
 

@@ -140,7 +140,10 @@ function timesOf(directory: LayerDirectory): { atime: Time; mtime: Time } {
 
 function copyUpFile(core: Core, upper: Writable, inode: Inode, wish: CopyUpWish): void {
   const lower = inode.lowerDir;
-  if (lower === undefined) return fail("copy up", inode.path, -E.STALE);
+  if (lower === undefined) {
+    copyUpPinned(core, upper, inode, wish.upTo ?? Infinity);
+    return;
+  }
   const link = inode.links[0];
   if (link !== undefined) {
     copyUpDirectory(core, upper, link.parent);
@@ -201,6 +204,20 @@ function finishFile(core: Core, upper: Writable, inode: Inode): void {
 function keepNameless(core: Core, upper: Writable, inode: Inode, temporary: Name): void {
   inode.pin = must("open", temporary, openName(upper.work.fd, temporary, O.PATH | O.NOFOLLOW));
   upper.work.discard(temporary);
+}
+
+/** What the server before has kept for those who have it open: a lower's file that has no name any more. */
+function copyUpPinned(core: Core, upper: Writable, inode: Inode, upTo: number): void {
+  if (inode.pin < 0) fail("copy up", inode.path, -E.STALE);
+  const from = { fd: inode.pin, name: "" };
+  const original = readOriginal(from);
+  const temporary = upper.work.withTemporary((name) => {
+    const plan = planOf(upper, { ...from, upTo, isSynced: false }, () => {});
+    copyEntry(original, from, { fd: upper.work.fd, name }, plan);
+  });
+  closeFd(inode.pin);
+  keepNameless(core, upper, inode, temporary);
+  finishFile(core, upper, inode);
 }
 
 function placeInIndex(core: Core, inode: Inode, link: Link, temporary: Name, entry: Name, lowerNlink: number): void {

@@ -47,6 +47,8 @@ export interface Core {
   readonly traps: ReadonlySet<number>;
   readonly useRedirects: boolean;
   readonly useMetacopy: boolean;
+  /** The kernel says who opens what; else any file may be open that it remembers. */
+  readonly knowsOpens: boolean;
   /** Nothing need survive the machine: nothing is synced. */
   readonly isVolatile: boolean;
   readonly log: (line: string) => void;

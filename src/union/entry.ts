@@ -5,6 +5,3 @@ export interface UnionEntry {
   readonly nodeid: number;
   readonly attr: UnionAttr;
 }
-
-/** Gets one entry after the other; false: no more fit. `offset` is where the next reading goes on. */
-export type AddEntry = (name: string, ino: number, type: number, offset: number) => boolean;

@@ -6,7 +6,6 @@ import { copyUp } from "./copyup.ts";
 import { bad, type Core, locate, place } from "./core.ts";
 import { find } from "./find.ts";
 import type { Inode } from "./inode.ts";
-import type { Listing } from "./readdir.ts";
 
 /** An open file: a descriptor of the layer's file. One that was opened below moves on to the upper's copy. */
 export interface OpenFile {
@@ -18,18 +17,15 @@ export interface OpenFile {
   readonly flags: number;
 }
 
-export interface OpenDirectory {
-  readonly inode: Inode;
-  listing: Listing | undefined;
-}
-
 /**
  * What is taken from open(2)'s flags for the layer's file. O_APPEND is the kernel's, which gives each write's offset; so
  * is O_DIRECT: it keeps nothing in its cache then, and our buffers aren't aligned.
  */
 export const passed: number = 3 | O.NONBLOCK | 0o4010000 | O.NOATIME; // O_ACCMODE, O_SYNC
 
-const O_APPEND = 0o2000;
+/** O_DSYNC, which O_SYNC has too. */
+export const SYNCED = 0o10000;
+export const O_APPEND = 0o2000;
 
 export function isForWriting(flags: number): boolean {
   return (flags & 3) !== O.RDONLY || (flags & O.TRUNC) !== 0;
@@ -44,7 +40,8 @@ export function openFile(core: Core, inode: Inode, flags: number): OpenFile {
   }
   // Once it could be opened, it is opened again when it is read.
   if (inode.isReadable && isBelow(inode)) return { inode, fd: -1, isLower: true, flags };
-  return { inode, ...openContent(core, inode, flags & (passed | O.TRUNC | O_APPEND)), flags };
+  const { fd, isLower } = openContent(core, inode, flags & (passed | O.TRUNC | O_APPEND));
+  return { inode, fd, isLower, flags };
 }
 
 /** Its content is in a lower; opening it for writing would have copied it up. */
@@ -52,7 +49,16 @@ function isBelow(inode: Inode): boolean {
   return inode.type === S.IFREG && (!inode.hasUpper || inode.isMetacopy);
 }
 
-function openContent(core: Core, inode: Inode, flags: number): { fd: number; isLower: boolean } {
+/** What is opened of a file. */
+interface OpenedContent {
+  readonly fd: number;
+  readonly isLower: boolean;
+  /** It can only be appended to: chattr(1). */
+  readonly isAppending: boolean;
+}
+
+/** Opens a file's content where it is now. */
+export function openContent(core: Core, inode: Inode, flags: number): OpenedContent {
   const isLower = !inode.hasUpper || inode.isMetacopy;
   if (isLower && inode.dataDir !== undefined) {
     place.fd = inode.dataDir.fd;
@@ -66,12 +72,12 @@ function openContent(core: Core, inode: Inode, flags: number): { fd: number; isL
   const wanted = (flags & ~O_APPEND) | links;
   let fd = openName(place.fd, path, wanted | own);
   if (fd === -E.PERM && own !== 0) fd = openName(place.fd, path, wanted);
-  // One that can only be appended to: chattr(1).
-  if (fd === -E.PERM && (flags & O_APPEND) !== 0) fd = openName(place.fd, path, wanted | O_APPEND);
+  const isAppending = fd === -E.PERM && (flags & O_APPEND) !== 0;
+  if (isAppending) fd = openName(place.fd, path, wanted | O_APPEND);
   must("open", inode.path, fd);
   if (!isLower || inode.dataDir !== undefined || inode.isReadable || hasContent(inode, fd)) {
     inode.isReadable ||= isLower;
-    return { fd, isLower };
+    return { fd, isLower, isAppending };
   }
   closeFd(fd);
   takeContentBelow(core, inode);

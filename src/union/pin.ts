@@ -1,5 +1,7 @@
 import { O, S } from "../kernel/abi/file.ts";
 import { closeFd, must, type Name, openName } from "../kernel/at.ts";
+import { OverlayDialect, readMark } from "../layer/dialect/overlay.ts";
+import type { LayerDirectory } from "../layer/directory.ts";
 import type { Core } from "./core.ts";
 import { inodeOf } from "./lookup.ts";
 import type { Pin } from "./known.ts";
@@ -14,10 +16,15 @@ export function withPin(core: Core, nodeid: number, use: (pin: Pin) => void): vo
     return;
   }
   const directory = inode.hasUpper ? undefined : inode.lowerDir;
+  if (directory !== undefined && !inode.isReadable && isMetacopy(directory, inode.lowerName)) return;
   const fd = directory === undefined ? -1 : openName(directory.fd, inode.lowerName, O.PATH | O.NOFOLLOW);
   if (fd < 0) return;
   use({ fd, isLower: true });
   closeFd(fd);
+}
+
+function isMetacopy({ fd, layer }: LayerDirectory, name: Name): boolean {
+  return layer.dialect instanceof OverlayDialect && readMark(fd, name, layer.dialect.marks.metacopy) !== undefined;
 }
 
 /** A file of a lower, under one of its names in the union. */

@@ -9,13 +9,12 @@ import { type Core, encodeIno } from "./core.ts";
 import { find } from "./find.ts";
 import type { Inode } from "./inode.ts";
 
-/** The entries of a directory at one time; an entry's place in it is its offset, so it stays where it is. */
+/** The entries of a directory at one time. */
 export interface Listing {
   readonly names: readonly Name[];
   readonly inos: readonly number[];
   /** DT_ values: the S_IF bits, shifted. */
   readonly types: readonly number[];
-  readonly version: number;
 }
 
 const DT_UNKNOWN = 0;
@@ -37,7 +36,7 @@ export function list(core: Core, directory: Inode): Listing {
     };
     readLayers(core, directory, add);
   }
-  return { names, inos, types, version: directory.version };
+  return { names, inos, types };
 }
 
 type Add = (name: Name, ino: number, type: number) => void;

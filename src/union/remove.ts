@@ -46,7 +46,7 @@ export function keep(core: Core, link: Link): void {
   const directory = link.parent.upperDir;
   if (directory === undefined) return;
   const fd = openName(directory.fd, link.name, O.PATH | O.NOFOLLOW);
-  if (fd >= 0 && inode.opens === 0 && isInTheWay(core, fd)) {
+  if (fd >= 0 && core.knowsOpens && inode.opens === 0 && isInTheWay(core, fd)) {
     inode.isLetGo = true;
     closeFd(fd);
   } else if (fd >= 0) inode.pin = fd;

@@ -57,6 +57,8 @@ export interface UnionOptions {
   readonly dialect?: DialectName;
   /** Nothing need survive a loss of power: neither copy-up nor fsync(2) and syncfs(2) write to the disk (default: false). */
   readonly volatile?: boolean;
+  /** Files are opened before they are used (default: true); without it, what is read and written is named by inode. */
+  readonly knowsOpens?: boolean;
   /** How many directories are kept open. */
   readonly openDirectories?: number;
   readonly log?: (line: string) => void;
@@ -200,6 +202,7 @@ function makeCore(options: UnionOptions, parts: Parts): Core {
     traps,
     useRedirects,
     useMetacopy: useRedirects && (options.metacopy ?? true),
+    knowsOpens: options.knowsOpens ?? true,
     isVolatile: options.volatile ?? false,
     log: options.log ?? ((line) => process.stderr.write(`fallthru: ${line}\n`)),
   };

@@ -5,7 +5,8 @@ import type { Fd } from "../kernel/fd.ts";
 import { allocate, copyRange, readAt, seek, syncFd, writeAt } from "../kernel/io.ts";
 import { inodeById } from "./byid.ts";
 import { type AttrChange, attrOf, setAttr, type UnionAttr } from "./attr.ts";
-import type { AddEntry, UnionEntry } from "./entry.ts";
+import type { UnionEntry } from "./entry.ts";
+import { Contents } from "./contents.ts";
 import { type Core, locate, place } from "./core.ts";
 import { create, createNameless, type Creator, type NewEntry } from "./create.ts";
 import { controlFlags } from "./flags.ts";
@@ -13,9 +14,9 @@ import type { Inode } from "./inode.ts";
 import type { Pin } from "./known.ts";
 import { link } from "./link.ts";
 import { directoryOf, inodeOf, looked, lookUp } from "./lookup.ts";
-import { currentFd, isForWriting, type OpenDirectory, openFile, type OpenFile, passed } from "./open.ts";
+import { currentFd, isForWriting, openFile, type OpenFile, passed } from "./open.ts";
 import { lowerFile, type LowerFile, withPin } from "./pin.ts";
-import { list } from "./readdir.ts";
+import { list, type Listing } from "./readdir.ts";
 import { hasRemote, type RemotePlace, remotePlaces } from "./remote.ts";
 import { rmdir, unlink } from "./remove.ts";
 import { rename, type RenameMode } from "./rename.ts";
@@ -29,10 +30,11 @@ import { getAttribute, listAttributes, removeAttribute, setAttribute } from "./x
  * the process's own umask of 0, which the constructor sets.
  */
 export class Union implements Disposable {
+  /** What is read and written without having been opened. */
+  readonly contents: Contents;
   readonly #core: Core;
   readonly #fds: readonly Fd[];
   readonly #files = new Map<number, OpenFile>();
-  readonly #directories = new Map<number, OpenDirectory>();
   /** Open files of a server before this one, until they are used. */
   readonly #known: Map<number, { readonly nodeid: number; readonly flags: number }>;
   #nextHandle = 1;
@@ -41,6 +43,7 @@ export class Union implements Disposable {
   constructor(options: UnionOptions) {
     const { core, fds } = openUnion(options);
     this.#core = core;
+    this.contents = new Contents(core);
     this.#fds = fds;
     this.#known = new Map(options.known?.files);
     for (const handle of this.#known.keys()) this.#nextHandle = Math.max(this.#nextHandle, handle + 1);
@@ -98,6 +101,7 @@ export class Union implements Disposable {
     this.#core.known?.delete(nodeid);
     if (inode === undefined) return true;
     inode.lookups = Math.max(0, inode.lookups - count);
+    if (inode.lookups === 0) this.contents.close(inode);
     this.#core.table.release(inode);
     return inode.lookups === 0;
   }
@@ -158,7 +162,7 @@ export class Union implements Disposable {
     return this.#make(parent, name, { mode: S.IFLNK | 0o777, target: nameOf(target) }, creator).entry;
   }
 
-  /** Makes a file and opens it. */
+  /** Makes a file and opens it; where opens aren't known, for reading and writing, and the handle is 0. */
   create(
     parent: number,
     name: Name | Uint8Array,
@@ -166,16 +170,25 @@ export class Union implements Disposable {
     flags: number,
     creator: Creator,
   ): UnionEntry & { handle: number } {
-    const made = this.#make(parent, name, { mode: S.IFREG | (mode & 0o7777), openFlags: flags & passed }, creator);
+    const made = this.#make(
+      parent,
+      name,
+      { mode: S.IFREG | (mode & 0o7777), openFlags: this.#openFlags(flags) },
+      creator,
+    );
     return { ...made.entry, handle: this.#keep({ inode: made.inode, fd: made.fd, isLower: false, flags }) };
   }
 
   /** A file without a name, open. */
   tmpfile(parent: number, mode: number, flags: number, creator: Creator): UnionEntry & { handle: number } {
     const core = this.#now;
-    const made = createNameless(core, directoryOf(core, parent), mode, flags & passed, creator);
+    const made = createNameless(core, directoryOf(core, parent), mode, this.#openFlags(flags), creator);
     const entry = this.#enter(core, made.inode, statSerial());
     return { ...entry, handle: this.#keep({ inode: made.inode, fd: made.fd, isLower: false, flags }) };
+  }
+
+  #openFlags(flags: number): number {
+    return this.#core.knowsOpens ? flags & passed : O.RDWR;
   }
 
   link(nodeid: number, parent: number, name: Name | Uint8Array): UnionEntry {
@@ -208,6 +221,10 @@ export class Union implements Disposable {
   }
 
   #keep(file: OpenFile): number {
+    if (!this.#core.knowsOpens) {
+      this.contents.adopt(file);
+      return 0;
+    }
     file.inode.opens++;
     this.#files.set(this.#nextHandle, file);
     return this.#nextHandle++;
@@ -285,44 +302,19 @@ export class Union implements Disposable {
     this.#core.table.release(file.inode);
   }
 
-  opendir(nodeid: number): number {
-    const inode = directoryOf(this.#now, nodeid);
-    inode.opens++;
-    this.#directories.set(this.#nextHandle, { inode, listing: undefined });
-    return this.#nextHandle++;
-  }
-
-  #directory(handle: number): OpenDirectory {
-    return this.#directories.get(handle) ?? fail("use handle", String(handle), -E.BADF);
-  }
-
-  /** Goes through the entries from `offset` on; names are byte strings. From 0 on, as they are now. */
-  readdir(handle: number, offset: number, add: AddEntry): void {
+  /** A directory's entries as they are now, `.` and `..` first. */
+  readdir(nodeid: number): Listing {
     const core = this.#now;
-    const directory = this.#directory(handle);
-    if (directory.listing === undefined || (offset === 0 && directory.listing.version !== directory.inode.version)) {
-      directory.listing = list(core, directory.inode);
-    }
-    if (offset === 0) core.accessTimes.read(core, directory.inode);
-    const { names, inos, types } = directory.listing;
-    for (let at = offset; at < names.length; at++) {
-      if (!add(names[at] ?? "", inos[at] ?? 0, types[at] ?? 0, at + 1)) return;
-    }
+    const inode = directoryOf(core, nodeid);
+    const listing = list(core, inode);
+    core.accessTimes.read(core, inode);
+    return listing;
   }
 
-  fsyncdir(handle: number, what: "data" | "all"): void {
-    this.#core.cache.epoch++;
-    const { inode } = this.#directory(handle);
+  fsyncdir(nodeid: number, what: "data" | "all"): void {
+    const inode = directoryOf(this.#now, nodeid);
     if (inode.upperDir !== undefined && !inode.isDead && !this.#core.isVolatile)
       must("sync", inode.path, syncFd(inode.upperDir.fd, what));
-  }
-
-  releasedir(handle: number): void {
-    const directory = this.#directories.get(handle);
-    if (directory === undefined) return;
-    this.#directories.delete(handle);
-    directory.inode.opens--;
-    this.#core.table.release(directory.inode);
   }
 
   /** @returns the value; its length where `size` is 0; −errno for ENODATA and ERANGE, which are answers */
@@ -363,7 +355,10 @@ export class Union implements Disposable {
 
   /** An inode's flags: see controlFlags(). */
   control(nodeid: number, request: number, data: Buffer, what: "get" | "set"): number {
-    return controlFlags(this.#now, nodeid, request, data, what);
+    const core = this.#now;
+    // What may be done with the file from now on is seen when it is opened again.
+    if (what === "set") this.contents.close(inodeOf(core, nodeid));
+    return controlFlags(core, nodeid, request, data, what);
   }
 
   get hasRemote(): boolean {
@@ -384,6 +379,7 @@ export class Union implements Disposable {
 
   close(): void {
     for (const handle of this.#files.keys()) this.release(handle);
+    this.contents.closeAll();
     for (const inode of this.#core.table.all()) {
       if (inode.pin >= 0) closeFd(inode.pin);
       inode.pin = -1;

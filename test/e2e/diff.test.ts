@@ -1,4 +1,6 @@
 import { expect, test } from "bun:test";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { describeChroot } from "../support/directories.ts";
 import { executable, fallthru, run } from "../support/fallthru.ts";
@@ -24,6 +26,31 @@ async function diff(...args: string[]): Promise<string> {
   expect([stderr, status]).toEqual(["", 0]);
   return stdout;
 }
+
+test.each(["overlay", "fallthru"])("what is written through a mapping counts while it is mapped: %s", async (union) => {
+  await begin("mapped", () => {}, "--union", union);
+  const script = `
+import mmap, sys
+with open("/run/fallthru/mount/mapped/mapped/etc/hosts", "r+b") as file:
+    mapping = mmap.mmap(file.fileno(), 0)
+mapping[0:3] = b"255"
+print("written", flush=True)
+sys.stdin.read()`;
+  const writer = spawn("python3", ["-c", script], { stdio: "pipe" });
+  try {
+    const [said] = (await Promise.race([once(writer.stdout, "data"), once(writer, "exit")])) as unknown[];
+    expect(String(said)).toStartWith("written");
+    expect(await diff("mapped", "--name-status")).toBe("M\t/etc/hosts\n");
+    const forked = await fallthru(["fork", "@mapped", "--name", "copy", "--copy"]);
+    expect([forked.stderr, forked.status]).toEqual(["", 0]);
+    const { stdout } = await fallthru(["run", "@copy", "--", "cat", "/etc/hosts"]);
+    expect(stdout).toStartWith("255.0.0.1 localhost\n");
+  } finally {
+    writer.stdin.end();
+    if (writer.exitCode === null) await once(writer, "exit");
+    await fallthru(["end", "--all"]);
+  }
+});
 
 for (const union of ["overlay", "fallthru"]) {
   test(`diff lists what was changed, and nothing that begin wrote: ${union}`, async () => {

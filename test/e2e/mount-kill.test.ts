@@ -9,12 +9,12 @@ import { executable, fallthru, run, type RunResult } from "../support/fallthru.t
 import { leftoversAfter, traces } from "../support/leftovers.ts";
 
 /** Mounts `files` files below an empty upper. */
-async function mount(files: number, dialect = "auto"): Promise<string> {
+async function mount(files: number, more: string): Promise<string> {
   const directory = temporaryDirectory("union");
   for (const name of ["lower/dir/sub", "upper", "work", "target"])
     mkdirSync(join(directory, name), { recursive: true });
   for (let index = 0; index < files; index++) writeFileSync(join(directory, `lower/dir/f${index}`), `low ${index}\n`);
-  const options = `lowerdir=${directory}/lower,upperdir=${directory}/upper,workdir=${directory}/work,dialect=${dialect}`;
+  const options = `lowerdir=${directory}/lower,upperdir=${directory}/upper,workdir=${directory}/work,${more}`;
   const target = join(directory, "target");
   expect(await fallthru(["mount", "-o", options, target])).toMatchObject({ status: 0, stderr: "" });
   return target;
@@ -51,9 +51,9 @@ class Running {
   }
 }
 
-test("a build goes on while its server is killed again and again", async () => {
+test.each(["on", "off"])("a build goes on while its server is killed again and again: passthrough=%s", async (mode) => {
   const before = traces();
-  const target = await mount(50);
+  const target = await mount(50, `passthrough=${mode}`);
   const script = `
     cd '${target}/dir'; exec 9>>f1
     for i in $(seq 100); do
@@ -79,10 +79,10 @@ test("a build goes on while its server is killed again and again", async () => {
   expect(await leftoversAfter(before, 1000)).toEqual([]);
 });
 
-test.each(["overlay", "aufs"])(
-  "open files, inode numbers, link counts and working directories stay what they were: %s",
-  async (dialect) => {
-    const target = await mount(10, dialect);
+test.each(["overlay", "aufs"].flatMap((dialect) => ["on", "off"].map((mode) => [dialect, mode])))(
+  "open files, inode numbers, link counts and working directories stay what they were: %s, passthrough=%s",
+  async (dialect, mode) => {
+    const target = await mount(10, `dialect=${dialect},passthrough=${mode}`);
     // The shell asks for a kill by a line on stdout, and waits for a file outside.
     const flag = join(temporaryDirectory("flag"), "killed");
     const script = `
@@ -93,7 +93,8 @@ test.each(["overlay", "aufs"])(
     cat <&8; echo two >&9; cat f6; killed; mv sub sub2; touch sub2/x; cd sub2; killed; ls; cd ..; cat new
     flock 8; killed; flock -n f5 true || echo locked; exec 8<&-; flock -n f5 echo free
     exec 5<>gone 4<f7; echo gone >&5; rm gone f7; killed; cat /proc/self/fd/5; cat <&4; stat -Lc '%s %h' /proc/self/fd/5; echo on >&5
-    killed; cat /proc/self/fd/5; stat -Lc '%s %h' /proc/self/fd/4; exec 5>&- 4<&-; ls gone f7 2>/dev/null || echo none`;
+    killed; cat /proc/self/fd/5; stat -Lc '%s %h' /proc/self/fd/4; exec 5>&- 4<&-
+    exec 6<>f8; rm f8; killed; printf LOW >&6; cat /proc/self/fd/6; killed; cat /proc/self/fd/6; exec 6>&-; ls gone f7 2>/dev/null || echo none`;
     const shell = new Running(script);
     while (!shell.isDone) {
       await sleep(10);
@@ -104,14 +105,14 @@ test.each(["overlay", "aufs"])(
     expect(await shell.result).toMatchObject({
       stderr: "",
       status: 0,
-      stdout: `${target}/dir\nsame\nlow 5\nlow 6\none\ntwo\nx\nhello\nlocked\nfree\ngone\nlow 7\n5 0\ngone\non\n6 0\nnone\n`,
+      stdout: `${target}/dir\nsame\nlow 5\nlow 6\none\ntwo\nx\nhello\nlocked\nfree\ngone\nlow 7\n5 0\ngone\non\n6 0\nLOW 8\nLOW 8\nnone\n`,
     });
     await run(["umount", target]);
   },
 );
 
 test("directories that are made, moved and removed while the server is killed stay in reach", async () => {
-  const target = await mount(20);
+  const target = await mount(20, "passthrough=on");
   const worker = (name: string): string => `(
     for i in $(seq 25); do
       mkdir ${name}$i; echo y >${name}$i/y; ln ${name}$i/y ${name}$i/z; mv ${name}$i/y ${name}$i/x
@@ -129,7 +130,7 @@ test("directories that are made, moved and removed while the server is killed st
 });
 
 test("a server that has known many files makes way for another when the kernel has forgotten them", async () => {
-  const target = await mount(52_000);
+  const target = await mount(52_000, "passthrough=on");
   const [old] = servers();
   const work = new Running(
     `cd '${target}/dir'; exec 5<>gone; echo gone >&5; rm gone; find . -newermt 2100-01-01; echo 2 >/proc/sys/vm/drop_caches

@@ -38,7 +38,15 @@ async function setUp(): Promise<{ directory: string; target: string; layers: () 
 
 function killServers(): void {
   for (const id of processesIn()) {
-    if (readFileSync(`/proc/${id}/cmdline`, "utf8") === `${executable}\0serve\0`) process.kill(id, "SIGKILL");
+    if (commandOf(id) === `${executable}\0serve\0`) process.kill(id, "SIGKILL");
+  }
+}
+
+function commandOf(id: number): string {
+  try {
+    return readFileSync(`/proc/${id}/cmdline`, "utf8");
+  } catch {
+    return ""; // it has just ended
   }
 }
 
@@ -130,4 +138,18 @@ test("layers on another file system, and in a union without an upper", async () 
   expect(await sh(`cat '${target}/d/f'; stat -c %i '${target}/d' '${target}/d/f'`)).toBe(`a\n${ino}`);
   expect((await fallthru(["layer", "remove", target, `${directory}/a`])).stderr).toContain("is the only layer");
   await sh(`umount '${target}'; umount '${directory}/tmp'`);
+});
+
+test("where nobody says what is open the layers stay as they are", async () => {
+  const directory = temporaryDirectory("union");
+  await sh(`cd '${directory}'; mkdir lower more target; echo low >lower/file`);
+  const target = join(directory, "target");
+  const options = `lowerdir=${directory}/lower,passthrough=off`;
+  expect(await fallthru(["mount", "-o", options, target])).toMatchObject({ status: 0, stderr: "" });
+  const { status, stderr } = await fallthru(["layer", "add", target, `${directory}/more`]);
+  expect({ status, stderr }).toMatchObject({
+    status: 7,
+    stderr: expect.stringContaining("passthrough=off: its layers stay as they are"),
+  });
+  expect(await sh(`cat '${target}/file'; umount '${target}'`)).toBe("low\n");
 });

@@ -47,10 +47,7 @@ export function find(union: Union, path: string): number {
 }
 
 export function entries(union: Union, nodeid = 1): string[] {
-  const handle = union.opendir(nodeid);
-  const names: string[] = [];
-  union.readdir(handle, 0, (name) => names.push(name) > 0);
-  union.releasedir(handle);
+  const { names } = union.readdir(nodeid);
   return names.filter((name) => name !== "." && name !== "..").toSorted();
 }
 

@@ -225,13 +225,10 @@ export class UnionTree {
     const lines: string[] = [];
     const groups = new Map<number | bigint, string>();
     const walk = (nodeid: number, path: string): number => {
-      const handle = this.union.opendir(nodeid);
-      const entries: { name: string; ino: number; type: number }[] = [];
-      this.union.readdir(handle, 0, (name, ino, type) => {
-        if (name !== "." && name !== "..") entries.push({ name, ino, type });
-        return true;
-      });
-      this.union.releasedir(handle);
+      const listing = this.union.readdir(nodeid);
+      const entries = listing.names
+        .map((name, at) => ({ name, ino: listing.inos[at] ?? 0, type: listing.types[at] ?? 0 }))
+        .filter(({ name }) => name !== "." && name !== "..");
       entries.sort((a, b) => (a.name < b.name ? -1 : 1));
       for (const { name, ino, type } of entries) {
         const below = path === "" ? name : `${path}/${name}`;

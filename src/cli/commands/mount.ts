@@ -10,7 +10,7 @@ export const mount = command({
   summary: "mount a union of directories",
   description: [
     "Shows several directories, the layers, as one at TARGET. What is changed there is written to the upper directory, in overlayfs's own format; without one the union is read-only. It is served by a process of its own, which umount(8) ends.",
-    "Options are overlayfs's: lowerdir=TOP:...:BOTTOM, upperdir=DIR, workdir=DIR (on the upper's file system; by default the upper's name and .work), index=off, metacopy=off, redirect_dir=off, userxattr; dialect=aufs writes the upper in aufs's format, as is done by itself where its file system can't hold overlayfs's marks, and lowerdialect=aufs reads the lowers so; ro and the other options of mount(8) too. A backslash stands before a colon or comma that belongs to a name. With the program mount.fallthru in /sbin, mount -t fallthru and fstab(5) work as well.",
+    "Options are overlayfs's: lowerdir=TOP:...:BOTTOM, upperdir=DIR, workdir=DIR (on the upper's file system; by default the upper's name and .work), index=off, metacopy=off, redirect_dir=off, userxattr; passthrough=off asks the server for nothing where a file is opened or closed, and has all data go through it; dialect=aufs writes the upper in aufs's format, as is done by itself where its file system can't hold overlayfs's marks, and lowerdialect=aufs reads the lowers so; ro and the other options of mount(8) too. A backslash stands before a colon or comma that belongs to a name. With the program mount.fallthru in /sbin, mount -t fallthru and fstab(5) work as well.",
   ],
   operands: { target: { arity: "one", completes: "directory", summary: "where to mount it" } },
   options: {

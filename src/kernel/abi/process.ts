@@ -52,6 +52,7 @@ export const RLIMIT_NOFILE = 7;
 export const F_SETFD = 2;
 export const F_DUPFD_CLOEXEC = 1030;
 export const PR_SET_PDEATHSIG = 1;
+export const PR_SET_IO_FLUSHER = 57;
 export const SIG_IGN = 1n;
 export const SIGHUP = 1;
 export const SIGINT = 2;

@@ -13,6 +13,7 @@ import { Union } from "../../union/union.ts";
 import { findMetacopies } from "./metacopies.ts";
 import type { Journal } from "./journal.ts";
 import type { Keeper } from "./keeper.ts";
+import { opensFiles } from "./options.ts";
 import type { LayerStack } from "./stack.ts";
 import type { Branch } from "./state.ts";
 
@@ -68,6 +69,7 @@ export class LayerChanges {
     const wanted = parseChange(value) ?? fail("change layers", "", -E.INVAL);
     if (wanted.id === this.#parts.stack.lastChange) return answer;
     try {
+      this.#checkOpens();
       if (wanted.action === "remove") this.#remove(wanted);
       else this.#add(wanted, request);
     } catch (error) {
@@ -77,6 +79,14 @@ export class LayerChanges {
       return answer;
     }
     return replaceServer();
+  }
+
+  /** Who has a file of a lower open has to be known. */
+  #checkOpens(): void {
+    if (opensFiles(this.#parts.stack.mount)) return;
+    throw new UserError("unsupported", "this union was mounted with passthrough=off: its layers stay as they are", {
+      hint: "unmount the union, and mount it without that, or with other layers",
+    });
   }
 
   #add({ id, action, path, descriptor }: LayerChange, request: Request): void {

@@ -52,15 +52,6 @@ export class Directories {
     this.#listings.delete(nodeid);
   }
 
-  sync(nodeid: number, what: "all" | "data"): void {
-    const handle = this.#union.opendir(nodeid);
-    try {
-      this.#union.fsyncdir(handle, what);
-    } finally {
-      this.#union.releasedir(handle);
-    }
-  }
-
   /** Who reads from the beginning wants the directory as it is; who goes on, as it was then, where that is still known. */
   #listing(nodeid: number, offset: number): Listing {
     const known = this.#listings.get(nodeid);
@@ -75,16 +66,13 @@ export class Directories {
   }
 
   #list(nodeid: number): Listing {
-    const entries: ListedEntry[] = [];
-    const handle = this.#union.opendir(nodeid);
-    try {
-      this.#union.readdir(handle, 0, (name, ino, type) => {
-        entries.push({ name, ino, type, offset: offsetOf(name) });
-        return true;
-      });
-    } finally {
-      this.#union.releasedir(handle);
-    }
+    const { names, inos, types } = this.#union.readdir(nodeid);
+    const entries = names.map((name, at): ListedEntry => ({
+      name,
+      ino: inos[at] ?? 0,
+      type: types[at] ?? 0,
+      offset: offsetOf(name),
+    }));
     return { entries: entries.toSorted((a, b) => a.offset - b.offset) };
   }
 }

@@ -29,8 +29,7 @@ import { Directories } from "./directories.ts";
 import type { Journal } from "./journal.ts";
 import type { Keeper } from "./keeper.ts";
 import { Reclaim } from "./reclaim.ts";
-import type { Replay } from "./replay.ts";
-import type { OpenModes } from "./modes.ts";
+import type { Files } from "./files.ts";
 
 /** renameat2(2)'s flags, include/uapi/linux/fs.h: NOREPLACE 1, EXCHANGE 2, WHITEOUT 4. */
 const renameModes: readonly (RenameMode | undefined)[] = ["replace", "no-replace", "exchange", undefined, "whiteout"];
@@ -50,41 +49,34 @@ type Renamed = "not yet" | "done" | "recorded";
 /** What a mount consists of. */
 interface Parts {
   readonly union: Union;
-  readonly modes: OpenModes;
+  readonly files: Files;
   readonly journal: Journal;
   readonly keeper: Keeper;
   readonly changes: LayerChanges;
   /** Has the kernel drop what it has cached of a directory's entries. */
   readonly forgetListing: (nodeid: number) => void;
-  /** What the kernel knows from a server before. */
-  readonly known: Replay | undefined;
 }
 
 /** A union as FUSE asks for it: each method hands on to the union's of the same name. */
 export class UnionFileSystem implements FileSystem {
   readonly #union: Union;
-  readonly #modes: OpenModes;
+  readonly #files: Files;
   readonly #directories: Directories;
   readonly #journal: Journal;
   readonly #keeper: Keeper;
   readonly #reclaim: Reclaim;
   readonly #changes: LayerChanges;
   readonly #forgetListing: (nodeid: number) => void;
-  /** Opened by the server before, for somebody who perhaps never heard of it. */
-  #unsure: { readonly fh: number; readonly nodeid: number } | undefined;
 
-  constructor({ union, modes, journal, keeper, changes, forgetListing, known }: Parts) {
+  constructor({ union, files, journal, keeper, changes, forgetListing }: Parts) {
     this.#union = union;
-    this.#modes = modes;
+    this.#files = files;
     this.#directories = new Directories(union);
     this.#journal = journal;
     this.#keeper = keeper;
     this.#changes = changes;
     this.#reclaim = new Reclaim(() => journal.shrink(), replaceServer);
     this.#forgetListing = forgetListing;
-    const fh = known?.lastOpened;
-    const nodeid = fh === undefined ? undefined : known?.files.get(fh)?.nodeid;
-    if (fh !== undefined && nodeid !== undefined) this.#unsure = { fh, nodeid };
   }
 
   lookup(parent: number, name: Name): Entry | undefined {
@@ -97,6 +89,7 @@ export class UnionFileSystem implements FileSystem {
   forget(nodeid: number, count: number): void {
     this.#directories.forget(nodeid);
     if (!this.#union.forget(nodeid, count)) return;
+    this.#keeper.drop(nodeid);
     this.#journal.forget(nodeid);
     this.#reclaim.forgot(this.#union.inodeCount);
   }
@@ -178,61 +171,58 @@ export class UnionFileSystem implements FileSystem {
     return 0;
   }
 
-  open(nodeid: number, how: FileFlags, request: Request): Opened {
-    if (request.isResend) this.#closeUnsure();
+  open(nodeid: number, how: FileFlags, request: Request): Opened | number {
+    if (request.isResend) this.#files.retry();
     if (how.killSuidGid) this.#killSuidGid(nodeid);
-    return this.#opened(nodeid, this.#union.open(nodeid, how.flags), how.flags);
+    return this.#files.open(nodeid, how);
   }
 
   create(parent: number, name: Name, how: CreateRequest, request: Request): Created {
     if (request.isResend) {
-      this.#closeUnsure();
+      this.#files.retry();
       const entry = this.lookup(parent, name);
-      if (entry !== undefined) return { entry, opened: this.open(entry.nodeid, how, request) };
+      if (entry !== undefined) return { entry, opened: this.#files.madeBefore(entry.nodeid, how) };
     }
     const entry = this.#union.create(parent, name, how.mode, how.flags, creator(request, how));
     this.#placed(parent, name, entry);
-    return { entry, opened: this.#opened(entry.nodeid, entry.handle, how.flags, entry.attr.mode) };
+    return { entry, opened: this.#files.made(entry.nodeid, entry.handle, how.flags, entry.attr.mode) };
   }
 
   tmpfile(parent: number, how: CreateRequest, request: Request): Created {
     const entry = this.#union.tmpfile(parent, how.mode, how.flags, creator(request, how));
     this.#placed(0, "", entry);
-    const opened = this.#opened(entry.nodeid, entry.handle, how.flags, entry.attr.mode);
+    const opened = this.#files.made(entry.nodeid, entry.handle, how.flags, entry.attr.mode);
     this.#keepOpen(entry.nodeid);
     return { entry, opened };
   }
 
-  read(_nodeid: number, from: ReadRequest, into: Uint8Array): number {
-    return this.#union.read(from.fh, into, from.offset);
+  read(nodeid: number, from: ReadRequest, into: Uint8Array): number {
+    return this.#files.read(nodeid, from, into);
   }
 
   write(nodeid: number, to: WriteRequest, data: Uint8Array): number {
     if (to.killSuidGid) this.#killSuidGid(nodeid);
-    return this.#union.write(to.fh, data, to.offset);
+    return this.#files.write(nodeid, to, data);
   }
 
-  release(nodeid: number, { fh }: ReleaseRequest): void {
-    this.#modes.release(nodeid, fh);
-    this.#union.release(fh);
-    this.#journal.close(fh);
-    if (!this.#modes.isOpen(nodeid)) this.#keeper.drop(nodeid);
+  release(nodeid: number, what: ReleaseRequest): void {
+    if (this.#files.release(nodeid, what)) this.#keeper.drop(nodeid);
   }
 
-  fsync(_nodeid: number, fh: number, what: "all" | "data"): void {
-    this.#union.fsync(fh, what);
+  fsync(nodeid: number, fh: number, what: "all" | "data"): void {
+    this.#files.fsync(nodeid, fh, what);
   }
 
-  fallocate(_nodeid: number, range: { fh: number; offset: number; length: number; mode: number }): void {
-    this.#union.fallocate(range.fh, range.mode, range.offset, range.length);
+  fallocate(nodeid: number, range: { fh: number; offset: number; length: number; mode: number }): void {
+    this.#files.fallocate(nodeid, range);
   }
 
-  lseek(_nodeid: number, { fh, offset, whence }: { fh: number; offset: number; whence: number }): number {
-    return this.#union.lseek(fh, offset, whence);
+  lseek(nodeid: number, from: { fh: number; offset: number; whence: number }): number {
+    return this.#files.lseek(nodeid, from);
   }
 
-  copyFileRange(_nodeid: number, { fh, offset, toFh, toOffset, length }: CopyRequest): number {
-    return this.#union.copyFileRange(fh, offset, toFh, toOffset, length);
+  copyFileRange(nodeid: number, what: CopyRequest): number {
+    return this.#files.copyFileRange(nodeid, what);
   }
 
   readdir(nodeid: number, _fh: number, offset: number, writer: DirectoryWriter): void {
@@ -254,7 +244,7 @@ export class UnionFileSystem implements FileSystem {
   }
 
   fsyncdir(nodeid: number, _fh: number, what: "all" | "data"): void {
-    this.#directories.sync(nodeid, what);
+    this.#union.fsyncdir(nodeid, what);
   }
 
   getxattr(nodeid: number, name: Name): Uint8Array | number {
@@ -323,7 +313,7 @@ export class UnionFileSystem implements FileSystem {
 
   /** A file that has lost its last name and is open: the next server won't find it by one. */
   #keepOpen(nodeid: number | undefined): void {
-    if (nodeid === undefined || !this.#modes.isOpen(nodeid)) return;
+    if (nodeid === undefined || !this.#files.mayBeOpen(nodeid)) return;
     this.#union.withPin(nodeid, (pin) => this.#keeper.keep(nodeid, pin));
   }
 
@@ -348,22 +338,6 @@ export class UnionFileSystem implements FileSystem {
     const entry = this.#union.lookup(parent, name);
     if (entry !== undefined) this.#union.forget(entry.nodeid, 1);
     return entry?.attr.ino;
-  }
-
-  #opened(nodeid: number, handle: number, flags: number, mode?: number): Opened {
-    const opened = this.#modes.open(nodeid, handle, mode);
-    this.#journal.open(handle, { nodeid, flags, backingId: opened.backingId ?? 0 });
-    return opened;
-  }
-
-  /** It is opened anew. */
-  #closeUnsure(): void {
-    const handle = this.#unsure;
-    this.#unsure = undefined;
-    if (handle === undefined) return;
-    this.#modes.release(handle.nodeid, handle.fh);
-    this.#union.release(handle.fh);
-    this.#journal.close(handle.fh);
   }
 
   /** The layer's file system doesn't do so for us: we may keep those bits. Capabilities it takes away itself. */

@@ -16,6 +16,7 @@ export function fallthruMount(layers: UnionLayers): FallthruMount {
     metacopy: true,
     index: true,
     volatile: false,
+    passthrough: undefined,
     redirects: true,
     marks: undefined,
     dialect: undefined,

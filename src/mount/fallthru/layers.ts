@@ -2,7 +2,7 @@ import { MOUNT_ATTR } from "../../kernel/abi/mount.ts";
 import type { AtimePolicy } from "../../union/accesstimes.ts";
 import type { Fd } from "../../kernel/fd.ts";
 import type { LowerOption, OpenLayers, UnionOptions } from "../../union/setup.ts";
-import type { FallthruMount } from "./options.ts";
+import { type FallthruMount, opensFiles } from "./options.ts";
 import type { Branch } from "./state.ts";
 
 function atimeOf(attributes: number): AtimePolicy {
@@ -26,7 +26,14 @@ export function layersOf(mount: FallthruMount): UnionOptions {
     ...mount.lowers.map((path): LowerOption => ({ path, dialect: inLowers })),
     ...mount.dataLowers.map((path): LowerOption => ({ path, dialect: inLowers, isDataOnly: true })),
   ];
-  const ways = { metacopy, index, redirects, atime: atimeOf(mount.attributes), ...(marks && { marks }) };
+  const ways = {
+    metacopy,
+    index,
+    redirects,
+    atime: atimeOf(mount.attributes),
+    knowsOpens: opensFiles(mount),
+    ...(marks && { marks }),
+  };
   if (upper === undefined) return { lowers, ...ways };
   if (readOnly || work === undefined)
     return { lowers: [{ path: upper, dialect: dialect ?? "auto" }, ...lowers], ...ways };

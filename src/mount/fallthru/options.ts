@@ -17,6 +17,8 @@ export interface FallthruMount {
   readonly index: boolean;
   /** Nothing is synced: it need not survive a loss of power. */
   readonly volatile: boolean;
+  /** The kernel reads and writes files of the upper itself (default: true); undefined where nobody has said so: see opensFiles(). */
+  readonly passthrough: boolean | undefined;
   /** Directories from below may be renamed: what is moved says where it was. */
   readonly redirects: boolean;
   /** Which attributes hold the marks; undefined: those that are allowed. */
@@ -25,6 +27,14 @@ export interface FallthruMount {
   readonly dialect: "overlay" | "aufs" | undefined;
   /** What all lowers are written in; undefined: aufs's format where they show its traces, else overlayfs's. */
   readonly lowerDialect: "overlay" | "aufs" | undefined;
+}
+
+/**
+ * Whether the server is asked at each opening. Passthrough needs that; without it the kernel asks for what it hasn't cached
+ * alone, so strictatime, which counts every reading, needs it too.
+ */
+export function opensFiles({ passthrough = true, attributes }: FallthruMount): boolean {
+  return passthrough || (attributes & MOUNT_ATTR.STRICTATIME) !== 0;
 }
 
 const switches = new Map([
@@ -93,6 +103,7 @@ export function parseMountOptions(
     metacopy: switchOf(values, "metacopy"),
     index: switchOf(values, "index"),
     volatile: values.has("volatile"),
+    passthrough: values.has("passthrough") ? switchOf(values, "passthrough") : undefined,
     // overlayfs has two more words for off: they say what becomes of redirects that are there, which we follow.
     redirects: !["off", "follow", "nofollow"].includes(values.get("redirect_dir") ?? "on"),
     marks: values.get("marks") === "user" ? "user" : undefined,
@@ -124,6 +135,7 @@ const known = new Set([
   "metacopy",
   "index",
   "redirect_dir",
+  "passthrough",
   "source",
   "dialect",
   "lowerdialect",
@@ -131,7 +143,7 @@ const known = new Set([
 
 function unknownOption(option: string): UserError {
   const hint =
-    "lowerdir=, upperdir=, workdir=, ro, index=, metacopy=, redirect_dir=, userxattr, dialect=, lowerdialect=, and mount(8)'s own";
+    "lowerdir=, upperdir=, workdir=, ro, index=, metacopy=, redirect_dir=, passthrough=, userxattr, dialect=, lowerdialect=, and mount(8)'s own";
   return new UserError("usage", `no mount option ${option}`, { hint });
 }
 

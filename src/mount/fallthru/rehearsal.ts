@@ -20,11 +20,17 @@ const opcodes: ReadonlyMap<number, "name" | "inode"> = new Map([
   [OPCODE.READLINK, "inode"],
   [OPCODE.OPEN, "inode"],
   [OPCODE.READ, "inode"],
+  [OPCODE.WRITE, "inode"],
+  [OPCODE.FALLOCATE, "inode"],
+  [OPCODE.LSEEK, "inode"],
   [OPCODE.GETXATTR, "inode"],
   [OPCODE.LISTXATTR, "inode"],
   [OPCODE.READDIR, "inode"],
   [OPCODE.READDIRPLUS, "inode"],
 ]);
+
+/** Where nobody has opened it before, the first WRITE copies it up. */
+const opening: ReadonlySet<number> = new Set([OPCODE.OPEN, OPCODE.READ, OPCODE.WRITE, OPCODE.FALLOCATE, OPCODE.LSEEK]);
 
 const directoryFlags = O.RDONLY | O.DIRECTORY | O.NOFOLLOW;
 const fileFlags = O.RDONLY | O.NONBLOCK | O.NOFOLLOW;
@@ -91,8 +97,7 @@ export class Rehearsal implements Ahead {
       closeFd(directory);
       then();
     };
-    const isOpened = request.opcode === OPCODE.READ || request.opcode === OPCODE.OPEN;
-    if (isFile && isOpened) {
+    if (isFile && opening.has(request.opcode)) {
       const range = request.opcode === OPCODE.READ ? readRead(request) : undefined;
       this.#read(directory, name, range, done);
       return;

@@ -6,14 +6,16 @@ import { MOUNT_ATTR } from "../../kernel/abi/mount.ts";
 import { Fd } from "../../kernel/fd.ts";
 import { writeAll } from "../../kernel/file.ts";
 import { isCompiled } from "../../kernel/libc.ts";
+import { serveThroughReclaim } from "../../kernel/self.ts";
 import { Union } from "../../union/union.ts";
 import { UnionFileSystem } from "./filesystem.ts";
 import { LayerChanges } from "./changes.ts";
+import { OpenedFiles, UnopenedFiles } from "./files.ts";
 import { Journal } from "./journal.ts";
 import { Keeper } from "./keeper.ts";
 import { LayerStack } from "./stack.ts";
 import { log } from "./log.ts";
-import { OpenModes } from "./modes.ts";
+import { type FallthruMount, opensFiles } from "./options.ts";
 import { Rehearsal } from "./rehearsal.ts";
 import type { Replay } from "./replay.ts";
 import { readState, writeState } from "./state.ts";
@@ -63,10 +65,11 @@ export function runServer(): number {
     writeAll(ready, Buffer.from(JSON.stringify(describe(error))));
     return 1;
   }
+  serveThroughReclaim();
   const wasKilled = process.env["FALLTHRU_ENDED"] === String(128 + SIGKILL);
   if (terms !== undefined) connection.notify({ kind: "resend" });
   serve(connection, opened.fileSystem, {
-    features,
+    features: opensFiles(order.mount) ? features : { ...features, PASSTHROUGH: false, ATOMIC_O_TRUNC: false },
     ...(opened.ahead && { ahead: opened.ahead }),
     // A request that each server crashes at isn't tried for ever. Being killed says nothing of the request.
     retries: { start: () => wasKilled || journal.startRetry() <= 3, end: () => journal.endRetry() },
@@ -123,12 +126,17 @@ function openLayers(
     fileSystem.copiedUp(nodeid);
   };
   const union = new Union({ ...stack.layers(), ...(known && { known }), onCopyUp, log });
-  const isStrict = (order.mount.attributes & MOUNT_ATTR.STRICTATIME) !== 0;
-  const modes = new OpenModes(union, connection, isStrict ? "drop" : "keep", known?.files);
+  const files = opensFiles(order.mount)
+    ? new OpenedFiles({ union, connection, journal, cache: cacheOf(order.mount), known })
+    : new UnopenedFiles(union);
   const forgetListing = (nodeid: number): void => invalidate(nodeid, 0);
   const changes = new LayerChanges({ union, stack, connection, journal, keeper });
-  const fileSystem = new UnionFileSystem({ union, modes, journal, keeper, changes, forgetListing, known });
+  const fileSystem = new UnionFileSystem({ union, files, journal, keeper, changes, forgetListing });
   return { fileSystem, ahead: Rehearsal.open(union) };
+}
+
+function cacheOf({ attributes }: FallthruMount): "keep" | "drop" {
+  return (attributes & MOUNT_ATTR.STRICTATIME) === 0 ? "keep" : "drop";
 }
 
 /** What mountFallthru() makes an error of again. */

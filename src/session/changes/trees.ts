@@ -6,6 +6,7 @@ import { cloneMount } from "../../kernel/mount.ts";
 import { openLayerRoot } from "../../layer/layer.ts";
 import { mountLowers, upperDialect } from "../../mount/lowers.ts";
 import { type PlanStep, splitLowers } from "../../mount/plan.ts";
+import { flushUnions } from "../flush.ts";
 import { mountPointOf } from "../paths.ts";
 import type { SessionRecord } from "../record.ts";
 import { isSessionMounted } from "../state.ts";
@@ -31,6 +32,7 @@ export function openTrees(record: Pick<SessionRecord, "id" | "plan" | "begun">):
       hint: "mount it again: fallthru recover",
     });
   }
+  flushUnions(record);
   using opened = new DisposableStack();
   using root = openDirectory(mountPointOf(record.id));
   const trees = steps.map((step, index) => opened.use(openUnionTrees(step, root, record.begun?.[index])));

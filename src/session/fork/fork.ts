@@ -15,6 +15,7 @@ import { type Hold, takeHold } from "../hold.ts";
 import { checkSessionId, makeSessionId, randomHex } from "../id.ts";
 import { type Layers, layersOf, makeLayers, makePair } from "../layers.ts";
 import { makeMountPoint } from "../mountpoint.ts";
+import { flushUnions } from "../flush.ts";
 import { mountPlaceOf, mountPointOf, sessionDir } from "../paths.ts";
 import { placeRecord, readRecord, recordKind, type SessionRecord, stageRecord } from "../record.ts";
 import { clearLeftovers, undo, undoSession } from "../remains.ts";
@@ -256,6 +257,7 @@ async function copy(source: Source, fork: Fork, reason: string): Promise<Made> {
   if (generation !== undefined) shareGeneration(generation, fork);
   const steps = ownSteps(source, fork, source.record.plan.steps);
   const from = unionSteps(source.record);
+  flushUnions(source.record);
   let unsettled = 0;
   for (const [index, { union }] of unionSteps({ plan: { steps } }).entries()) {
     const original = from[index];

@@ -1,0 +1,184 @@
+import type { Connection } from "../../fuse/connection.ts";
+import type {
+  CopyRequest,
+  FileFlags,
+  Opened,
+  ReadRequest,
+  ReleaseRequest,
+  WriteRequest,
+} from "../../fuse/wire/types.ts";
+import { FOPEN } from "../../fuse/wire/protocol.ts";
+import { E } from "../../kernel/abi/errno.ts";
+import type { Union } from "../../union/union.ts";
+import type { Journal } from "./journal.ts";
+import { OpenModes } from "./modes.ts";
+import type { Replay } from "./replay.ts";
+
+/** How the data of files is reached: by handles that opening gives, or by inode, where nothing is opened. */
+export interface Files {
+  /** @returns ENOSYS, negative: the kernel is to ask no more, and to go on without a handle */
+  open(nodeid: number, how: FileFlags): Opened | number;
+  /** A file that has been made just now. @param handle the union's; @param mode the file's */
+  made(nodeid: number, handle: number, flags: number, mode: number): Opened;
+  /** One that the server before had made for this request. */
+  madeBefore(nodeid: number, how: FileFlags): Opened;
+  /** A request to open that was sent again: it begins anew. */
+  retry(): void;
+  read(nodeid: number, from: ReadRequest, into: Uint8Array): number;
+  write(nodeid: number, to: WriteRequest, data: Uint8Array): number;
+  fsync(nodeid: number, fh: number, what: "all" | "data"): void;
+  fallocate(nodeid: number, range: { fh: number; offset: number; length: number; mode: number }): void;
+  lseek(nodeid: number, from: { fh: number; offset: number; whence: number }): number;
+  copyFileRange(nodeid: number, what: CopyRequest): number;
+  /** @returns whether nobody has it open any more, as far as that is known */
+  release(nodeid: number, what: ReleaseRequest): boolean;
+  mayBeOpen(nodeid: number): boolean;
+}
+
+interface OpenedParts {
+  readonly union: Union;
+  readonly connection: Connection;
+  readonly journal: Journal;
+  /** See OpenModes. */
+  readonly cache: "keep" | "drop";
+  /** What the kernel knows from a server before. */
+  readonly known: Replay | undefined;
+}
+
+/** The kernel opens and closes each file. */
+export class OpenedFiles implements Files {
+  readonly #union: Union;
+  readonly #modes: OpenModes;
+  readonly #journal: Journal;
+  /** Opened by the server before, for somebody who perhaps never heard of it. */
+  #unsure: { readonly fh: number; readonly nodeid: number } | undefined;
+
+  constructor({ union, connection, journal, cache, known }: OpenedParts) {
+    this.#union = union;
+    this.#modes = new OpenModes(union, connection, cache, known?.files);
+    this.#journal = journal;
+    const fh = known?.lastOpened;
+    const nodeid = fh === undefined ? undefined : known?.files.get(fh)?.nodeid;
+    if (fh !== undefined && nodeid !== undefined) this.#unsure = { fh, nodeid };
+  }
+
+  open(nodeid: number, { flags }: FileFlags): Opened {
+    return this.#opened(nodeid, this.#union.open(nodeid, flags), flags);
+  }
+
+  made(nodeid: number, handle: number, flags: number, mode: number): Opened {
+    return this.#opened(nodeid, handle, flags, mode);
+  }
+
+  madeBefore(nodeid: number, how: FileFlags): Opened {
+    return this.open(nodeid, how);
+  }
+
+  retry(): void {
+    const handle = this.#unsure;
+    this.#unsure = undefined;
+    if (handle !== undefined) this.release(handle.nodeid, handle);
+  }
+
+  read(_nodeid: number, from: ReadRequest, into: Uint8Array): number {
+    return this.#union.read(from.fh, into, from.offset);
+  }
+
+  write(_nodeid: number, to: WriteRequest, data: Uint8Array): number {
+    return this.#union.write(to.fh, data, to.offset);
+  }
+
+  fsync(_nodeid: number, fh: number, what: "all" | "data"): void {
+    this.#union.fsync(fh, what);
+  }
+
+  fallocate(_nodeid: number, range: { fh: number; offset: number; length: number; mode: number }): void {
+    this.#union.fallocate(range.fh, range.mode, range.offset, range.length);
+  }
+
+  lseek(_nodeid: number, { fh, offset, whence }: { fh: number; offset: number; whence: number }): number {
+    return this.#union.lseek(fh, offset, whence);
+  }
+
+  copyFileRange(_nodeid: number, { fh, offset, toFh, toOffset, length }: CopyRequest): number {
+    return this.#union.copyFileRange(fh, offset, toFh, toOffset, length);
+  }
+
+  release(nodeid: number, { fh }: Pick<ReleaseRequest, "fh">): boolean {
+    this.#modes.release(nodeid, fh);
+    this.#union.release(fh);
+    this.#journal.close(fh);
+    return !this.#modes.isOpen(nodeid);
+  }
+
+  mayBeOpen(nodeid: number): boolean {
+    return this.#modes.isOpen(nodeid);
+  }
+
+  #opened(nodeid: number, handle: number, flags: number, mode?: number): Opened {
+    const opened = this.#modes.open(nodeid, handle, mode);
+    this.#journal.open(handle, { nodeid, flags, backingId: opened.backingId ?? 0 });
+    return opened;
+  }
+}
+
+const unopened: Opened = { fh: 0, flags: FOPEN.KEEP_CACHE | FOPEN.NOFLUSH };
+
+/**
+ * The kernel sends neither OPEN nor RELEASE: a file that it has in its caches costs no request at all. All data that it
+ * hasn't goes through the server, and whatever it remembers may be open.
+ */
+export class UnopenedFiles implements Files {
+  readonly #union: Union;
+
+  constructor(union: Union) {
+    this.#union = union;
+  }
+
+  open(): number {
+    return -E.NOSYS;
+  }
+
+  made(): Opened {
+    return unopened;
+  }
+
+  madeBefore(): Opened {
+    return unopened;
+  }
+
+  retry(): void {}
+
+  read(nodeid: number, { flags, offset }: ReadRequest, into: Uint8Array): number {
+    return this.#union.contents.read(nodeid, flags, into, offset);
+  }
+
+  write(nodeid: number, { flags, offset }: WriteRequest, data: Uint8Array): number {
+    return this.#union.contents.write(nodeid, flags, data, offset);
+  }
+
+  fsync(nodeid: number, _fh: number, what: "all" | "data"): void {
+    this.#union.contents.fsync(nodeid, what);
+  }
+
+  fallocate(nodeid: number, range: { offset: number; length: number; mode: number }): void {
+    this.#union.contents.fallocate(nodeid, range.mode, range.offset, range.length);
+  }
+
+  lseek(nodeid: number, { offset, whence }: { offset: number; whence: number }): number {
+    return this.#union.contents.lseek(nodeid, offset, whence);
+  }
+
+  copyFileRange(nodeid: number, { offset, toNodeid, toOffset, length }: CopyRequest): number {
+    return this.#union.contents.copyRange(nodeid, offset, toNodeid, toOffset, length);
+  }
+
+  /** Some versions of Linux send it for a file that was made. */
+  release(): boolean {
+    return false;
+  }
+
+  mayBeOpen(): boolean {
+    return true;
+  }
+}
