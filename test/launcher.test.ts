@@ -68,7 +68,11 @@ test("it is found through a link and from PATH", async () => {
 });
 
 /** What tools/bundle.ts makes chunks of. */
-const ownChunks = ["./commands/run.ts", "./schroot-here.ts", "../daemon/client.ts"];
+const ownChunks = [
+  ...["begin", "end", "list", "run", "run-once"].map((verb) => `./commands/${verb}.ts`),
+  "./schroot-here.ts",
+  "../daemon/client.ts",
+];
 
 const program = (version: number): string =>
   `console.log(${version}, JSON.stringify(process.argv.slice(2)));

@@ -56,7 +56,8 @@ for (const name of readdirSync(directory)) redirectImports(name);
 
 /** The chunk that a source file begins. */
 function chunkOf(entry: string): string {
-  const [path = ""] = outputs.find(([, { entryPoint }]) => entryPoint?.endsWith(entry) === true) ?? [];
+  const [path] = outputs.find(([, { entryPoint }]) => entryPoint?.endsWith(entry) === true) ?? [];
+  if (path === undefined) throw new Error(`${entry} isn't loaded by itself, by an import()`);
   return basename(path);
 }
 

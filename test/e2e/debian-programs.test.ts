@@ -46,7 +46,7 @@ test("autopkgtest puts a package to the test, for a user", async () => {
   const tree = sourceTree(out, { name: "small", build: "true", test: "cat /usr/share/doc/small/copyright" });
   const said = await ask(
     `describe builds $ROOT overlay; chown builder: ${deb}
-    quietly builder autopkgtest --no-built-binaries ${deb} ${tree}/ -- schroot builds
+    quietly builder autopkgtest --setup-commands='apt-get update' --no-built-binaries ${deb} ${tree}/ -- schroot builds
     grep -c 'Public domain' log; tail -n 1 log`,
     out,
   );
