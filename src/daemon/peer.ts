@@ -7,7 +7,7 @@ import { SIGHUP, SIGINT, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU } from "../kernel/ab
 import type { Fd } from "../kernel/fd.ts";
 import { openAt } from "../kernel/file.ts";
 import { unless } from "../kernel/error.ts";
-import { startHelper } from "../kernel/helper.ts";
+import { helperEnvironment, startHelper } from "../kernel/helper.ts";
 import type { Path } from "../kernel/libc.ts";
 import { type Limits, limitsOf, completeLimits } from "../kernel/limits.ts";
 import { waitUntilReady } from "../kernel/poll.ts";
@@ -32,9 +32,6 @@ import type { ClientMessage } from "./protocol.ts";
 const patienceMs = 5000;
 /** A shell after its window was closed or its network is gone: nothing of the login is to be there soon after. */
 const loginPatienceMs = 1500;
-
-/** All that a verb of ours has of an environment that speaks to a client. */
-const helperEnvironment = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"];
 
 /**
  * Who is at the other end of a connection, for the front end. Ids and groups are the kernel's words; what the client

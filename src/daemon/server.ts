@@ -4,7 +4,7 @@ import { SIGCHLD, SIGHUP } from "../kernel/abi/process.ts";
 import { isErrno } from "../kernel/error.ts";
 import { Fd } from "../kernel/fd.ts";
 import { openAt } from "../kernel/file.ts";
-import { startHelper } from "../kernel/helper.ts";
+import { helperEnvironment, startHelper } from "../kernel/helper.ts";
 import { makeSocketPair, sendDescriptor } from "../kernel/pass.ts";
 import { type Watched, waitUntilReady } from "../kernel/poll.ts";
 import { ignoreSignals } from "../kernel/self.ts";
@@ -117,7 +117,7 @@ export class Server {
     const [file = ""] = this.#workerCommand;
     const stdio = [this.#nothing, this.#nothing, new Fd(2, "standard error")];
     try {
-      startHelper(file, [file, "recover", "--quiet"], workerEnvironment, stdio);
+      startHelper(file, [file, "recover", "--quiet"], helperEnvironment, stdio);
     } catch (error) {
       if (!isErrno(error, "EAGAIN", "ENOMEM")) throw error;
       log(`what a worker has left isn't cleared up: ${String(error)}`);
@@ -154,7 +154,7 @@ export class Server {
     if (file === undefined) throw new UserError("usage", "no command for workers");
     const stdio = [this.#nothing, this.#nothing, new Fd(2, "standard error")];
     try {
-      startHelper(file, this.#workerCommand, workerEnvironment, [...stdio, socket]);
+      startHelper(file, this.#workerCommand, helperEnvironment, [...stdio, socket]);
     } catch (error) {
       control.close();
       if (!isErrno(error, "EAGAIN", "ENOMEM")) throw error;
@@ -175,6 +175,3 @@ export class Server {
     }
   }
 }
-
-/** All that workers, and the setup scripts that they run, have of the service's environment. */
-const workerEnvironment = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"];

@@ -16,6 +16,11 @@ const actionsCloseFrom_ = withoutErrno("posix_spawn_file_actions_addclosefrom_np
 const actionsChdir_ = withoutErrno("posix_spawn_file_actions_addchdir_np", "int", ["void *", "void *"]);
 const fcntl_ = quick("fcntl", "int", ["int", "int", "int"]);
 
+/** All that a process of ours has of an environment: what users or callers have in theirs isn't for what has our rights. */
+export const helperEnvironment: readonly string[] = [
+  "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+];
+
 /**
  * Starts a process with the working directory `/`, every signal at its default, and exactly these descriptors:
  * `descriptors[0]` as its stdin, and so on. In a session (setsid(2)) of its own it goes on without us.

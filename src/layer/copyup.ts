@@ -76,7 +76,10 @@ export interface CopyPlan {
   readonly mark: () => void;
 }
 
-/** Where a regular file's content comes from (an empty name: the file that is open, perhaps as O_PATH), and how much of it is wanted; undefined: none, only its size is kept. */
+/**
+ * Where a regular file's content comes from (an empty name: the file that is open, perhaps as O_PATH), and how much of it
+ * is wanted.
+ */
 export interface Content extends Entry {
   readonly upTo: number;
   /**

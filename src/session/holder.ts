@@ -1,7 +1,7 @@
 import { O } from "../kernel/abi/file.ts";
 import { unless } from "../kernel/error.ts";
 import { openAt } from "../kernel/file.ts";
-import { startHelper } from "../kernel/helper.ts";
+import { helperEnvironment, startHelper } from "../kernel/helper.ts";
 import { waitUntilReady } from "../kernel/poll.ts";
 import { makePipe } from "../kernel/self.ts";
 import { openProcess } from "../kernel/wait.ts";
@@ -25,9 +25,7 @@ export function startHolder(words: readonly string[], patienceMs: number): void 
   {
     using theirs = writing;
     using nothing = openAt(null, "/dev/null", O.RDWR);
-    startHelper(process.execPath, [process.execPath, ...words], holderEnvironment, [nothing, theirs, nothing]);
+    startHelper(process.execPath, [process.execPath, ...words], helperEnvironment, [nothing, theirs, nothing]);
   }
   waitUntilReady([{ file: ready }], patienceMs);
 }
-
-const holderEnvironment = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"];

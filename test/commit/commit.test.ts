@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { describeChroot, temporaryDirectory } from "../support/directories.ts";
+import { describeChroot, makeBareProfile, temporaryDirectory } from "../support/directories.ts";
 import { executable, fallthru, type RunResult, startFallthru } from "../support/fallthru.ts";
 import { leftoversAfter, traces } from "../support/leftovers.ts";
 import { tinyRoot } from "../support/roots.ts";
@@ -20,9 +20,7 @@ import { Terminal } from "../support/terminal.ts";
 import { describeTree } from "../support/tree.ts";
 
 const root = tinyRoot();
-const profile = "/etc/schroot/bare";
-mkdirSync(profile);
-for (const name of ["fstab", "copyfiles", "nssdatabases"]) writeFileSync(join(profile, name), "");
+makeBareProfile();
 describeChroot("t", root, ["profile=bare"]);
 await fallthru(["recover"]);
 const clean = traces();

@@ -4,54 +4,40 @@
 import { afterAll, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { openDirectory } from "../../src/kernel/file.ts";
 import { beginSession } from "../../src/session/begin.ts";
 import { discardChanges } from "../../src/session/changes/discard.ts";
 import { endSession } from "../../src/session/end.ts";
 import { mountPointOf } from "../../src/session/paths.ts";
-import { random, randomChanges } from "../support/changes.ts";
-import { describeChroot, temporaryDirectory } from "../support/directories.ts";
-import { describeTree } from "../support/tree.ts";
-import { applyToPath } from "../support/unions.ts";
+import { describeChroot, makeBareProfile, temporaryDirectory } from "../support/directories.ts";
+import { describeWithoutHoles } from "../support/tree.ts";
+import { changeRandomly } from "../support/unions.ts";
 
 const cases = Number(process.env["FALLTHRU_DISCARD_CASES"] ?? 20);
 const first = Number(process.env["FALLTHRU_DISCARD_SEED"] ?? 1);
 const base = temporaryDirectory("discard");
-const profile = "/etc/schroot/bare";
-mkdirSync(profile);
-for (const name of ["fstab", "copyfiles", "nssdatabases"]) writeFileSync(join(profile, name), "");
+makeBareProfile();
 
 afterAll(() => {
   rmSync(base, { recursive: true });
 });
 
-function change(path: string, seed: number, count: number): void {
-  using root = openDirectory(path);
-  for (const one of randomChanges(random(seed), count)) applyToPath(root.procPath, one);
-}
-
-/** A union's copying up makes and fills holes. */
-function viewOf(path: string): string[] {
-  return describeTree(path).map((line) => line.replace(/ (no )?holes/, ""));
-}
-
 async function checkCase(seed: number): Promise<void> {
   const root = join(mkdtempSync(join(base, "case-")), "root");
   mkdirSync(join(root, "etc"), { recursive: true });
-  change(root, seed, 40);
+  changeRandomly(root, seed, 40);
   describeChroot("t", root, ["profile=bare"]);
   await beginSession("t", { name: "s", ...(seed % 4 === 3 ? { union: "fallthru" } : {}) });
   try {
     const merged = mountPointOf("s");
-    const seen = viewOf(merged);
-    change(merged, seed + 100_000, 30);
+    const seen = describeWithoutHoles(merged);
+    changeRandomly(merged, seed + 100_000, 30);
     // What can't be done in this tree is passed over, and that may be all of it.
     writeFileSync(join(merged, "new"), "");
     discardChanges("s", { paths: ["/"] });
-    expect(viewOf(merged)).toEqual(seen);
+    expect(describeWithoutHoles(merged)).toEqual(seen);
     // What isn't in memory any more is read from the layers.
     writeFileSync("/proc/sys/vm/drop_caches", "2");
-    expect(viewOf(merged)).toEqual(seen);
+    expect(describeWithoutHoles(merged)).toEqual(seen);
   } finally {
     await endSession("s", { force: true });
   }

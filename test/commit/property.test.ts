@@ -5,17 +5,15 @@ import { afterAll, expect, test } from "bun:test";
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { openDirectory } from "../../src/kernel/file.ts";
 import { beginSession } from "../../src/session/begin.ts";
 import { commitSession } from "../../src/session/commit/commit.ts";
 import { undoCommit } from "../../src/session/commit/undo.ts";
 import { endSession } from "../../src/session/end.ts";
 import { recoverSessions } from "../../src/session/recover.ts";
 import { mountPointOf } from "../../src/session/paths.ts";
-import { random, randomChanges } from "../support/changes.ts";
-import { describeChroot, temporaryDirectory } from "../support/directories.ts";
-import { describeTree } from "../support/tree.ts";
-import { applyToPath } from "../support/unions.ts";
+import { describeChroot, makeBareProfile, temporaryDirectory } from "../support/directories.ts";
+import { describeTree, describeWithoutHoles } from "../support/tree.ts";
+import { changeRandomly } from "../support/unions.ts";
 import { openTrees } from "../../src/session/changes/trees.ts";
 import { readChanges } from "../../src/session/changes/read.ts";
 import { readRecord } from "../../src/session/record.ts";
@@ -23,23 +21,16 @@ import { readRecord } from "../../src/session/record.ts";
 const cases = Number(process.env["FALLTHRU_COMMIT_CASES"] ?? 30);
 const first = Number(process.env["FALLTHRU_COMMIT_SEED"] ?? 1);
 const base = temporaryDirectory("commit");
-const profile = "/etc/schroot/bare";
-mkdirSync(profile);
-for (const name of ["fstab", "copyfiles", "nssdatabases"]) writeFileSync(join(profile, name), "");
+makeBareProfile();
 
 afterAll(() => {
   rmSync(base, { recursive: true });
 });
 
-function change(path: string, seed: number, count: number): void {
-  using root = openDirectory(path);
-  for (const one of randomChanges(random(seed), count)) applyToPath(root.procPath, one);
-}
-
 /** With files that have ACLs and capabilities, and one with holes. */
 function fill(root: string, seed: number): void {
   mkdirSync(root);
-  change(root, seed, 40);
+  changeRandomly(root, seed, 40);
   if (seed % 4 !== 0) return;
   writeFileSync(join(root, "z"), "program");
   execFileSync("setcap", ["cap_net_raw+ep", join(root, "z")]);
@@ -79,27 +70,27 @@ async function checkCase(seed: number): Promise<void> {
     pause();
     // The one file that begin itself writes.
     rmSync(join(merged, "etc"), { recursive: true });
-    change(merged, seed + 100_000, 30);
+    changeRandomly(merged, seed + 100_000, 30);
     sync(merged, expected);
-    const seen = viewOf(merged);
+    const seen = describeWithoutHoles(merged);
     await commitSession("s");
     expect(compared(root)).toEqual(compared(expected));
-    expect(viewOf(merged)).toEqual(seen);
+    expect(describeWithoutHoles(merged)).toEqual(seen);
     if (seed % 3 === 0) writeFileSync("/proc/sys/vm/drop_caches", "2");
-    expect(viewOf(merged)).toEqual(seen);
+    expect(describeWithoutHoles(merged)).toEqual(seen);
     expect(changesOf("s")).toEqual([]);
     if (seed % 2 === 0) {
-      change(merged, seed + 200_000, 10);
-      const again = viewOf(merged);
+      changeRandomly(merged, seed + 200_000, 10);
+      const again = describeWithoutHoles(merged);
       await commitSession("s");
       sync(merged, expected);
       expect(compared(root)).toEqual(compared(expected));
-      expect(viewOf(merged)).toEqual(again);
+      expect(describeWithoutHoles(merged)).toEqual(again);
       // What it brings back shows where the session has had something of its own, and deleted that since.
       await undoAll();
     } else {
       await undoAll();
-      expect(viewOf(merged)).toEqual(seen);
+      expect(describeWithoutHoles(merged)).toEqual(seen);
     }
     expect(describeTree(root)).toEqual(original);
   } finally {
@@ -108,11 +99,6 @@ async function checkCase(seed: number): Promise<void> {
     rmSync(place, { recursive: true });
     rmSync("/var/lib/fallthru/sessions/.commits", { recursive: true, force: true });
   }
-}
-
-/** Whether there are holes isn't seen in a union: its copying up makes and fills some. */
-function viewOf(path: string): string[] {
-  return describeTree(path).map((line) => line.replace(/ (no )?holes/, ""));
 }
 
 /**

@@ -4,7 +4,7 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { describeChroot } from "../support/directories.ts";
+import { describeChroot, makeBareProfile } from "../support/directories.ts";
 import { fallthru } from "../support/fallthru.ts";
 import { leftovers, type Traces, traces } from "../support/leftovers.ts";
 import { tinyRoot } from "../support/roots.ts";
@@ -17,9 +17,7 @@ let clean: Traces;
 
 /** Makes the chroot that is committed to. */
 export async function prepare(): Promise<void> {
-  const profile = "/etc/schroot/bare";
-  mkdirSync(profile);
-  for (const name of ["fstab", "copyfiles", "nssdatabases"]) writeFileSync(join(profile, name), "");
+  makeBareProfile();
   describeChroot("t", root, ["profile=bare"]);
   mkdirSync(join(root, "srv/dir/sub"), { recursive: true });
   for (const name of ["changed", "gone", "moved", "mode", "dir/file", "dir/sub/deep"])

@@ -6,7 +6,7 @@ import { execFileSync } from "node:child_process";
 import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { describeChroot, temporaryDirectory } from "../support/directories.ts";
+import { describeChroot, makeBareProfile, temporaryDirectory } from "../support/directories.ts";
 import { fallthru } from "../support/fallthru.ts";
 import { tinyRoot } from "../support/roots.ts";
 import { describeTree } from "../support/tree.ts";
@@ -41,9 +41,7 @@ function view(id: string): string[] {
 beforeAll(async () => {
   // In memory: hundreds of copies are made of them.
   execFileSync("mount", ["-t", "tmpfs", "images", images]);
-  const profile = "/etc/schroot/bare";
-  mkdirSync(profile);
-  for (const name of ["fstab", "copyfiles", "nssdatabases"]) writeFileSync(join(profile, name), "");
+  makeBareProfile();
   describeChroot("t", root, ["profile=bare"]);
   makeDisk(`${images}/disk`, "12M");
   mountDisk(`${images}/disk`, state);

@@ -2,13 +2,11 @@
 // kill -9 at system calls of a start without root that change something, every third of them, or with FALLTHRU_CRASH_STEP=1
 // each: the next command works, and leaves nothing.
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { executable } from "../support/fallthru.ts";
-import { tinyRoot } from "../support/roots.ts";
-import { type Someone, someone } from "../support/someone.ts";
+import { giveTinyRoot, type Someone, someone } from "../support/someone.ts";
 import { expectFate } from "./session.ts";
 import { inject, pointsOf } from "./strace.ts";
 
@@ -16,10 +14,7 @@ let anna: Someone;
 
 beforeAll(async () => {
   anna = someone();
-  const root = join(anna.home, "tiny");
-  execFileSync("cp", ["-a", tinyRoot(), root]);
-  execFileSync("chown", ["-R", `${anna.uid}:${anna.uid}`, root]);
-  expect(await anna.fallthru(["chroot", "add", "tiny", root])).toMatchObject({ status: 0, stderr: "" });
+  await giveTinyRoot(anna);
 });
 
 afterAll(() => anna.leave());

@@ -1,20 +1,15 @@
 // What the verbs without root say where a machine forbids or lacks what they need.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { executable, run } from "../support/fallthru.ts";
-import { tinyRoot } from "../support/roots.ts";
-import { type Someone, someone } from "../support/someone.ts";
+import { giveTinyRoot, type Someone, someone } from "../support/someone.ts";
 
 let anna: Someone;
 
 beforeAll(async () => {
   anna = someone();
-  const root = join(anna.home, "tiny");
-  execFileSync("cp", ["-a", tinyRoot(), root]);
-  execFileSync("chown", ["-R", `${anna.uid}:${anna.uid}`, root]);
-  expect(await anna.fallthru(["chroot", "add", "tiny", root])).toMatchObject({ status: 0, stderr: "" });
+  await giveTinyRoot(anna);
 });
 afterAll(() => anna.leave());
 

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { temporaryDirectory } from "../support/directories.ts";
 import { executable, run } from "../support/fallthru.ts";
 import { tinyRoot } from "../support/roots.ts";
-import { type Someone, someone } from "../support/someone.ts";
+import { giveTinyRoot, type Someone, someone } from "../support/someone.ts";
 
 let anna: Someone;
 let root: string;
@@ -19,10 +19,7 @@ beforeAll(async () => {
   execFileSync("mknod", ["--mode=666", fuse, "c", "10", "229"]);
   execFileSync("mount", ["--bind", fuse, "/dev/fuse"]);
   anna = someone();
-  root = join(anna.home, "tiny");
-  execFileSync("cp", ["-a", tinyRoot(), root]);
-  execFileSync("chown", ["-R", `${anna.uid}:${anna.uid}`, root]);
-  expect(await anna.fallthru(["chroot", "add", "tiny", root])).toMatchObject({ status: 0, stderr: "" });
+  root = await giveTinyRoot(anna);
 });
 afterAll(() => {
   execFileSync("umount", ["/dev/fuse"]);

@@ -1,4 +1,4 @@
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -11,4 +11,10 @@ export function temporaryDirectory(name = "test"): string {
 export function describeChroot(name: string, directory: string, keys: readonly string[] = []): void {
   const lines = [`[${name}]`, "type=directory", `directory=${directory}`, ...keys];
   writeFileSync(`/etc/schroot/chroot.d/${name}.conf`, `${lines.join("\n")}\n`);
+}
+
+/** Makes the profile `bare`, which puts nothing of the host's into a session. */
+export function makeBareProfile(): void {
+  mkdirSync("/etc/schroot/bare");
+  for (const name of ["fstab", "copyfiles", "nssdatabases"]) writeFileSync(`/etc/schroot/bare/${name}`, "");
 }

@@ -1,8 +1,10 @@
+import { expect } from "bun:test";
 import { execFileSync } from "node:child_process";
 import { appendFileSync, copyFileSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { temporaryDirectory } from "./directories.ts";
 import { executable, run, type RunOptions, type RunResult } from "./fallthru.ts";
+import { tinyRoot } from "./roots.ts";
 
 /** Somebody who isn't root, in this test file's own /etc: with a home, and subordinate ids. */
 export interface Someone {
@@ -48,6 +50,15 @@ export function someone({ subordinate = `${name}:1000000:65536\n` }: { subordina
     fallthru: (args, options) => runAs([executable, ...args], options),
     leave: () => laid.forEach((path) => execFileSync("umount", [path])),
   };
+}
+
+/** Gives somebody a copy of a tiny root, as their chroot `tiny`. @returns where it is */
+export async function giveTinyRoot(who: Someone): Promise<string> {
+  const root = join(who.home, "tiny");
+  execFileSync("cp", ["-a", tinyRoot(), root]);
+  execFileSync("chown", ["-R", `${who.uid}:${who.uid}`, root]);
+  expect(await who.fallthru(["chroot", "add", "tiny", root])).toMatchObject({ status: 0, stderr: "" });
+  return root;
 }
 
 function layOver(directory: string, file: string, lines: string): string {

@@ -4,7 +4,8 @@ import { errnoName } from "../../src/kernel/error.ts";
 import { mknodName, renameName } from "../../src/kernel/at.ts";
 import type { Fd } from "../../src/kernel/fd.ts";
 import { cloneMount, makeMount, type MountOption } from "../../src/kernel/mount.ts";
-import type { Change } from "./changes.ts";
+import { openDirectory } from "../../src/kernel/file.ts";
+import { type Change, random, randomChanges } from "./changes.ts";
 import { temporaryDirectory } from "./directories.ts";
 import type { Union } from "../../src/union/union.ts";
 
@@ -85,6 +86,12 @@ export function applyToPath(root: string, change: Change): string {
         throw new Error("no such change");
     }
   });
+}
+
+/** Applies as many random changes, the same for each seed, to a tree that the kernel shows. */
+export function changeRandomly(path: string, seed: number, count: number): void {
+  using root = openDirectory(path);
+  for (const one of randomChanges(random(seed), count)) applyToPath(root.procPath, one);
 }
 
 /** For calls that name a descriptor and a name below it: any descriptor does for an absolute path behind it. */
