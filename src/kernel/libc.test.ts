@@ -1,4 +1,7 @@
 import { describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { callNumber } from "./abi/calls.ts";
 import { check, errnoName, errnoNumber, isErrno, KernelError, unless } from "./error.ts";
 import { cString, lastErrno, hot, native, pathText, quick, withoutErrno } from "./libc.ts";
 
@@ -128,5 +131,33 @@ describe("errors", () => {
     expect(isErrno(Object.assign(new Error("x"), { code: "ENOENT" }), "ENOENT")).toBe(true);
     for (const error of ["ENOENT", undefined, new Error("ENOENT"), Object.assign(new Error("x"), { code: 2 })])
       expect(isErrno(error, "ENOENT")).toBe(false);
+  });
+});
+
+describe("system calls by their number", () => {
+  const names = new Set(
+    Array.from(
+      readFileSync(join(import.meta.dirname, "abi/calls.ts"), "utf8").matchAll(/ (\w+)=\d+/g),
+      ([, name = ""]) => name,
+    ),
+  );
+  const kernels: Readonly<Record<string, string>> = { _exit: "exit_group", prlimit: "prlimit64" };
+  const headers = {
+    ...(process.arch === "x64" ? { x64: "/usr/include/x86_64-linux-gnu/asm/unistd_64.h" } : {}),
+    arm64: "/usr/include/asm-generic/unistd.h",
+  };
+
+  test.each(Object.entries(headers))("have the numbers that Linux's headers give them on %s", (arch, header) => {
+    const lines = readFileSync(header, "utf8").matchAll(/^#define __NR(?:3264)?_(\w+)\s+(\d+)$/gm);
+    const numbers = new Map(Array.from(lines, ([, name = "", number]) => [name, Number(number)]));
+    expect(names.size).toBeGreaterThan(40);
+    for (const name of names) {
+      expect([name, callNumber(name, arch)]).toEqual([name, numbers.get(kernels[name] ?? name)]);
+    }
+  });
+
+  test("are none where the C library does more, or the architecture isn't known", () => {
+    for (const name of ["send", "posix_spawn", "stat"]) expect(callNumber(name)).toBeUndefined();
+    expect(callNumber("read", "mips")).toBeUndefined();
   });
 });

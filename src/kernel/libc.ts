@@ -1,4 +1,5 @@
 import type koffi from "koffi";
+import { callNumber } from "./abi/calls.ts";
 
 type Koffi = typeof koffi;
 
@@ -49,7 +50,7 @@ export function native(symbol: string, result: string, parameters: readonly stri
 
 /**
  * As native(), for a function that changes nothing where it returns −1. In Bun it is called without koffi, whose loading
- * costs a start 1.3 ms, and reads a file, which a process that has changed its root must not: see bindInBun(). Other than
+ * costs a start 1.3 ms, and reads a file, which a process that has changed its root must not: see bind(). Other than
  * koffi that doesn't keep errno from what the runtime does before we look: a call that fails is made again until errno
  * says the same twice. ENOENT, EEXIST and ENODATA are believed at once, where it could be looked at: nothing that a runtime
  * does by itself meanwhile leaves those.
@@ -61,28 +62,7 @@ export function quick(
   parameters: readonly ParameterType[],
   failure: "lasting" | "told once" = "lasting",
 ): NativeFunction {
-  let bound: NativeFunction | undefined;
-  const bind = (): NativeFunction => {
-    if (failure === "told once") findErrno();
-    return (bound = bindInBun(symbol, result, parameters) ?? native(symbol, result, parameters));
-  };
-  const failed = (...args: Argument[]): number => {
-    const wasKnown = errnoCell !== undefined;
-    const errno = findErrno();
-    if (errno === undefined || bound === undefined) return -1;
-    quickErrno = errno[0] ?? 0;
-    return failure === "told once" || (wasKnown && believed.has(quickErrno)) ? -1 : callAgain(bound, args, errno);
-  };
-  return withArity(parameters.length, () => bound ?? bind(), failed);
-}
-
-function callAgain(call: NativeFunction, args: Argument[], errno: Int32Array): number {
-  for (;;) {
-    const before = errno[0] ?? 0;
-    const value = call(...args);
-    quickErrno = errno[0] ?? 0;
-    if (value !== -1 || quickErrno === before) return value;
-  }
+  return declare({ symbol, result, parameters, failure, bind, bound: undefined });
 }
 
 /**
@@ -95,54 +75,86 @@ export function hot(
   parameters: readonly ParameterType[],
   failure: "lasting" | "told once" = "lasting",
 ): NativeFunction {
-  let bound: NativeFunction | undefined;
-  const bind = (): NativeFunction => {
-    findErrno();
-    return (bound = bareInBun(symbol, result, parameters) ?? native(symbol, result, parameters));
-  };
-  const failed = (...args: Argument[]): number => {
-    if (errnoCell === undefined || bound === undefined) return -1;
-    quickErrno = errnoCell[0] ?? 0;
-    return failure === "told once" || believed.has(quickErrno) ? -1 : callAgain(bound, args, errnoCell);
-  };
-  return withArity(parameters.length, () => bound ?? bind(), failed);
+  return declare({ symbol, result, parameters, failure, bind: bindHot, bound: undefined });
+}
+
+/** As quick(), where nobody asks why it failed: lastErrno() says nothing of this call. */
+export function withoutErrno(
+  symbol: string,
+  result: "int" | "long",
+  parameters: readonly ParameterType[],
+): NativeFunction {
+  return declare({ symbol, result, parameters, failure: "untold", bind, bound: undefined });
+}
+
+/** A function of C's, which is looked for at its first call. */
+interface Declared {
+  readonly symbol: string;
+  readonly result: "int" | "long";
+  readonly parameters: readonly ParameterType[];
+  readonly failure: "lasting" | "told once" | "untold";
+  readonly bind: (declared: Declared) => NativeFunction;
+  bound: NativeFunction | undefined;
+}
+
+/** Each with parameters of its own: gathering them in an array would cost more than the call does. */
+function declare(it: Declared): NativeFunction {
+  switch (it.parameters.length) {
+    case 1:
+      return (a) => {
+        const value = (it.bound ?? find(it))(a);
+        return value === -1 ? failed(it, a) : value;
+      };
+    case 2:
+      return (a, b) => {
+        const value = (it.bound ?? find(it))(a, b);
+        return value === -1 ? failed(it, a, b) : value;
+      };
+    case 3:
+      return (a, b, c) => {
+        const value = (it.bound ?? find(it))(a, b, c);
+        return value === -1 ? failed(it, a, b, c) : value;
+      };
+    case 4:
+      return (a, b, c, d) => {
+        const value = (it.bound ?? find(it))(a, b, c, d);
+        return value === -1 ? failed(it, a, b, c, d) : value;
+      };
+    case 5:
+      return (a, b, c, d, e) => {
+        const value = (it.bound ?? find(it))(a, b, c, d, e);
+        return value === -1 ? failed(it, a, b, c, d, e) : value;
+      };
+    default:
+      return (...args) => {
+        const value = (it.bound ?? find(it))(...args);
+        return value === -1 ? failed(it, ...args) : value;
+      };
+  }
+}
+
+function find(it: Declared): NativeFunction {
+  if (it.failure === "told once") findErrno();
+  return (it.bound = it.bind(it));
+}
+
+function failed({ failure, bound }: Declared, ...args: Argument[]): number {
+  if (failure === "untold") return -1;
+  const wasKnown = errnoCell !== undefined;
+  const errno = findErrno();
+  if (errno === undefined || bound === undefined) return -1;
+  quickErrno = errno[0] ?? 0;
+  return failure === "told once" || (wasKnown && believed.has(quickErrno)) ? -1 : callAgain(bound, args, errno);
 }
 
 const believed: ReadonlySet<number> = new Set([2, 17, 61]); // ENOENT, EEXIST, ENODATA
 
-/** Each with parameters of its own: gathering them in an array would cost more than the call does. */
-function withArity(count: number, bound: () => NativeFunction, failed: NativeFunction): NativeFunction {
-  switch (count) {
-    case 1:
-      return (a) => {
-        const value = bound()(a);
-        return value === -1 ? failed(a) : value;
-      };
-    case 2:
-      return (a, b) => {
-        const value = bound()(a, b);
-        return value === -1 ? failed(a, b) : value;
-      };
-    case 3:
-      return (a, b, c) => {
-        const value = bound()(a, b, c);
-        return value === -1 ? failed(a, b, c) : value;
-      };
-    case 4:
-      return (a, b, c, d) => {
-        const value = bound()(a, b, c, d);
-        return value === -1 ? failed(a, b, c, d) : value;
-      };
-    case 5:
-      return (a, b, c, d, e) => {
-        const value = bound()(a, b, c, d, e);
-        return value === -1 ? failed(a, b, c, d, e) : value;
-      };
-    default:
-      return (...args) => {
-        const value = bound()(...args);
-        return value === -1 ? failed(...args) : value;
-      };
+function callAgain(call: NativeFunction, args: Argument[], errno: Int32Array): number {
+  for (;;) {
+    const before = errno[0] ?? 0;
+    const value = call(...args);
+    quickErrno = errno[0] ?? 0;
+    if (value !== -1 || quickErrno === before) return value;
   }
 }
 
@@ -154,25 +166,14 @@ let errnoCell: Int32Array | undefined;
 
 /** Not before it is needed: most starts see no call fail, and to find it costs 0.1 ms. */
 function findErrno(): Int32Array | undefined {
+  if (errnoCell !== undefined) return errnoCell;
   const bun = bunFfi();
-  if (bun === undefined || errnoCell !== undefined) return errnoCell;
+  if (bun === undefined) return undefined;
   const locate = bun.dlopen("libc.so.6", { __errno_location: { args: [], returns: "ptr" } }).symbols[
     "__errno_location"
   ];
   if (locate !== undefined) errnoCell = new Int32Array(bun.toArrayBuffer(locate(), 0, 4));
   return errnoCell;
-}
-
-/** As quick(), where nobody asks why it failed: lastErrno() says nothing of this call. */
-export function withoutErrno(
-  symbol: string,
-  result: "int" | "long",
-  parameters: readonly ParameterType[],
-): NativeFunction {
-  let bound: NativeFunction | undefined;
-  const bind = (): NativeFunction =>
-    (bound ??= bindInBun(symbol, result, parameters) ?? native(symbol, result, parameters));
-  return withArity(parameters.length, bind, () => -1);
 }
 
 /** C's types as Bun knows them; a result that fits is no bigint with the fast ones. */
@@ -188,12 +189,13 @@ const bunTypes = {
 } as const;
 
 type ParameterType = keyof typeof bunTypes;
+type BunType = (typeof bunTypes)[ParameterType];
 
 /** What Bun's module bun:ffi is made of; evaluating that module costs 0.5 ms. */
 interface BunFfi {
   dlopen(
     file: string,
-    symbols: Record<string, { args: string[]; returns: string }>,
+    symbols: Record<string, { args: readonly string[]; returns: string }>,
   ): { symbols: Record<string, NativeFunction> };
   ptr(data: Uint8Array): number;
   toArrayBuffer(address: number, offset: number, size: number): ArrayBuffer;
@@ -207,68 +209,41 @@ function bunFfi(): BunFfi | undefined {
   return (globalThis as { Bun?: { FFI?: BunFfi } }).Bun?.FFI;
 }
 
-/** @returns undefined in Node. What comes back takes arguments unseen: a 32-bit number must be one, whatever its sign. */
-function bareInBun(
-  symbol: string,
-  result: "int" | "long",
-  parameters: readonly ParameterType[],
-): NativeFunction | undefined {
+/**
+ * In Node it is koffi's. In Bun one function makes all system calls: to look for another costs a start 0.02 ms. Each parameter
+ * is a pointer to Bun, which takes numbers of every size as well; of those C and Linux take as many bits as they want.
+ */
+function bind({ symbol, result, parameters }: Declared): NativeFunction {
   const bun = bunFfi();
-  if (bun === undefined) return undefined;
-  const args = parameters.map((type) => bunTypes[type]);
-  return bun.dlopen("libc.so.6", { [symbol]: { args, returns: bunTypes[result] } }).symbols[symbol];
+  if (bun === undefined) return native(symbol, result, parameters);
+  const number = symbol === "syscall" ? undefined : callNumber(symbol);
+  if (number === undefined && symbol !== "syscall") return findInBun(bun, symbol, pointers(parameters.length), result);
+  const call = (systemCall ??= findInBun(bun, "syscall", pointers(7), "long"));
+  if (number === undefined) return (given, a = 0, b = 0, c = 0, d = 0, e = 0) => call(given, a, b, c, d, e, 0);
+  return (a = 0, b = 0, c = 0, d = 0, e = 0) => call(number, a, b, c, d, e, 0);
 }
 
-/** @returns undefined in Node. Numbers are made to be of 32 bits where C wants them so. */
-function bindInBun(
-  symbol: string,
-  result: "int" | "long",
-  parameters: readonly ParameterType[],
-): NativeFunction | undefined {
-  let isNarrow = 0;
-  for (const [index, type] of parameters.entries()) {
-    if (type === "int" || type === "unsigned int" || type === "short") isNarrow |= 1 << index;
-  }
-  const call = bareInBun(symbol, result, parameters);
-  if (call === undefined || isNarrow === 0) return call;
-  return narrowed(parameters.length, isNarrow, call);
+let systemCall: NativeFunction | undefined;
+
+function pointers(count: number): BunType[] {
+  const types: BunType[] = [];
+  while (types.length < count) types.push("ptr");
+  return types;
 }
 
-/** As withArity(). @param which parameters are of 32 bits, the first in bit 0 */
-function narrowed(count: number, which: number, call: NativeFunction): NativeFunction {
-  const [first, second, third] = [(which & 1) !== 0, (which & 2) !== 0, (which & 4) !== 0];
-  const [fourth, fifth] = [(which & 8) !== 0, (which & 16) !== 0];
-  switch (count) {
-    case 1:
-      return (a) => call(first ? narrow(a) : a);
-    case 2:
-      return (a, b) => call(first ? narrow(a) : a, second ? narrow(b) : b);
-    case 3:
-      return (a, b, c) => call(first ? narrow(a) : a, second ? narrow(b) : b, third ? narrow(c) : c);
-    case 4:
-      return (a, b, c, d) =>
-        call(first ? narrow(a) : a, second ? narrow(b) : b, third ? narrow(c) : c, fourth ? narrow(d) : d);
-    case 5:
-      return (a, b, c, d, e) =>
-        call(
-          first ? narrow(a) : a,
-          second ? narrow(b) : b,
-          third ? narrow(c) : c,
-          fourth ? narrow(d) : d,
-          fifth ? narrow(e) : e,
-        );
-    default:
-      return (...given) => {
-        for (let index = 0; index < given.length; index++) {
-          if ((which >> index) & 1) given[index] = Number(given[index]) | 0;
-        }
-        return call(...given);
-      };
-  }
+/** In Node as bind(). What comes back takes arguments unseen: a 32-bit number must be one, whatever its sign. */
+function bindHot({ symbol, result, parameters }: Declared): NativeFunction {
+  const bun = bunFfi();
+  if (bun === undefined) return native(symbol, result, parameters);
+  findErrno();
+  const types = parameters.map((type) => bunTypes[type]);
+  return findInBun(bun, symbol, types, result);
 }
 
-function narrow(value: Argument): number {
-  return typeof value === "number" ? value | 0 : Number(value) | 0;
+function findInBun(bun: BunFfi, symbol: string, args: readonly BunType[], result: "int" | "long"): NativeFunction {
+  const found = bun.dlopen("libc.so.6", { [symbol]: { args, returns: bunTypes[result] } }).symbols[symbol];
+  if (found === undefined) throw new Error(`the C library has no ${symbol}`);
+  return found;
 }
 
 /**

@@ -3,15 +3,13 @@ import {
   CLONE,
   F_SETFD,
   RLIMIT_NOFILE,
-  SIGKILL,
-  SIGSTOP,
   SYS_close_range,
   threadCallNumbers,
 } from "./abi/process.ts";
 import { AT, O } from "./abi/file.ts";
-import { check, errnoName, isErrno, KernelError, unless } from "./error.ts";
+import { check, errnoName, isErrno, KernelError } from "./error.ts";
 import { Fd } from "./fd.ts";
-import { isDirectory, openAt, statAt, writeAll } from "./file.ts";
+import { openAt, writeAll } from "./file.ts";
 import { addressOf, cString, isBun, lastErrno, native, type Path, quick, withoutErrno } from "./libc.ts";
 import { dropLastSteps, exitNow } from "./self.ts";
 import { borrowLimits } from "./limits.ts";
@@ -28,8 +26,8 @@ const execve_ = quick("execve", "int", ["void *", "void *", "void *"]);
 const faccessat_ = quick("faccessat", "int", ["int", "void *", "int", "int"]);
 const canAccess_ = withoutErrno("faccessat", "int", ["int", "void *", "int", "int"]);
 // The bare call: glibc refuses 32 and 33, which its own posix_spawn(3) leaves ignored in a child.
-const sigaction_ = quick("syscall", "long", ["long", "long", "void *", "void *", "size_t"]);
-const sigprocmask_ = withoutErrno("pthread_sigmask", "int", ["int", "void *", "void *"]);
+const sigaction_ = withoutErrno("syscall", "long", ["long", "long", "void *", "void *", "size_t"]);
+const sigprocmask_ = withoutErrno("syscall", "long", ["long", "int", "void *", "void *", "size_t"]);
 const prlimit_ = quick("prlimit", "int", ["int", "int", "void *", "void *"]);
 const sethostname_ = native("sethostname", "int", ["void *", "size_t"]);
 const posixSpawn_ = withoutErrno("posix_spawn", "int", ["void *", "void *", "void *", "void *", "void *", "void *"]);
@@ -326,11 +324,10 @@ function placesOf(file: Path, search: Path): Path[] {
   return places;
 }
 
+/** Of what can be executed: only to a directory may a slash be added. */
 function isDirectoryPath(path: Path): boolean {
-  const found = unless(["ENOTDIR", "EACCES", "ENOENT"], () => openAt(null, path, O.PATH));
-  if (found === undefined) return false;
-  using place = found;
-  return isDirectory(statAt(place));
+  const entered = typeof path === "string" ? `${path}/` : Buffer.concat([path, Buffer.from("/")]);
+  return canAccess_(AT.FDCWD, cString(entered), 0, 0) === 0;
 }
 
 function environmentLines(env: Program["env"]): Path[] {
@@ -360,12 +357,10 @@ export function withPointers(strings: readonly Path[], call: (array: Uint8Array)
 /** exec(2) leaves ignored what is ignored; SIGKILL and SIGSTOP can't be. */
 function resetSignals(): void {
   const action = new Uint8Array(32); // the kernel's struct sigaction: SIG_DFL, no flags, empty mask of 8 bytes
-  const number = threadCallNumbers().rt_sigaction;
-  for (let signal = 1; signal <= 64; signal++) {
-    if (signal === SIGKILL || signal === SIGSTOP) continue;
-    check("reset signal", "", sigaction_(number, signal, action, null, 8));
-  }
-  sigprocmask_(2, new Uint8Array(128), null);
+  const { rt_sigaction, rt_sigprocmask } = threadCallNumbers();
+  for (let signal = 1; signal <= 64; signal++) sigaction_(rt_sigaction, signal, action, null, 8);
+  const [SIG_SETMASK, none] = [2, new Uint8Array(8)];
+  sigprocmask_(rt_sigprocmask, SIG_SETMASK, none, null, 8);
 }
 
 /**

@@ -37,7 +37,16 @@ function keepers(): number[] {
   return readdirSync("/proc")
     .map(Number)
     .filter((pid) => pid > 0 && statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid === anna.uid)
-    .filter((pid) => readFileSync(`/proc/${pid}/cmdline`, "latin1").endsWith("fallthru-keeper\0"));
+    .filter((pid) => commandLine(pid).endsWith("fallthru-keeper\0"));
+}
+
+/** Of one that ends while it is looked at there is none. */
+function commandLine(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "latin1");
+  } catch {
+    return "";
+  }
 }
 
 /** Nothing runs, nothing is mounted, nothing is on the disk. */

@@ -13,14 +13,15 @@ interface ThreadCalls {
   readonly setresgid: number;
   readonly setgroups: number;
   readonly rt_sigaction: number;
+  readonly rt_sigprocmask: number;
   readonly keyctl: number;
 }
 
 // System calls that glibc makes for the whole process; here one thread is meant. Numbers differ by architecture.
 const threadCalls: Readonly<Record<string, ThreadCalls>> = {
-  x64: { setresuid: 117, setresgid: 119, setgroups: 116, rt_sigaction: 13, keyctl: 250 },
-  arm64: { setresuid: 147, setresgid: 149, setgroups: 159, rt_sigaction: 134, keyctl: 219 },
-  riscv64: { setresuid: 147, setresgid: 149, setgroups: 159, rt_sigaction: 134, keyctl: 219 },
+  x64: { setresuid: 117, setresgid: 119, setgroups: 116, rt_sigaction: 13, rt_sigprocmask: 14, keyctl: 250 },
+  arm64: { setresuid: 147, setresgid: 149, setgroups: 159, rt_sigaction: 134, rt_sigprocmask: 135, keyctl: 219 },
+  riscv64: { setresuid: 147, setresgid: 149, setgroups: 159, rt_sigaction: 134, rt_sigprocmask: 135, keyctl: 219 },
 };
 
 export function threadCallNumbers(): ThreadCalls {
