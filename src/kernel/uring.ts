@@ -112,6 +112,12 @@ export class Uring {
     this.#submit({ operation, fd, address: buffer, length, offset: BigInt(offset), flags: 0, done });
   }
 
+  /** write(2), to what has no offsets. */
+  write(fd: number, data: Uint8Array, done: (result: number) => void): void {
+    const [operation, length] = [IORING_OP.WRITE, data.length];
+    this.#submit({ operation, fd, address: data, length, offset: 0n, flags: 0, done });
+  }
+
   /** close(2), which may have to tell a server. */
   close(fd: number, done: (result: number) => void): void {
     this.#submit({ operation: IORING_OP.CLOSE, fd, address: undefined, length: 0, offset: 0n, flags: 0, done });

@@ -170,12 +170,8 @@ export class Union implements Disposable {
     flags: number,
     creator: Creator,
   ): UnionEntry & { handle: number } {
-    const made = this.#make(
-      parent,
-      name,
-      { mode: S.IFREG | (mode & 0o7777), openFlags: this.#openFlags(flags) },
-      creator,
-    );
+    const file = { mode: S.IFREG | (mode & 0o7777), openFlags: this.#openFlags(flags) };
+    const made = this.#make(parent, name, file, creator);
     return { ...made.entry, handle: this.#keep({ inode: made.inode, fd: made.fd, isLower: false, flags }) };
   }
 
@@ -341,6 +337,11 @@ export class Union implements Disposable {
   /** What a name leads to, as far as that is remembered. */
   nodeidAt(parent: number, name: Name): number | undefined {
     return this.#core.table.get(parent)?.children?.get(name)?.inode.nodeid;
+  }
+
+  /** The directory that one of its names is in, as far as that is remembered. */
+  parentOf(nodeid: number): number | undefined {
+    return this.#core.table.get(nodeid)?.links[0]?.parent.nodeid;
   }
 
   /** Calls with a descriptor of a file that has no name any more, valid for that long; not of others. */

@@ -1,5 +1,5 @@
 // include/uapi/linux/io_uring.h
-export const IORING_OP = { OPENAT: 18, CLOSE: 19, STATX: 21, READ: 22 } as const;
+export const IORING_OP = { OPENAT: 18, CLOSE: 19, STATX: 21, READ: 22, WRITE: 23 } as const;
 /** IOSQE_ASYNC: by a thread of the kernel's from the start, also where it might not have to wait. */
 export const IOSQE_ASYNC = 1 << 4;
 /** What IORING_OFF_ has for mmap(2). */

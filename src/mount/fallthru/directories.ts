@@ -32,20 +32,22 @@ export class Directories {
     this.#union = union;
   }
 
-  /** @param lookUp for readdirplus */
-  read(nodeid: number, offset: number, writer: DirectoryWriter, lookUp?: (name: Name) => Entry | undefined): void {
+  /** @param lookUp for readdirplus; @returns how many entries the writer has taken */
+  read(nodeid: number, offset: number, writer: DirectoryWriter, lookUp?: (name: Name) => Entry | undefined): number {
     const { entries } = this.#listing(nodeid, offset);
-    for (let at = offset === 0 ? 0 : firstBehind(entries, offset); at < entries.length; at++) {
+    const first = offset === 0 ? 0 : firstBehind(entries, offset);
+    for (let at = first; at < entries.length; at++) {
       const entry = entries[at];
-      if (entry === undefined) return;
+      if (entry === undefined) return at - first;
       const { name, ino, type, offset: next } = entry;
       if (lookUp === undefined) {
-        if (!writer.add(name, ino, type, next)) return;
+        if (!writer.add(name, ino, type, next)) return at - first;
       } else {
-        if (!writer.hasRoomForEntry(name.length)) return;
+        if (!writer.hasRoomForEntry(name.length)) return at - first;
         writer.addEntry(name, ino, type, next, lookUp(name));
       }
     }
+    return entries.length - first;
   }
 
   forget(nodeid: number): void {

@@ -30,6 +30,7 @@ import type { Journal } from "./journal.ts";
 import type { Keeper } from "./keeper.ts";
 import { Reclaim } from "./reclaim.ts";
 import type { Files } from "./files.ts";
+import { StaleAttributes } from "./stale.ts";
 
 /** renameat2(2)'s flags, include/uapi/linux/fs.h: NOREPLACE 1, EXCHANGE 2, WHITEOUT 4. */
 const renameModes: readonly (RenameMode | undefined)[] = ["replace", "no-replace", "exchange", undefined, "whiteout"];
@@ -55,6 +56,8 @@ interface Parts {
   readonly changes: LayerChanges;
   /** Has the kernel drop what it has cached of a directory's entries. */
   readonly forgetListing: (nodeid: number) => void;
+  /** The same, as soon as nobody reads it; undefined where that can't be waited for. */
+  readonly dropListing: ((nodeid: number) => void) | undefined;
 }
 
 /** A union as FUSE asks for it: each method hands on to the union's of the same name. */
@@ -67,8 +70,9 @@ export class UnionFileSystem implements FileSystem {
   readonly #reclaim: Reclaim;
   readonly #changes: LayerChanges;
   readonly #forgetListing: (nodeid: number) => void;
+  readonly #stale: StaleAttributes | undefined;
 
-  constructor({ union, files, journal, keeper, changes, forgetListing }: Parts) {
+  constructor({ union, files, journal, keeper, changes, forgetListing, dropListing }: Parts) {
     this.#union = union;
     this.#files = files;
     this.#directories = new Directories(union);
@@ -77,6 +81,9 @@ export class UnionFileSystem implements FileSystem {
     this.#changes = changes;
     this.#reclaim = new Reclaim(() => journal.shrink(), replaceServer);
     this.#forgetListing = forgetListing;
+    if (dropListing !== undefined) {
+      this.#stale = new StaleAttributes((nodeid) => union.parentOf(nodeid), dropListing);
+    }
   }
 
   lookup(parent: number, name: Name): Entry | undefined {
@@ -89,6 +96,7 @@ export class UnionFileSystem implements FileSystem {
   forget(nodeid: number, count: number): void {
     this.#directories.forget(nodeid);
     if (!this.#union.forget(nodeid, count)) return;
+    this.#stale?.forget(nodeid);
     this.#keeper.drop(nodeid);
     this.#journal.forget(nodeid);
     this.#reclaim.forgot(this.#union.inodeCount);
@@ -99,15 +107,18 @@ export class UnionFileSystem implements FileSystem {
   }
 
   getattr(nodeid: number): AttrReply {
+    this.#stale?.told(nodeid);
     return { attr: this.#union.getattr(nodeid) };
   }
 
   setattr(nodeid: number, change: SetAttr): AttrReply {
     if (change.killSuidGid) this.#killSuidGid(nodeid);
+    this.#stale?.told(nodeid);
     return { attr: this.#union.setattr(nodeid, change, change.fh) };
   }
 
   readlink(nodeid: number): Uint8Array {
+    this.#stale?.touched(nodeid);
     return this.#union.readlink(nodeid);
   }
 
@@ -163,8 +174,10 @@ export class UnionFileSystem implements FileSystem {
     const replaced = mode === "exchange" ? undefined : this.#union.nodeidAt(newParent, newName);
     if (before === "not yet") this.#union.rename(parent, name, newParent, newName, mode);
     if (before !== "recorded") this.#journal.move(parent, name, newParent, newName, mode === "exchange");
+    this.#stale?.changed(parent);
     this.#keepOpen(replaced);
     if (parent !== newParent) {
+      this.#stale?.changed(newParent);
       this.#movedTo(newParent, newName);
       if (mode === "exchange") this.#movedTo(parent, name);
     }
@@ -185,6 +198,7 @@ export class UnionFileSystem implements FileSystem {
     }
     const entry = this.#union.create(parent, name, how.mode, how.flags, creator(request, how));
     this.#placed(parent, name, entry);
+    this.#stale?.changed(parent);
     return { entry, opened: this.#files.made(entry.nodeid, entry.handle, how.flags, entry.attr.mode) };
   }
 
@@ -197,11 +211,13 @@ export class UnionFileSystem implements FileSystem {
   }
 
   read(nodeid: number, from: ReadRequest, into: Uint8Array): number {
+    this.#stale?.touched(nodeid);
     return this.#files.read(nodeid, from, into);
   }
 
   write(nodeid: number, to: WriteRequest, data: Uint8Array): number {
     if (to.killSuidGid) this.#killSuidGid(nodeid);
+    this.#stale?.touched(nodeid);
     return this.#files.write(nodeid, to, data);
   }
 
@@ -232,9 +248,10 @@ export class UnionFileSystem implements FileSystem {
   readdirplus(nodeid: number, _fh: number, offset: number, writer: DirectoryWriter): void {
     // Where one of them might keep us waiting, each is for who asks for it.
     const isRemote = this.#union.remotePlaces(nodeid).length > 0;
-    this.#directories.read(nodeid, offset, writer, (name) =>
+    const count = this.#directories.read(nodeid, offset, writer, (name) =>
       isRemote ? undefined : this.#lookUpIfSound(nodeid, name),
     );
+    if (!isRemote) this.#stale?.listed(nodeid, offset, count);
   }
 
   /** What can't be looked up is listed all the same: who asks for it gets the error then. */
@@ -287,13 +304,16 @@ export class UnionFileSystem implements FileSystem {
   #placed(parent: number, name: Name, entry: UnionEntry): UnionEntry {
     const { ino, mode } = entry.attr;
     this.#journal.place(entry.nodeid, { parent, name, ino, isDirectory: (mode & S.IFMT) === S.IFDIR });
+    this.#stale?.told(entry.nodeid);
     return entry;
   }
 
   /** The kernel asks only for what it knows isn't there: what is has been made by the server before, for this request. */
   #made(parent: number, name: Name, request: Request, make: () => UnionEntry): UnionEntry {
     const entry = request.isResend ? this.#union.lookup(parent, name) : undefined;
-    return this.#placed(parent, name, entry ?? make());
+    const made = this.#placed(parent, name, entry ?? make());
+    this.#stale?.changed(parent);
+    return made;
   }
 
   #removed(parent: number, name: Name, request: Request, remove: () => void): void {
@@ -301,6 +321,7 @@ export class UnionFileSystem implements FileSystem {
     if (request.isResend) unless(["ENOENT"], remove);
     else remove();
     this.#journal.remove(parent, name);
+    this.#stale?.changed(parent);
     this.#keepOpen(nodeid);
   }
 

@@ -13,6 +13,7 @@ import { LayerChanges } from "./changes.ts";
 import { OpenedFiles, UnopenedFiles } from "./files.ts";
 import { Journal } from "./journal.ts";
 import { Keeper } from "./keeper.ts";
+import { ListingDropper } from "./listings.ts";
 import { LayerStack } from "./stack.ts";
 import { log } from "./log.ts";
 import { type FallthruMount, opensFiles } from "./options.ts";
@@ -131,7 +132,10 @@ function openLayers(
     : new UnopenedFiles(union);
   const forgetListing = (nodeid: number): void => invalidate(nodeid, 0);
   const changes = new LayerChanges({ union, stack, connection, journal, keeper });
-  const fileSystem = new UnionFileSystem({ union, files, journal, keeper, changes, forgetListing });
+  const dropper = new ListingDropper(connection);
+  // Where nothing is written the kernel knows of no access times.
+  const dropListing = union.isReadOnly ? undefined : (nodeid: number): void => dropper.drop(nodeid);
+  const fileSystem = new UnionFileSystem({ union, files, journal, keeper, changes, forgetListing, dropListing });
   return { fileSystem, ahead: Rehearsal.open(union) };
 }
 
