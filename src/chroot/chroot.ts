@@ -47,9 +47,12 @@ export function readStanza(stanza: Stanza): ChrootReading {
   return { kind: "chroot", chroot: { ...chroot, custom, warnings: keys.warnings() } };
 }
 
+/** schroot 1.6 permits them. */
+const obsolete = ["priority", "active", "run-setup-scripts", "run-session-scripts", "run-exec-scripts"] as const;
+
 function takeCommon(stanza: Stanza, keys: KeyReader): Omit<ChrootBase, "type"> {
-  // Permitted by schroot 1.6, without effect.
-  keys.ignore("priority", "active", "run-setup-scripts", "run-session-scripts", "run-exec-scripts");
+  for (const key of obsolete)
+    if (keys.has(key)) keys.warning(`${key} has no effect, nor has it in schroot 1.6: remove the line`, { key });
   const setup = takeSetup(keys);
   return {
     name: stanza.name,
@@ -94,6 +97,7 @@ function takeSetup(keys: KeyReader): SetupFiles {
 function takeProfile(keys: KeyReader, setup: SetupFiles): string {
   const profile = keys.take("profile", parseProfile, "default");
   if (setup.scriptConfig === undefined) return profile;
+  keys.warning("script-config is the old form of profile, which is to be used in its place", { key: "script-config" });
   return setup.scriptConfig.split("/").slice(0, -1).join("/");
 }
 

@@ -73,11 +73,6 @@ export class KeyReader {
     return this.take(key, parse, fallback);
   }
 
-  /** Allows keys that say nothing any more. */
-  ignore(...keys: readonly string[]): void {
-    for (const key of keys) this.#known.add(key);
-  }
-
   problem(message: string, about: About = {}): void {
     this.#problems.push(this.#locate(message, about));
   }

@@ -1,3 +1,4 @@
+import { expressionOf } from "./expression.ts";
 import { isPermittedName, nameHint, nameProblem } from "./names.ts";
 
 /** Reads the text behind a key's `=`. @throws {BadValue} */
@@ -69,13 +70,10 @@ export const parseAbsolutePaths: ParseValue<readonly string[]> = (text) => parse
 /** A file's or directory's name below the configuration directory. */
 export const parseConfigPath: ParseValue<string> = (text) => checkPath(noComment(text));
 
-/**
- * An extended regular expression. What JavaScript can't compile, regcomp(3) can't either, save for oddities that
- * nobody writes on purpose.
- */
+/** An extended regular expression. */
 export const parseExpression: ParseValue<string> = (text) => {
   try {
-    new RegExp(text);
+    expressionOf(text);
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
     throw new BadValue(`${JSON.stringify(text)} isn't a regular expression`, error.message);

@@ -9,6 +9,7 @@ import { openAt } from "../kernel/file.ts";
 import { unless } from "../kernel/error.ts";
 import { helperEnvironment, startHelper } from "../kernel/helper.ts";
 import type { Path } from "../kernel/libc.ts";
+import { verbatimWords } from "../kernel/own.ts";
 import { type Limits, limitsOf, completeLimits } from "../kernel/limits.ts";
 import { waitUntilReady } from "../kernel/poll.ts";
 import { nicenessOf, setNiceness } from "../kernel/nice.ts";
@@ -47,6 +48,7 @@ export class PeerCaller implements Caller, Disposable {
   readonly environment: Readonly<Record<string, Path>>;
   readonly directory: Path | undefined;
   readonly #connection: Connection;
+  readonly #words: readonly Uint8Array[];
   readonly #attachment: Attachment;
   readonly #opened: readonly Fd[];
   readonly #niceness: number | undefined;
@@ -71,6 +73,7 @@ export class PeerCaller implements Caller, Disposable {
     this.environment = readEnvironment(request.environment);
     this.directory = request.directory;
     this.#connection = connection;
+    this.#words = request.argv;
     const isLogin = request.program === "login";
     this.#niceness = ofLiving(connection.socket, nicenessOf(peer.pid));
     this.#limits = isLogin ? ofLiving(connection.socket, limitsOf(peer.pid)) : undefined;
@@ -113,7 +116,10 @@ export class PeerCaller implements Caller, Disposable {
     if (this.#early !== undefined) return { signal: this.#early };
     if (this.#hasTerminal) this.#takeTerminal();
     try {
-      const pid = spawn(where, { ...program, attachment: this.#attachment });
+      const argv = program.argv.every((word) => typeof word === "string")
+        ? verbatimWords(program.argv, this.#words)
+        : program.argv;
+      const pid = spawn(where, { ...program, argv, attachment: this.#attachment });
       if (this.#niceness !== undefined && this.#niceness !== 0) setNiceness(pid, this.#niceness);
       if (this.#limits !== undefined) completeLimits(pid, this.#limits);
       onStarted?.();

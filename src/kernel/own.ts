@@ -12,9 +12,14 @@ import type { Path } from "./libc.ts";
  * @see proc_pid_cmdline(5)
  */
 export function verbatimArguments(words: readonly string[]): readonly Path[] {
+  return areMangled(words) ? verbatimWords(words, splitAtNul(readFile("/proc/self/cmdline"))) : words;
+}
+
+/** The same for words that end as what was `given` does. */
+export function verbatimWords(words: readonly string[], given: readonly Uint8Array[]): readonly Path[] {
   if (!areMangled(words)) return words;
-  const given = splitAtNul(readFile("/proc/self/cmdline")).slice(-words.length);
-  return words.map((word, index) => sameText(given[index], word) ?? word);
+  const skipped = given.length - words.length;
+  return words.map((word, index) => sameText(given[index + skipped], word) ?? word);
 }
 
 /**
@@ -57,8 +62,8 @@ function isMangled(text: string): boolean {
 }
 
 /** The bytes, where they are what became the text. */
-function sameText(bytes: Buffer | undefined, text: string): Buffer | undefined {
-  return bytes !== undefined && isMangled(text) && bytes.toString("utf8") === text ? bytes : undefined;
+function sameText(bytes: Uint8Array | undefined, text: string): Uint8Array | undefined {
+  return bytes !== undefined && isMangled(text) && Buffer.from(bytes).toString("utf8") === text ? bytes : undefined;
 }
 
 function splitAtNul(data: Buffer): Buffer[] {

@@ -1,3 +1,4 @@
+import { expressionOf } from "../chroot/expression.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { O, RESOLVE } from "../kernel/abi/file.ts";
 import { unless } from "../kernel/error.ts";
@@ -78,7 +79,8 @@ function matcherOfDefault(): (key: string) => boolean {
   return (key) => names.includes(key) || key.startsWith("LD_");
 }
 
-function matcherOf(filter: string): (key: string) => boolean {
-  const expression = new RegExp(filter);
+/** Whether a variable of this name is kept out by an environment-filter. */
+export function matcherOf(filter: string): (key: string) => boolean {
+  const expression = expressionOf(filter);
   return (key) => expression.test(key);
 }

@@ -1,5 +1,6 @@
 import { parseFstab } from "../chroot/fstab.ts";
-import { unless } from "../kernel/error.ts";
+import { UserError } from "../error.ts";
+import { KernelError, unless } from "../kernel/error.ts";
 import { openDirectory, readFile, readLinkAt } from "../kernel/file.ts";
 import { attachSteps } from "../mount/attach.ts";
 import { readMountInfo } from "../mount/mountinfo.ts";
@@ -27,10 +28,15 @@ export function readFstab(file: string): string | undefined {
 
 /**
  * Mounts what an fstab(5) names inside a root. Missing mount points are made, and no link leads out of the root.
- * @throws {UserError} config, at the first bad line; {KernelError} at the first mount that is refused
+ * @throws {UserError} config, at the first bad line; failed, at the first mount that is refused, and none stays
  */
 export function mountFstab(path: string, text: string, file: string): void {
   const steps = parseFstab(text, file).map(fstabStep);
   using root = openDirectory(path);
-  attachSteps(root, steps);
+  try {
+    attachSteps(root, steps);
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
+    throw new UserError("failed", `${file}: ${error.message}`, { hint: error.hint, cause: error });
+  }
 }

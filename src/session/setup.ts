@@ -15,7 +15,7 @@ export type SetupStatus = "ok" | "fail";
 /** One step of a stage: a script by its name, or a step of ours in the place of that script. */
 export interface SetupStep {
   readonly name: string;
-  /** Run instead of the script: a program with its arguments, in turn; none fails the stage. */
+  /** Run instead of the script: a program with its arguments, in turn; none keeps a session from being ended. */
   readonly instead?: readonly (readonly string[])[];
   /** Also what it does for mounting: in a session of a real schroot's. */
   readonly isWhole?: boolean;
@@ -46,7 +46,8 @@ export async function runSetup(
     const programs = step.instead ?? [[path, stage, status]];
     for (const argv of programs) {
       const reason = await runOne(step.name, argv, env, { stdin, say });
-      if (reason !== undefined && step.instead === undefined) throw new SetupFailed(step.name, stage, reason);
+      const isTolerated = step.instead !== undefined && stage === "setup-stop";
+      if (reason !== undefined && !isTolerated) throw new SetupFailed(step.name, stage, reason);
     }
   }
 }

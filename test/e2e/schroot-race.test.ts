@@ -32,21 +32,21 @@ function caller(name: string, uid: number, meanwhile: () => Promise<unknown> = a
   };
 }
 
-const bob = caller("bob", 4002);
+const other = caller("games", 4002);
 const replace = async () => {
   expect(await schroot(["-e", "-c", "x"], caller("alice", 4001))).toBe(0);
-  expect(await schroot(["-b", "-c", "tiny", "-n", "x"], bob)).toBe(0);
+  expect(await schroot(["-b", "-c", "tiny", "-n", "x"], other)).toBe(0);
 };
 
 test.each([[["-r", "-d", "/", "--", "true"]], [["-e", "-f"]]])(
   "schroot -c x %p of a session that was replaced",
   async (words) => {
-    describeChroot("tiny", tinyRoot(), ["users=alice,bob", "union-type=overlay"]);
+    describeChroot("tiny", tinyRoot(), ["users=alice,games", "union-type=overlay"]);
     expect(await schroot(["-b", "-c", "tiny", "-n", "x"], caller("alice", 4001))).toBe(0);
     const [action = "", ...more] = words;
-    const status = await schroot([action, "-c", "x", "-u", "bob", ...more], caller("alice", 4001, replace));
+    const status = await schroot([action, "-c", "x", "-u", "games", ...more], caller("alice", 4001, replace));
     expect({ status, said }).toEqual({ status: 1, said: "E: x: Chroot not found\n" });
     expect(existsSync("/var/lib/schroot/session/x")).toBe(true);
-    expect(await schroot(["-e", "-c", "x"], bob)).toBe(0);
+    expect(await schroot(["-e", "-c", "x"], other)).toBe(0);
   },
 );

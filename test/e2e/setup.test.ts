@@ -4,7 +4,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describeChroot } from "../support/directories.ts";
-import { fallthru, run, startFallthru } from "../support/fallthru.ts";
+import { fallthru, run, type RunResult, startFallthru } from "../support/fallthru.ts";
 import { tinyRoot } from "../support/roots.ts";
 import {
   both,
@@ -221,6 +221,29 @@ test("services are started in order and stopped in reverse", async () => {
       .map((words) => `I: 70services: --force ${words}\n`)
       .join(""),
   });
+});
+
+test("a service that doesn't start keeps a session from beginning, as with schroot", async () => {
+  const program = `#!/bin/sh\necho "$@"\ntest $2 = one\n`;
+  const services = tinyRoot();
+  mkdirSync(join(services, "usr/sbin"));
+  writeFileSync(join(services, "usr/sbin/invoke-rc.d"), program, { mode: 0o755 });
+  describeChroot("served", services, [
+    "union-type=overlay",
+    "users=root",
+    "profile=minimal",
+    "setup.services=one,two,three",
+    "setup.nssdatabases=",
+  ]);
+  const { schroot: theirs, fallthru: ours } = await both("begin", "served");
+  const said = ["one start", "two start"].map((words) => `I: 70services: --force ${words}`);
+  const told = (result: RunResult) => messages(result).filter((line) => line.includes(": 70services: "));
+  expect(told(theirs)).toEqual(said);
+  // schroot leaves the session, ours is taken down again.
+  const stopped = ["three stop", "two stop", "one stop"].map((words) => `I: 70services: --force ${words}`);
+  expect(told(ours)).toEqual([...said, ...stopped]);
+  expect([theirs.status === 0, ours.status === 0]).toEqual([false, false]);
+  expect(await fallthru(["list", "--json"])).toMatchObject({ status: 0, stdout: expect.not.stringContaining('"s"') });
 });
 
 test("a line without an end is said, and a daemon that keeps the output open isn't waited for", async () => {

@@ -76,6 +76,9 @@ export function makeTwins(): string {
     cpSync(root, join(base, twin), { recursive: true, verbatimSymlinks: true });
   mkdirSync(join(base, "root"));
   mkdirSync(join(base, "bin"));
+  mkdirSync(join(base, "tools"));
+  writeFileSync(join(base, "tools/as"), asSomebody, { mode: 0o755 });
+  writeFileSync(join(base, "tools/conf"), writeConf.replaceAll("ROOT", join(base, "root")), { mode: 0o755 });
   mkdirSync(join(base, "lib"));
   symlinkSync(executable, join(base, "bin/schroot"));
   for (const name of ["schroot-mount", "schroot-listmounts"]) symlinkSync(executable, join(base, "lib", name));
@@ -94,6 +97,18 @@ export function makeTwins(): string {
   return base;
 }
 
+/** `as USER COMMAND...`, from a terminal's point of view a login of theirs. */
+const asSomebody = `#!/bin/sh
+user=$1; shift
+exec setpriv --reuid "$user" --regid "$user" --init-groups -- "$@"
+`;
+
+/** `conf LINE...` makes these, printf(1)'s escapes and all, the lines of chroot.d/bad; without any it clears chroot.d. */
+const writeConf = `#!/bin/sh
+test $# -gt 0 || exec rm -rf /etc/schroot/chroot.d/*
+for line; do printf "$line\\n"; done | sed s,@,ROOT,g > /etc/schroot/chroot.d/bad
+`;
+
 function append(path: string, text: string): void {
   writeFileSync(path, text, { flag: "a" });
 }
@@ -108,16 +123,28 @@ const surroundings = `
   mkdir -p /var/lib/schroot/session /var/lib/schroot/union/overlay /var/lib/schroot/union/underlay
   mkdir -p /run/schroot; mount -t tmpfs none /run/schroot; mkdir /run/schroot/mount
   mount -t tmpfs none /tmp
+  mount -t tmpfs -o mode=755 none /etc/schroot/chroot.d
+  mkdir -p /run/fallthrud; mount -t tmpfs -o mode=755 none /run/fallthrud
   libexec=$(echo /usr/lib/*/schroot); if [ $TWIN = fallthru ]; then mount --bind $BASE/lib $libexec; fi
   mkdir /tmp/libexec; mount --bind $libexec /tmp/libexec
   cd /
+  chmod 755 $BASE
+  if [ "$SERVICE" = fallthru ]; then
+    $FALLTHRU_PROGRAM daemon --foreground < /dev/null > $OUT/service 2>&1 & service=$!
+    until [ -S /run/fallthrud/socket ]; do sleep 0.02; done
+  fi
 `;
 
 /**
  * Runs lines of shell, one after the other, where `schroot` is one of the twins; $SCHROOT is always the real one, and
  * $FALLTHRU ours.
  */
-export async function runTwin(base: string, twin: Twin, lines: readonly string[]): Promise<Said[]> {
+export async function runTwin(
+  base: string,
+  twin: Twin,
+  lines: readonly string[],
+  { service = false }: { readonly service?: boolean } = {},
+): Promise<Said[]> {
   const out = temporaryDirectory("said");
   for (const [index, line] of lines.entries()) writeFileSync(join(out, `${index}.sh`), line);
   const loop = `${surroundings}
@@ -125,10 +152,16 @@ export async function runTwin(base: string, twin: Twin, lines: readonly string[]
       status=0; sh $OUT/$index.sh < /dev/null > $OUT/$index.out 2> $OUT/$index.err || status=$?
       echo $status > $OUT/$index.status
       index=$((index + 1))
-    done`;
-  const path = `${twin === "fallthru" ? `${join(base, "bin")}:` : ""}/usr/sbin:/usr/bin:/sbin:/bin`;
+    done
+    if [ -n "$service" ]; then kill $service; wait $service || true; fi`;
+  const path = `${twin === "fallthru" ? `${join(base, "bin")}:` : ""}${join(base, "tools")}:/usr/sbin:/usr/bin:/sbin:/bin`;
   const env = { PATH: path, HOME: "/root", TERM: "xterm", BASE: base, TWIN: twin, OUT: out, LANG: "C.UTF-8" };
-  const programs = { SCHROOT: "/usr/bin/schroot", FALLTHRU: join(base, "bin/schroot") };
+  const programs = {
+    SCHROOT: "/usr/bin/schroot",
+    FALLTHRU: join(base, "bin/schroot"),
+    FALLTHRU_PROGRAM: executable,
+    SERVICE: service ? twin : "none",
+  };
   const clean = ["env", "-i", ...Object.entries({ ...env, ...programs }).map(([key, value]) => `${key}=${value}`)];
   const made = await run([...clean, "unshare", "--mount", "--propagation", "private", "sh", "-ec", loop]);
   if (made.status !== 0) throw new Error(`the twin ${twin} ended with ${String(made.status)}: ${made.stderr}`);
@@ -140,12 +173,13 @@ export async function runTwin(base: string, twin: Twin, lines: readonly string[]
   }));
 }
 
-/** What may differ: UUIDs, and where sessions are mounted. */
+/** What may differ: UUIDs, the day, and where sessions are mounted. */
 function normal(text: string): string {
   return text
     .replace(/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, "UUID")
+    .replace(/( on )\d\d \w{3} \d{4}$/gm, "$1DAY")
     .replace(/\/var\/run\/schroot\/mount\/([\w.-]+)/g, "/run/fallthru/mount/$1/$1")
-    .replace(/^(?:PWD|OLDPWD|OUT|BASE|TWIN|PATH|SCHROOT|FALLTHRU|_)=.*\n/gm, (line) =>
+    .replace(/^(?:PWD|OLDPWD|OUT|BASE|TWIN|PATH|SCHROOT|FALLTHRU|FALLTHRU_PROGRAM|SERVICE|_)=.*\n/gm, (line) =>
       line.startsWith("PATH=/usr/local") ? line : "",
     );
 }

@@ -52,7 +52,10 @@ export function takeSource(keys: KeyReader): SourceOptions {
 /** The key `directory`; `location` is its obsolete name, which schroot still takes where it stands alone. */
 export function takeDirectory(keys: KeyReader): string {
   const old = keys.takeOptional("location", parseAbsolutePath);
-  if (old !== undefined && !keys.has("directory")) return old;
+  if (old !== undefined && !keys.has("directory")) {
+    keys.warning("location is the old name of directory, which is to be used in its place", { key: "location" });
+    return old;
+  }
   if (old !== undefined) keys.problem("location is an old name of directory, which is there too", { key: "location" });
   return keys.require("directory", parseAbsolutePath, "");
 }

@@ -1,4 +1,4 @@
-import { defaultFilter, existsInside } from "../../session/environment.ts";
+import { defaultFilter, matcherOf, existsInside } from "../../session/environment.ts";
 import type { Path, Program, Surroundings } from "../../session/run.ts";
 import { findUser } from "../../session/user.ts";
 import { UserError } from "../../error.ts";
@@ -70,8 +70,8 @@ export function loginEnvironment(
   caller: Caller,
   own: { readonly id: string; readonly shell: string; readonly changes: Readonly<Record<string, string>> },
 ): Record<string, Path> {
-  const filter = new RegExp(chroot.environmentFilter ?? defaultFilter);
-  const kept = Object.entries(caller.environment).filter(([name]) => !filter.test(name));
+  const isFiltered = matcherOf(chroot.environmentFilter ?? defaultFilter);
+  const kept = Object.entries(caller.environment).filter(([name]) => !isFiltered(name));
   const { name, home } = caller;
   return {
     PATH:

@@ -3,7 +3,7 @@ import type { Outline } from "../../chroot/known.ts";
 import type { Chroot } from "../../chroot/types.ts";
 import { allSessionFiles } from "../../session/schrootfiles.ts";
 import type { Caller } from "./caller.ts";
-import { tell } from "./messages.ts";
+import { tell, tellProblems } from "./messages.ts";
 import type { ChrootSet, Request } from "./request.ts";
 import { describeChroot, describeSource, plainSession } from "./described.ts";
 import { readSession, type Scope, type Subject } from "./subjects.ts";
@@ -43,10 +43,8 @@ export function readCatalogue(request: Pick<Request, "sets" | "action">, caller:
 
 /** For a list the outlines do, which are kept from the last one. */
 function readAll({ action }: Pick<Request, "action">, caller: Caller): { outline: Outline; chroot: () => Chroot }[] {
-  const warn = ({ problems, warnings }: Pick<ReturnType<typeof readChroots>, "problems" | "warnings">) => {
-    for (const { file, line, message } of [...problems, ...warnings])
-      tell(caller, "W", `${line === 0 ? file : `${file}:${line}`}: ${message}`);
-  };
+  const warn = ({ problems, warnings }: Pick<ReturnType<typeof readChroots>, "problems" | "warnings">) =>
+    tellProblems(caller, [...problems, ...warnings]);
   if (action === "list") {
     const overview = readOverview();
     warn(overview);
@@ -57,10 +55,19 @@ function readAll({ action }: Pick<Request, "action">, caller: Caller): { outline
   return configuration.chroots.map((chroot) => ({ outline: outlineOf(chroot), chroot: () => chroot }));
 }
 
-/** schroot says first that it has nothing at all, whatever it was asked for. */
-export function warnIfEmpty(scope: Scope, caller: Caller): void {
-  if (readChroots().chroots.length > 0 || (scope !== "chroots" && readSessions().length > 0)) return;
-  tellOfNone(caller);
+/**
+ * What may be why a name isn't found: files that aren't read. schroot says first that it has nothing at all, whatever it
+ * was asked for.
+ */
+export function explainMissing(scope: Scope, caller: Caller): void {
+  const { chroots, problems } = readChroots();
+  const isOfSessions = scope !== "chroots";
+  if (scope !== "sessions")
+    tellProblems(
+      caller,
+      problems.filter(({ line }) => line === 0),
+    );
+  if (chroots.length === 0 && !(isOfSessions && readSessions().length > 0)) tellOfNone(caller);
 }
 
 function tellOfNone(caller: Caller): void {

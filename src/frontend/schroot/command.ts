@@ -1,4 +1,4 @@
-import { existsInside } from "../../session/environment.ts";
+import { existsInside, matcherOf } from "../../session/environment.ts";
 import { findHostUser } from "../../session/accounts.ts";
 import { whyNotEntered, whyNotStarted } from "../../session/command.ts";
 import { personalityNumber } from "../../session/personality.ts";
@@ -129,8 +129,8 @@ function makeEnvironment(
   if (request.command.length === 0) env["SHELL"] = shell;
   const filter = keys["environment-filter"] ?? "";
   if (filter !== "") {
-    const expression = new RegExp(filter);
-    for (const key of Object.keys(env)) if (expression.test(key)) delete env[key];
+    const isFiltered = matcherOf(filter);
+    for (const key of Object.keys(env)) if (isFiltered(key)) delete env[key];
   }
   const isSession = namespace === "session" && !isPlain;
   return sorted({

@@ -20,15 +20,12 @@ export function chrootKeys(chroot: Chroot): Keys {
     "message-verbosity": chroot.messageVerbosity,
     ...(chroot.personality === "undefined" ? {} : { personality: chroot.personality }),
     "preserve-environment": String(chroot.preserveEnvironment),
-    profile,
+    profile: setup.scriptConfig === undefined ? profile : "",
     "root-groups": chroot.rootGroups.join(","),
     "root-modifiable-keys": chroot.rootModifiableKeys.join(","),
     "root-users": chroot.rootUsers.join(","),
     ...(setup.scriptConfig === undefined ? {} : { "script-config": setup.scriptConfig }),
-    "setup.config": setup.config ?? `${profile}/config`,
-    "setup.copyfiles": setup.copyfiles ?? `${profile}/copyfiles`,
-    "setup.fstab": setup.fstab ?? `${profile}/fstab`,
-    "setup.nssdatabases": setup.nssdatabases ?? `${profile}/nssdatabases`,
+    ...setupKeys(chroot),
     ...(setup.services.length === 0 ? {} : { "setup.services": setup.services.join(",") }),
     shell: chroot.shell ?? "",
     ...sourceListKeys(chroot),
@@ -39,6 +36,16 @@ export function chrootKeys(chroot: Chroot): Keys {
     ...findType(chroot.type)?.keys(chroot),
     ...chroot.custom,
   };
+}
+
+/** The profile's files where nothing else is said; with `script-config` that script says which. */
+function setupKeys({ setup, profile }: Chroot): Keys {
+  const names = ["config", "copyfiles", "fstab", "nssdatabases"] as const;
+  const files = names.map((name) => {
+    const path = setup[name] ?? (setup.scriptConfig === undefined ? `${profile}/${name}` : undefined);
+    return path === undefined ? [] : [[`setup.${name}`, path] as const];
+  });
+  return Object.fromEntries(files.flat());
 }
 
 function unionKeys(chroot: Chroot): Keys {

@@ -1,3 +1,4 @@
+import { type Problem, problemLine } from "../../chroot/problem.ts";
 import { UserError } from "../../error.ts";
 import type { Caller } from "./caller.ts";
 
@@ -7,6 +8,11 @@ export type Level = "E" | "W" | "I";
 /** One message, as one line: names come from hostile places, and a terminal obeys what it is shown. */
 export function tell(caller: Caller, level: Level, message: string): void {
   caller.say(2, `${level}: ${oneLine(message)}\n`);
+}
+
+/** What is odd in a file of the configuration and yet used, or why it isn't; with the way out. */
+export function tellProblems(caller: Caller, problems: readonly Problem[]): void {
+  for (const problem of problems) tell(caller, "W", problemLine(problem));
 }
 
 /**

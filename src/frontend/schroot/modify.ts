@@ -15,7 +15,7 @@ export function checkKeys(request: Request, subjects: readonly Subject[], { uid 
       if (allowed.includes(key)) continue;
       throw refusal(
         `Configuration key ‘${key}’ is not permitted to be modified.`,
-        "The key is not present in user-modifiable-keys or root-modifiable-keys",
+        `The key is not present in user-modifiable-keys${uid === 0 ? " or root-modifiable-keys" : ""}`,
       );
     }
   }

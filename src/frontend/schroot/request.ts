@@ -1,3 +1,4 @@
+import { isPermittedName } from "../../chroot/names.ts";
 import { usageError } from "./messages.ts";
 import { type Option, splitWords, type Words } from "./words.ts";
 
@@ -41,7 +42,6 @@ const actions = [
   "end-session",
 ] as const;
 
-/** In the order in which Boost names those that a shortened one may mean. */
 const options: readonly Option[] = [
   { name: "help", short: "h", takes: "nothing" },
   { name: "version", short: "V", takes: "nothing" },
@@ -70,6 +70,7 @@ const options: readonly Option[] = [
   { name: "session-name", short: "n", takes: "one value" },
   { name: "force", short: "f", takes: "nothing" },
   { name: "debug", takes: "one value" },
+  { name: "command", takes: "a word" },
 ];
 
 /** Reads schroot(1)'s command line. @throws {UserError} in its words */
@@ -161,7 +162,7 @@ function warningsOf(given: Words["options"]): Request["warnings"] {
 function checkSessionName({ action, sessionName }: Request): void {
   if (sessionName === undefined) return;
   if (action === "begin-session") {
-    if (/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(sessionName)) return;
+    if (isPermittedName(sessionName)) return;
     throw usageError("Invalid session name");
   }
   const isMeantAsChroot = ["run-session", "end-session", "recover-session"].includes(action);

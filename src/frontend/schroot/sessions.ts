@@ -1,5 +1,5 @@
 import { UserError } from "../../error.ts";
-import { groupNameOf } from "../../session/accounts.ts";
+import { findHostUser, groupNameOf } from "../../session/accounts.ts";
 import { startInSession } from "../../session/run.ts";
 import { isOwnSession } from "../../session/there.ts";
 import { runIn } from "./command.ts";
@@ -15,6 +15,7 @@ export async function actOnSessions(request: Request, caller: Caller): Promise<n
   const subjects = await chosenSubjects(request, caller);
   const asker = askerOf(caller);
   const wanted = request.user ?? caller.name;
+  if (wanted !== caller.name && wanted !== "root") checkUser(wanted, request, caller);
   if (strictest(subjects.map(({ keys }) => accessTo(keys, asker, wanted))) === "authenticate") {
     await caller.authenticate(wanted, caller.name);
   }
@@ -51,6 +52,12 @@ async function actOn(subject: Subject, request: Request, caller: Caller, asker: 
 async function endOrRecover(subject: Subject, request: Request, caller: Caller): Promise<number> {
   const { endOne, recoverOne } = await import("./end.ts");
   return request.action === "end-session" ? endOne(subject, request, caller) : recoverOne(subject, request, caller);
+}
+
+/** Only the superuser may run as somebody whom nobody but the root knows. @throws {UserError} */
+function checkUser(name: string, { action }: Request, { uid }: Caller): void {
+  const isRun = action === "run-session" || action === "automatic-session";
+  if ((uid !== 0 || !isRun) && findHostUser(name) === undefined) throw refusal(`User ‘${name}’ not found`);
 }
 
 /** Whether it does something with sessions that there are. */
@@ -97,7 +104,9 @@ function isOurs({ name, keys, isPlain }: Subject): boolean {
 async function runPlainly(subject: Subject, request: Request, caller: Caller): Promise<number> {
   const { withDirectory } = await import("../../session/plain.ts");
   const directory = pathOf(subject);
-  return withDirectory(directory, (root) => runIn({ root, subject, network: "host" }, request, caller));
+  const status = await withDirectory(directory, (root) => runIn({ root, subject, network: "host" }, request, caller));
+  if (status === undefined) throw refusal(`Failed to change to directory ‘${directory}’: No such file or directory`);
+  return status;
 }
 
 /** `end` may come as soon as the command has its root, and then finds it there. */

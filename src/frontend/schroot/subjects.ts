@@ -5,7 +5,7 @@ import type { SessionFiles } from "../../session/schrootfiles.ts";
 import { isOwnSession, isSessionThere } from "../../session/there.ts";
 import { type Keys, parseGroup } from "./keys.ts";
 import type { Caller } from "./caller.ts";
-import { refusal } from "./messages.ts";
+import { refusal, tellProblems } from "./messages.ts";
 
 /** What a name given with -c can mean. */
 export interface Subject {
@@ -35,8 +35,12 @@ export type Scope = "chroots" | "sessions" | "all";
 export async function findSubjects(names: readonly string[], scope: Scope, caller: Caller): Promise<Subject[]> {
   const found = await Promise.all(names.map((name) => findSubject(name, scope)));
   const missing = names.filter((_, index) => found[index] === undefined);
-  if (missing.length === 0) return found.filter((subject) => subject !== undefined);
-  (await import("./catalogue.ts")).warnIfEmpty(scope, caller);
+  const subjects = found.filter((subject) => subject !== undefined);
+  // Who begins a session tells them then.
+  for (const { chroot, isPlain } of subjects)
+    if (chroot !== undefined && (isPlain || scope === "all")) tellProblems(caller, chroot.warnings);
+  if (missing.length === 0) return subjects;
+  (await import("./catalogue.ts")).explainMissing(scope, caller);
   throw notFound(missing);
 }
 

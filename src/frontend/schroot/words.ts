@@ -4,8 +4,8 @@ import { refusal } from "./messages.ts";
 export interface Option {
   readonly name: string;
   readonly short?: string;
-  /** Whether it takes a value, and how often it may be given. */
-  readonly takes: "nothing" | "one value" | "values";
+  /** Whether it takes a value, and how often it may be given; "a word" is as good as one that stands alone. */
+  readonly takes: "nothing" | "one value" | "values" | "a word";
 }
 
 /** A command line taken apart: each option with its values in order, and the words that are none. */
@@ -23,6 +23,10 @@ export function splitWords(argv: readonly string[], known: readonly Option[]): W
   const options = new Map<string, string[]>();
   const operands: string[] = [];
   const add = (option: Option, value: string) => {
+    if (option.takes === "a word") {
+      operands.push(value);
+      return;
+    }
     const values = options.get(option.name);
     if (values === undefined) options.set(option.name, [value]);
     else values.push(value);
@@ -39,7 +43,7 @@ export function splitWords(argv: readonly string[], known: readonly Option[]): W
     if (found?.tookNext === true) index++;
   }
   for (const { name, takes } of known) {
-    if (takes === "values" || (options.get(name)?.length ?? 0) < 2) continue;
+    if (takes === "values" || takes === "a word" || (options.get(name)?.length ?? 0) < 2) continue;
     throw refusal(`option '--${name}' cannot be specified more than once`);
   }
   return { options, operands };
@@ -59,7 +63,7 @@ function readWord(word: string, next: string | undefined, known: readonly Option
 function readLong(word: string, next: string | undefined, known: readonly Option[]): Reading {
   const equals = word.indexOf("=");
   const name = word.slice(2, equals < 0 ? undefined : equals);
-  const option = findLong(name, known);
+  const option = findLong(word, name, known);
   if (option === undefined) throw refusal(`unrecognised option '${word}'`);
   if (equals < 0) return takeNext([], option, next, known);
   if (equals === word.length - 1) {
@@ -69,14 +73,14 @@ function readLong(word: string, next: string | undefined, known: readonly Option
   return { given: [{ option, value: word.slice(equals + 1) }], tookNext: false };
 }
 
-function findLong(name: string, known: readonly Option[]): Option | undefined {
+function findLong(word: string, name: string, known: readonly Option[]): Option | undefined {
   const exact = known.find((option) => option.name === name);
   if (exact !== undefined || name === "") return exact;
   const meant = known.filter((option) => option.name.startsWith(name));
   if (meant.length < 2) return meant[0];
-  const names = meant.map((option) => `'--${option.name}'`);
+  const names = meant.map((option) => `'--${option.name}'`).toSorted();
   const all = `${names.slice(0, -1).join(", ")}, and ${names.at(-1)}`;
-  throw refusal(`option '--${name}' is ambiguous and matches ${all}`);
+  throw refusal(`option '${word}' is ambiguous and matches ${all}`);
 }
 
 /** `-lc NAME`, `-lcNAME`: the last of them may have a value. */
