@@ -164,7 +164,8 @@ async function build(
   const { id } = hold;
   using dir = openDirectory(sessionDir(id));
   const { upper, type } = choice;
-  const layers = makeLayers(id, dir, upper);
+  const isRepeated = kind === "automatic" && options.name !== undefined;
+  const layers = makeLayers(id, dir, upper, isRepeated ? "each time" : "by name");
   const { root, made } = await provideRoot(hold, dir, layers, source, options);
   const limits = options.limits ?? {};
   if (Object.keys(limits).length > 0) (await import("./cgroup.ts")).makeControlGroups(id, limits);

@@ -12,6 +12,7 @@ import {
   openAt,
   openDirectory,
   readLinkAt,
+  renameAt,
   setTimesAt,
   statAt,
   symlinkAt,
@@ -27,7 +28,7 @@ import { isMachinesUserSpace } from "../kernel/userspace.ts";
 import type { Skeleton, Union, UnionType } from "../mount/plan.ts";
 import { randomHex } from "./id.ts";
 import { memoryUpperOf, sessionDir, stateDir } from "./paths.ts";
-import { isMounted } from "./state.ts";
+import { isMounted, spreadBelow } from "./state.ts";
 import type { UnionChoice, Upper } from "./types.ts";
 
 /** File systems that overlayfs refuses as an upper: no device nodes or extended attributes, or an overlay itself. */
@@ -85,11 +86,15 @@ function typeOf(path: string): string {
   return fileSystemOf(directory).type;
 }
 
-/** Makes the place for a session's layers, so that removeLayers() finds it whenever we are killed. */
-export function makeLayers(id: string, dir: Fd, upper: Upper): Layers {
+/**
+ * Makes the place for a session's layers, so that removeLayers() finds it whenever we are killed.
+ * @param spread "each time": sessions of this name come and go, as logins do
+ */
+export function makeLayers(id: string, dir: Fd, upper: Upper, spread: "by name" | "each time" = "by name"): Layers {
   switch (upper.kind) {
     case "state":
-      makeDirectoryAt(dir, "layers", 0o700);
+      if (spread === "each time") makeSpread(dir, "layers");
+      else makeDirectoryAt(dir, "layers", 0o700);
       return { base: `${sessionDir(id)}/layers`, upper };
     case "directory": {
       const base = `${upper.path}/fallthru-${id}-${randomHex()}`;
@@ -109,6 +114,17 @@ export function makeLayers(id: string, dir: Fd, upper: Upper): Layers {
       return { base, upper };
     }
   }
+}
+
+/**
+ * ext4 chooses by the new directory's name where it lies (see spreadBelow()): of the same name always where the one before was
+ * deleted. In a view of a machine with ten file systems that took 8 ms of 11 to begin.
+ */
+function makeSpread(dir: Fd, name: string): void {
+  spreadBelow(dir);
+  const first = randomHex();
+  makeDirectoryAt(dir, first, 0o700);
+  renameAt(dir, first, dir, name);
 }
 
 /** Deletes a session's layers, wherever they are, and what they were mounted from. */

@@ -1,6 +1,7 @@
 import { FS_TOPDIR_FL, O } from "../kernel/abi/file.ts";
 import { isErrno, unless } from "../kernel/error.ts";
 import { findAt, lock, makeDirectoryAt, openAt, openDirectory, statAt } from "../kernel/file.ts";
+import type { Fd } from "../kernel/fd.ts";
 import { addInodeFlags } from "../kernel/inodeflags.ts";
 import { attachMount, makeMount, makePrivate } from "../kernel/mount.ts";
 import { UserError } from "../error.ts";
@@ -43,18 +44,18 @@ function makeDirectories(): void {
   ] as const) {
     unless(["EEXIST"], () => makeDirectoryAt(null, path, mode));
   }
-  spreadSessions();
+  using sessions = openDirectory(sessionsDir);
+  spreadBelow(sessions);
 }
 
 /**
- * Has ext4 lay each session's directory where few others lie (chattr +T). For some seconds it takes no inode that was
+ * Has ext4 lay each directory that is made in this one where few others lie (chattr +T). For some seconds it takes no inode that was
  * deleted, and looks at each of them in the group of blocks where a new one is wanted: sessions that come and go in one place made
  * that two fifths of a login's time.
  */
-function spreadSessions(): void {
-  using sessions = openDirectory(sessionsDir);
+export function spreadBelow(directory: Fd): void {
   unless(["ENOTTY", "EOPNOTSUPP", "EINVAL", "EPERM"], () => {
-    addInodeFlags(sessions, FS_TOPDIR_FL);
+    addInodeFlags(directory, FS_TOPDIR_FL);
   });
 }
 
