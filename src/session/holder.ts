@@ -1,18 +1,90 @@
 import { O } from "../kernel/abi/file.ts";
-import { unless } from "../kernel/error.ts";
-import { openAt } from "../kernel/file.ts";
+import { isErrno, unless } from "../kernel/error.ts";
+import type { Fd } from "../kernel/fd.ts";
+import { makeDirectoryAt, openAt, renameAt, unlinkAt } from "../kernel/file.ts";
 import { helperEnvironment, startHelper } from "../kernel/helper.ts";
 import { waitUntilReady } from "../kernel/poll.ts";
 import { makePipe } from "../kernel/self.ts";
+import { connectTo, listenAt } from "../kernel/socket.ts";
+import { namesIn } from "../kernel/trusted.ts";
 import { openProcess } from "../kernel/wait.ts";
+import { randomHex } from "./id.ts";
+import { runDir } from "./paths.ts";
 
-/** Waits, as who has a part in a session, until the process has ended. @param onReady called when that is certain to be seen */
-export function holdWhile(pid: number, onReady: () => void): void {
-  const opened = unless(["ESRCH"], () => openProcess(pid));
-  if (opened === undefined) return;
-  using program = opened;
-  onReady();
-  while (waitUntilReady([{ file: program }], -1).length === 0);
+/** For whom somebody has a part in a session: a program that had PAM open it, and a user. */
+export interface Counted {
+  readonly pid: number;
+  readonly uid: number;
+}
+
+/** The superuser's: a socket for each that is counted. */
+const countedDir = `${runDir}/counted`;
+
+/** Has a part in a session until a program has ended, or closeCounted() was called for it. */
+export class Holder implements Disposable {
+  readonly #program: Fd;
+  readonly #socket: Fd;
+  readonly #path: string;
+
+  private constructor(program: Fd, socket: Fd, path: string) {
+    this.#program = program;
+    this.#socket = socket;
+    this.#path = path;
+  }
+
+  /** @returns undefined where the program has ended already */
+  static for({ pid, uid }: Counted): Holder | undefined {
+    const program = unless(["ESRCH"], () => openProcess(pid));
+    if (program === undefined) return undefined;
+    unless(["EEXIST"], () => makeDirectoryAt(null, countedDir, 0o700));
+    const path = `${countedDir}/${uid}-${pid}-${randomHex()}`;
+    // Whoever finds it by its name is to find somebody who listens.
+    const early = `${countedDir}/.${randomHex()}`;
+    const socket = listenAt(early, 1);
+    renameAt(null, early, null, path);
+    return new Holder(program, socket, path);
+  }
+
+  wait(): void {
+    while (waitUntilReady([{ file: this.#program }, { file: this.#socket }], -1).length === 0);
+  }
+
+  /** Not before all is done: who closes waits for that. */
+  [Symbol.dispose](): void {
+    unless(["ENOENT"], () => unlinkAt(null, this.#path));
+    this.#socket.close();
+    this.#program.close();
+  }
+}
+
+/**
+ * Ends one part in a session that somebody has for a program, and waits until what goes with it is gone.
+ * @returns whether there was one
+ */
+export function closeCounted({ pid, uid }: Counted, patienceMs: number): boolean {
+  const names = unless(["ENOENT"], () => namesIn(countedDir)) ?? [];
+  for (const name of names.filter((each) => each.startsWith(`${uid}-${pid}-`))) {
+    const path = `${countedDir}/${name}`;
+    const connected = connectToLiving(path);
+    // Taken away first: of several who close each has its own.
+    const isTaken = unless(["ENOENT"], () => unlinkAt(null, path) ?? true) === undefined;
+    if (connected === undefined) continue;
+    using holder = connected;
+    if (isTaken) continue;
+    waitUntilReady([{ file: holder }], patienceMs);
+    return true;
+  }
+  return false;
+}
+
+/** @returns undefined where who listened was killed */
+function connectToLiving(path: string): Fd | undefined {
+  try {
+    return connectTo(path);
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ECONNREFUSED")) return undefined;
+    throw error;
+  }
 }
 
 /**

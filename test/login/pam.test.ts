@@ -32,7 +32,9 @@ import {
 import { tinyRoot } from "../support/roots.ts";
 import { Terminal } from "../support/terminal.ts";
 
-const line = "session optional pam_exec.so type=open_session seteuid quiet /usr/bin/fallthru login-pam";
+const line = "session optional pam_exec.so seteuid quiet /usr/bin/fallthru login-pam";
+/** For services whose people set variables of their own before they close. */
+const opening = "session optional pam_exec.so type=open_session seteuid quiet /usr/bin/fallthru login-pam";
 const service = "/etc/pam.d/fallthru-test";
 const seen = join(temporaryDirectory("pam"), "seen");
 let before: string;
@@ -48,6 +50,7 @@ beforeAll(async () => {
   const { stdout } = await fallthru(enabled);
   expect(stdout).toContain(`+++ /etc/pam.d/su-l\n`);
   expect(stdout).toContain(`+${line}\n`);
+  expect(readFileSync("/etc/pam.d/sshd", "utf8")).toContain(`\n${opening}\n`);
   // What is there after ours have been run.
   const look = `session optional pam_exec.so seteuid /bin/sh -c "echo $PAM_TYPE $(ls /var/lib/fallthru/sessions) >>${seen}"`;
   writeFileSync(service, `auth required pam_permit.so\naccount required pam_permit.so\n${line}\n${bracketed(look)}\n`);
@@ -69,14 +72,14 @@ function pamtester(user: string, ...operations: readonly string[]): ReturnType<t
   return run(["pamtester", "fallthru-test", user, ...operations], { directory: "/" });
 }
 
-test("pamtester: open begins the session, it ends with who opened it; of others nothing is begun", async () => {
+test("pamtester: open begins the session, close ends it before it returns; of others nothing is begun", async () => {
   expect(await pamtester("alice", "open_session", "close_session")).toMatchObject({ status: 0 });
   await untilNothingIsLeft();
   for (const user of ["bob", "carol", "root"]) {
     expect(await pamtester(user, "open_session", "close_session")).toMatchObject({ status: 0 });
   }
   const [opened, closed, ...others] = readFileSync(seen, "utf8").trim().split("\n");
-  expect([opened, closed]).toEqual(["open_session lab-login-7001", "close_session lab-login-7001"]);
+  expect([opened, closed]).toEqual(["open_session lab-login-7001", "close_session"]);
   expect(others).toEqual([
     "open_session",
     "close_session",
@@ -85,6 +88,59 @@ test("pamtester: open begins the session, it ends with who opened it; of others 
     "open_session",
     "close_session",
   ]);
+});
+
+test("two are counted: the session ends with the second close, and one more or without an open does nothing", async () => {
+  rmSync(seen);
+  const operations = ["open_session", "open_session", "close_session", "close_session", "close_session"];
+  expect(await pamtester("alice", "close_session", ...operations)).toMatchObject({ status: 0 });
+  expect(readFileSync(seen, "utf8").trim().split("\n")).toEqual([
+    "close_session",
+    "open_session lab-login-7001",
+    "open_session lab-login-7001",
+    "close_session lab-login-7001",
+    "close_session",
+    "close_session",
+  ]);
+  expect(ownProcesses("login-count")).toEqual([]);
+});
+
+/** Shell's words: PAM's module called by this very shell, as a program that opens and closes does. */
+const pam = (type: "open" | "close", user: string): string =>
+  `PAM_TYPE=${type}_session PAM_USER=${user} /usr/bin/fallthru login-pam`;
+
+test("close ends only what its own program opened, for its own user, and as root", async () => {
+  const look = "ls /var/lib/fallthru/sessions";
+  const other = `sh -c '${pam("close", "alice")}; :'`;
+  const asAlice = `setpriv --reuid=7001 --regid=7001 --clear-groups -- sh -c '${pam("close", "alice")}' 2>&1`;
+  const words = [pam("open", "alice"), pam("close", "bob"), other, `${asAlice} || echo status $?`, look];
+  const script = [...words, pam("close", "alice"), look, "echo end"].join("; ");
+  expect(await run(["sh", "-c", script], { directory: "/" })).toMatchObject({
+    status: 0,
+    stderr: "",
+    stdout:
+      "fallthru: PAM has to call this with root's rights\nhint: write seteuid into its line: docs/login.md\nstatus 1\nlab-login-7001\nend\n",
+  });
+});
+
+test("close after what counts was killed, and closes that are killed, leave nothing", async () => {
+  const count = "$(pgrep -f '^[^ ]*fallthru login-count')";
+  const killed = `${pam("open", "alice")}; kill -9 ${count}; ${pam("close", "alice")}; echo $?; ls -A /run/fallthru/counted`;
+  expect(await run(["sh", "-c", killed], { directory: "/" })).toMatchObject({ stdout: "0\n" });
+  // Nobody is left whose leaving would end it: the next login or recover does.
+  await fallthru(["recover"]);
+  for (const ms of ["0.003", "0.01", "0.02", "0.04", "0.08"]) {
+    const script = `${pam("open", "alice")}; ${pam("close", "alice")} & sleep ${ms}; kill -9 $!; ${pam("close", "alice")}`;
+    await run(["sh", "-c", script], { directory: "/" });
+    await untilNothingIsLeft();
+  }
+  expect(readdirSync("/run/fallthru/counted")).toEqual([]);
+});
+
+test("close waits for what minds no signal, and that is killed", async () => {
+  const inside = `fallthru run @lab-login-7001 -- sh -c 'trap "" TERM HUP; sleep 1000' >/dev/null 2>&1 </dev/null &`;
+  const script = `${pam("open", "alice")}; ${inside} sleep 0.5; ${pam("close", "alice")}; ls /var/lib/fallthru/sessions; echo end`;
+  expect(await run(["sh", "-c", script], { directory: "/" })).toMatchObject({ stdout: "end\n" });
 });
 
 test("who never closes, as they end or are killed, leaves nothing", async () => {

@@ -1,5 +1,5 @@
 import { findHostUser, groupNameOf } from "../../session/accounts.ts";
-import { holdWhile } from "../../session/holder.ts";
+import { closeCounted, Holder } from "../../session/holder.ts";
 import { enterLogin, graceMs, groupsOf, type Resident } from "./enter.ts";
 import { findLogin, type Login } from "./find.ts";
 import { UserError } from "../../error.ts";
@@ -26,15 +26,25 @@ export function findOpened(name: string): Opened | undefined {
 }
 
 /**
- * Is what counts one login: has a part in the person's session until the program that opened PAM's has ended, however.
+ * Is what counts one login: has a part in the person's session until the program that opened PAM's has closed it, or has ended,
+ * however.
  * @param pid of that program
  * @param onEntered called when the session is there
  */
 export async function countLogin({ login, person }: Opened, pid: number, onEntered: () => void): Promise<void> {
   const session = await enterLogin(login, person);
+  using holder = Holder.for({ pid, uid: person.uid });
   try {
-    holdWhile(pid, onEntered);
+    if (holder === undefined) return;
+    onEntered();
+    holder.wait();
   } finally {
     await session.leave(graceMs);
   }
+}
+
+/** Counts one login less of those that a program has opened for somebody; what is over then is gone when it returns. */
+export function closeLogin(name: string, pid: number, patienceMs: number): void {
+  const user = findHostUser(name);
+  if (user !== undefined) closeCounted({ pid, uid: user.uid }, patienceMs);
 }

@@ -1,19 +1,19 @@
 import { UserError } from "../../../error.ts";
 import { command } from "../../command.ts";
 
-/** How long somebody's login waits for what counts it: their shell waits then, if it must. */
+/** How long somebody's login waits for what counts it, and their logout for what goes: the next login waits then, if it must. */
 const patienceMs = 30_000;
 
-/** What a line of PAM's runs: `session optional pam_exec.so type=open_session seteuid quiet /usr/bin/fallthru login-pam`. */
+/** What a line of PAM's runs: `session optional pam_exec.so seteuid quiet /usr/bin/fallthru login-pam`. */
 export const pam = command({
   name: "login-pam",
-  summary: "count a login when PAM opens a session, until the program that has it opened ends",
+  summary: "count a login from when PAM opens a session until it is closed, or the program that has it opened ends",
   description: ["It is told whose by PAM_USER and PAM_TYPE, and works for the program that started it."],
   operands: {},
   options: {},
   examples: [
     {
-      line: "session optional pam_exec.so type=open_session seteuid quiet /usr/bin/fallthru login-pam",
+      line: "session optional pam_exec.so seteuid quiet /usr/bin/fallthru login-pam",
       does: "runs it",
     },
   ],
@@ -21,9 +21,17 @@ export const pam = command({
   json: [],
   run: async () => {
     const { PAM_USER: user = "", PAM_TYPE: type = "" } = process.env;
-    if (type !== "open_session")
+    if (type !== "open_session" && type !== "close_session")
       throw new UserError("usage", "PAM calls this, with PAM_TYPE and PAM_USER", { hint: "docs/login.md" });
-    const { findOpened } = await import("../../../frontend/login/pam.ts");
+    if (process.geteuid?.() !== 0)
+      throw new UserError("failed", "PAM has to call this with root's rights", {
+        hint: "write seteuid into its line: docs/login.md",
+      });
+    const { closeLogin, findOpened } = await import("../../../frontend/login/pam.ts");
+    if (type === "close_session") {
+      closeLogin(user, process.ppid, patienceMs);
+      return {};
+    }
     if (findOpened(user) === undefined) return {};
     const { startHolder } = await import("../../../session/holder.ts");
     startHolder(["login-count", "--", user, String(process.ppid)], patienceMs);

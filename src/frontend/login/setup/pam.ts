@@ -6,9 +6,12 @@ const directory = "/etc/pam.d";
 
 /**
  * Optional: nobody is locked out by it, whatever it meets. Whether somebody gets a shell, and where, is the shell's to say. Only
- * for opening: until a session closes, people may have set variables for it (LD_PRELOAD).
+ * for opening where people may have set variables (LD_PRELOAD) until the session closes: it ends with its program then.
  */
-const line = "session optional pam_exec.so type=open_session seteuid quiet /usr/bin/fallthru login-pam";
+const lines = {
+  both: "session optional pam_exec.so seteuid quiet /usr/bin/fallthru login-pam",
+  open: "session optional pam_exec.so type=open_session seteuid quiet /usr/bin/fallthru login-pam",
+} as const;
 
 /** Has PAM count the logins by these services (`sshd`, `su-l`). @throws {UserError} not-found, unsupported */
 export function pamEdits(services: readonly string[]): (Edit | undefined)[] {
@@ -26,16 +29,17 @@ export function pamEdits(services: readonly string[]): (Edit | undefined)[] {
  * dynamic loader that starts it, while they have root's rights.
  */
 function withLine(text: string, service: string): string {
-  const lines = text.replace(/\n?$/, "\n").split("\n");
-  const kinds = lines.map((each) => variablesOf(each, 0));
+  const all = text.replace(/\n?$/, "\n").split("\n");
+  const kinds = all.map((each) => variablesOf(each, 0));
   if (kinds.some((each) => each.has("auth") || each.has("account"))) {
     throw new UserError("unsupported", `${service}: people set variables of their own before PAM opens a session`, {
       hint: `${directory}/${service}: take user_readenv=1 away from its lines with pam_env.so`,
     });
   }
   const first = kinds.findIndex((each) => each.size > 0);
-  lines.splice(first < 0 ? lines.length - 1 : first, 0, line);
-  return lines.join("\n");
+  if (first < 0) all.splice(all.length - 1, 0, lines.both);
+  else all.splice(first, 0, lines.open);
+  return all.join("\n");
 }
 
 /** As deep as files include each other. */
@@ -47,8 +51,8 @@ function variablesOf(text: string, depth: number): Set<string> {
   const includes =
     words[0] === "@include" ? words[1] : /^(include|substack)$/.test(words[1] ?? "") ? words[2] : undefined;
   if (includes !== undefined && depth < deepest) {
-    const lines = (readText(`${directory}/${includes}`) ?? "").split("\n");
-    return new Set(lines.flatMap((each) => [...variablesOf(each, depth + 1)]));
+    const included = (readText(`${directory}/${includes}`) ?? "").split("\n");
+    return new Set(included.flatMap((each) => [...variablesOf(each, depth + 1)]));
   }
   const isOne = words.some((word) => word.endsWith("pam_env.so")) && words.includes("user_readenv=1");
   return new Set(isOne ? [(words[0] ?? "").replace(/^-/, "")] : []);
@@ -60,7 +64,7 @@ export function pamRemovals(): (Edit | undefined)[] {
     editOf(`${directory}/${service}`, (text) =>
       text
         .split("\n")
-        .filter((each) => each !== line)
+        .filter((each) => !isLine(each))
         .join("\n"),
     ),
   );
@@ -75,5 +79,9 @@ export function countingServices(): string[] {
 }
 
 function hasLine(text: string): boolean {
-  return text.split("\n").includes(line);
+  return text.split("\n").some(isLine);
+}
+
+function isLine(text: string): boolean {
+  return text === lines.both || text === lines.open;
 }
