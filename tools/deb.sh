@@ -64,29 +64,64 @@ Description: throw-away root file systems in milliseconds
  of schroot: sbuild, autopkgtest, piuparts and buildd work with it unchanged.
 CONTROL
 (cd "$root" && find etc -type f | sed 's|^|/|' | sort) >"$root/DEBIAN/conffiles"
+# By deb-systemd-helper(1p), as debhelper's packages do it: also where no systemd runs (an image that is being made), and what an
+# administrator has disabled stays so.
 cat >"$root/DEBIAN/postinst" <<'POSTINST'
 #!/bin/sh
 set -e
-if [ "$1" = configure ] && [ -d /run/systemd/system ]; then
-  systemctl daemon-reload
-  systemctl enable --now fallthru.service fallthrud.socket
+if [ "$1" = configure ]; then
+  for unit in fallthru.service fallthrud.socket; do
+    deb-systemd-helper unmask $unit >/dev/null
+    if deb-systemd-helper --quiet was-enabled $unit; then
+      deb-systemd-helper enable $unit >/dev/null
+    else
+      deb-systemd-helper update-state $unit >/dev/null
+    fi
+  done
+  if [ -d /run/systemd/system ]; then
+    systemctl daemon-reload
+    deb-systemd-invoke start fallthru.service fallthrud.socket
+    # Logins that are open go on; new ones need a service that speaks as their client does.
+    deb-systemd-invoke try-restart fallthrud.service
+  fi
 fi
 POSTINST
 cat >"$root/DEBIAN/prerm" <<'PRERM'
 #!/bin/sh
 set -e
 if [ "$1" = remove ]; then
-  sessions=$(fallthru list --json 2>/dev/null | grep -c '"id"' || true)
+  sessions=$(fallthru list --json 2>/dev/null | grep -o '"id"' | wc -l || true)
   if [ "$sessions" -gt 0 ]; then
     echo "fallthru: $sessions sessions are open; end them first: fallthru end --all" >&2
     exit 1
   fi
+  users=$(grep ':/usr/bin/fallthru-login$' /etc/passwd | cut -d: -f1 | tr '\n' ' ')
+  if [ -n "$users" ]; then
+    echo "fallthru: without it these could not log in any more: $users" >&2
+    echo "fallthru: give them their shells back first: fallthru login disable --user NAME, or --group NAME" >&2
+    exit 1
+  fi
+  forced=$(grep -ls 'ForceCommand /usr/bin/fallthru login' /etc/ssh/sshd_config /etc/ssh/sshd_config.d/*.conf || true)
+  if [ -n "$forced" ]; then
+    echo "fallthru: without it whom this names could not log in any more:" $forced >&2
+    echo "fallthru: fallthru login disable --user NAME, or --group NAME, takes it away" >&2
+    exit 1
+  fi
   if [ -d /run/systemd/system ]; then
-    systemctl disable --now fallthrud.socket fallthrud.service fallthru.service
+    deb-systemd-invoke stop fallthrud.socket fallthrud.service fallthru.service
   fi
 fi
 PRERM
-chmod 755 "$root/DEBIAN/postinst" "$root/DEBIAN/prerm"
+cat >"$root/DEBIAN/postrm" <<'POSTRM'
+#!/bin/sh
+set -e
+if [ -d /run/systemd/system ]; then systemctl daemon-reload || true; fi
+if [ "$1" = purge ] && [ -x /usr/bin/deb-systemd-helper ]; then
+  deb-systemd-helper purge fallthru.service fallthrud.socket >/dev/null
+  deb-systemd-helper unmask fallthru.service fallthrud.socket >/dev/null
+fi
+POSTRM
+chmod 755 "$root/DEBIAN/postinst" "$root/DEBIAN/prerm" "$root/DEBIAN/postrm"
 
 file=build/fallthru_${version}_$arch.deb
 dpkg-deb --root-owner-group -Zzstd -z9 --build "$root" "$file.new" >&2

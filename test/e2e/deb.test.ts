@@ -1,4 +1,4 @@
-// deadline: 180
+// deadline: 300
 // `npm run deb`: the package takes schroot's place on a machine, here a view of this one, and goes without a trace.
 import { execFileSync } from "node:child_process";
 import { resolve } from "node:path";
@@ -20,7 +20,7 @@ async function inside(script: string): Promise<string[]> {
 }
 
 const install = `export DEBIAN_FRONTEND=noninteractive
-  dpkg -i --force-confold "$DEB" >/tmp/log 2>&1 || { tail /tmp/log >&2; exit 1; }`;
+  dpkg -i --force-confold --force-unsafe-io "$DEB" >/tmp/log 2>&1 || { tail /tmp/log >&2; exit 1; }`;
 // schroot.conf isn't what schroot came with: the harness lays one of its own.
 const withDeb = (script: string): string => `DEB='${deb}'; ${install}; ${script}`;
 
@@ -78,4 +78,52 @@ test("it isn't removed while sessions are open, and leaves nothing once they are
     `),
   );
   expect(lines).toEqual(["open", "sessions are open; end them first: fallthru end --all", "ended open", "0"]);
+});
+
+test("its units are enabled also where no systemd runs, and stay as an administrator leaves them", async () => {
+  const lines = await inside(
+    withDeb(`
+      links() { (cd /etc/systemd/system; ls -d *.wants/fallthru* | tr '\\n' ' '; echo); }
+      links; rm /etc/systemd/system/*.wants/fallthrud.socket
+      dpkg -i --force-confold --force-unsafe-io "$DEB" >/tmp/log 2>&1; links
+      dpkg --force-depends -P fallthru >/dev/null 2>&1; links 2>/dev/null
+    `),
+  );
+  expect(lines).toEqual([
+    "multi-user.target.wants/fallthru.service sockets.target.wants/fallthrud.socket ",
+    "multi-user.target.wants/fallthru.service ",
+    "",
+  ]);
+});
+
+test("desktops: enable finds its Xsession, which gives others their usual one; nobody is left without a way in", async () => {
+  const lines = await inside(
+    withDeb(`
+      useradd --create-home --shell /bin/bash guest; useradd --create-home --shell /bin/bash other
+      mkdir -p /etc/lightdm /tmp/root; printf '[lab]\\ntype=directory\\ndirectory=/tmp/root\\n' >/etc/schroot/chroot.d/lab.conf
+      fallthru login enable --user guest --chroot lab --display-manager lightdm --yes >/dev/null
+      cat /etc/lightdm/lightdm.conf.d/50-fallthru.conf; stat -c %a /usr/share/fallthru/Xsession
+      getent passwd guest | cut -d: -f7
+      printf '#!/bin/sh\\necho usual "$@"\\n' >/etc/X11/Xsession; chmod +x /etc/X11/Xsession
+      setpriv --reuid=other --regid=other --init-groups -- /usr/share/fallthru/Xsession startx
+      dpkg --force-depends -r fallthru 2>&1 | grep '^fallthru: '
+      fallthru login disable --user guest --yes >/dev/null; ls /etc/lightdm/lightdm.conf.d; getent passwd guest | cut -d: -f7
+      sed -i s/^Include.*// /etc/ssh/sshd_config; echo 'ForceCommand /usr/bin/fallthru login' >>/etc/ssh/sshd_config
+      dpkg --force-depends -r fallthru 2>&1 | grep -c '^fallthru: .*/etc/ssh/sshd_config$'
+      sed -i '$ d' /etc/ssh/sshd_config
+      dpkg --force-depends -r fallthru >/dev/null 2>&1; ls /usr/share/fallthru 2>/dev/null | wc -l
+    `),
+  );
+  expect(lines).toEqual([
+    "[Seat:*]",
+    "session-wrapper=/usr/share/fallthru/Xsession",
+    "755",
+    "/usr/bin/fallthru-login",
+    "usual startx",
+    "fallthru: without it these could not log in any more: guest ",
+    "fallthru: give them their shells back first: fallthru login disable --user NAME, or --group NAME",
+    "/bin/bash",
+    "1",
+    "0",
+  ]);
 });
