@@ -36,9 +36,11 @@ export interface HostPlan {
  * is mounted below it, and the kernel's interfaces as programs expect them. What can't be a layer is shown
  * read-only: the host is never written to.
  * @param union makes the layers' directories for one lower
+ * @param without what is mounted in these directories isn't shown
  */
-export function planHost(union: (lower: string) => Union): HostPlan {
-  const mounts = readMountInfo().filter(isReal);
+export function planHost(union: (lower: string) => Union, without: readonly string[] = []): HostPlan {
+  const hidden = [...own, ...without];
+  const mounts = readMountInfo().filter((mount) => isReal(mount, hidden));
   const [odd, others] = [mounts.filter(isOdd), mounts.filter((mount) => !isOdd(mount))];
   const steps: PlanStep[] = [{ kind: "union", at: "/", union: union("/"), attributes: 0 }];
   for (const mount of visibleMounts(others)) {
@@ -53,8 +55,8 @@ export function kindOf(mount: MountInfo): "pseudo" | "files" {
   return pseudo.has(mount.type) ? "pseudo" : "files";
 }
 
-function isReal(mount: MountInfo): boolean {
-  return kindOf(mount) === "files" && !own.some((path) => isBelow(mount.mountPoint, path));
+function isReal(mount: MountInfo, hidden: readonly string[]): boolean {
+  return kindOf(mount) === "files" && !hidden.some((path) => isBelow(mount.mountPoint, path));
 }
 
 /** A name that no string has: a path made of it would be another. */

@@ -44,6 +44,16 @@ test("planHost() plans a union for the root first, and the kernel's interfaces l
   }
 });
 
+test("planHost() leaves out what is mounted where nothing is to be shown", () => {
+  const union = (lower: string): Union => {
+    return { type: "overlay", lowers: [lower], upper: "/u", work: "/w", volatile: false };
+  };
+  expect(planHost(union).steps.some(({ at }) => at === "/dev")).toBe(true);
+  expect(planHost(union, ["/dev"]).steps.filter(({ kind, at }) => kind === "union" && at.startsWith("/dev"))).toEqual(
+    [],
+  );
+});
+
 test("splitLowers() tells a session's own frozen layers from those that were there before it", () => {
   const lowers = ["/frozen/2", "/frozen/1", "/extra", "/root"];
   expect(splitLowers({ lowers, frozen: 2 })).toEqual({ own: ["/frozen/2", "/frozen/1"], base: ["/extra", "/root"] });

@@ -1,14 +1,69 @@
-import { O } from "../kernel/abi/file.ts";
-import { isErrno } from "../kernel/error.ts";
+import { O, RESOLVE } from "../kernel/abi/file.ts";
+import { isErrno, unless } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
-import { isRegularFile, isSocket, openAt, statAt } from "../kernel/file.ts";
-import { cloneMount, detachOpened, makePrivate } from "../kernel/mount.ts";
+import { type Attr, changeOwnerAt, isRegularFile, isSocket, makeDirectoryAt, openAt, statAt } from "../kernel/file.ts";
+import { attachMount, cloneMount, detachOpened, makePrivate } from "../kernel/mount.ts";
 import { attachInto } from "../mount/attach.ts";
 
 /** A socket or file of the host's that is shown in a session for as long as somebody is there. */
 export interface Guest {
   readonly from: string;
   readonly at: string;
+}
+
+/** What may keep something from being shown that somebody else has named or made, inside or outside. */
+const refusals = ["ENOENT", "ENOTDIR", "EACCES", "ELOOP", "EROFS", "ENOSPC", "EDQUOT", "EISDIR", "EEXIST"] as const;
+
+function isTheirs(attr: Attr, uid: number): boolean {
+  return attr.uid === uid && (isSocket(attr) || isRegularFile(attr));
+}
+
+/** A user's own directory, the same path in a session and on the machine. */
+export interface OwnDirectory {
+  readonly path: string;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/**
+ * Shows a socket in a user's own directory for as long as the session lasts: what the host has there by now takes the place of what
+ * was shown before. Whatever the user has made there is no way out of it.
+ */
+export function showSocket(root: Fd, own: OwnDirectory, name: string): void {
+  try {
+    using place = openAt(null, `${own.path}/${name}`, O.PATH | O.NOFOLLOW);
+    const attr = statAt(place);
+    if (attr.uid !== own.uid || !isSocket(attr)) return;
+    using directory = openAt(root, own.path, O.PATH | O.DIRECTORY, { resolve: RESOLVE.IN_ROOT });
+    using target = openTarget(directory, name, own);
+    if (isSame(statAt(target), attr)) return;
+    using mount = cloneMount(place, "");
+    makePrivate(mount);
+    attachMount(mount, target);
+  } catch (error) {
+    if (!isErrno(error, ...refusals, "EXDEV")) throw error;
+  }
+}
+
+const within = { resolve: RESOLVE.BENEATH | RESOLVE.NO_SYMLINKS } as const;
+
+/** What is missing is made, and the user's. */
+function openTarget(directory: Fd, name: string, { uid, gid }: OwnDirectory): Fd {
+  const open = () => openAt(directory, name, O.PATH | O.NOFOLLOW, within);
+  const found = unless(["ENOENT"], open);
+  if (found !== undefined) return found;
+  for (let slash = name.indexOf("/"); slash >= 0; slash = name.indexOf("/", slash + 1)) {
+    const above = name.slice(0, slash);
+    if (unless(["EEXIST"], () => makeDirectoryAt(directory, above, 0o700) ?? true) === undefined) continue;
+    using made = openAt(directory, above, O.RDONLY | O.DIRECTORY | O.NOFOLLOW, within);
+    changeOwnerAt(made, "", uid, gid);
+  }
+  openAt(directory, name, O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW, { mode: 0o600, ...within }).close();
+  return open();
+}
+
+function isSame(one: Attr, other: Attr): boolean {
+  return one.ino === other.ino && one.dev.major === other.dev.major && one.dev.minor === other.dev.minor;
 }
 
 /** What is shown goes with it. */
@@ -22,15 +77,14 @@ export class Guests implements Disposable {
   show(root: Fd, { from, at }: Guest, uid: number): boolean {
     try {
       using place = openAt(null, from, O.PATH | O.NOFOLLOW);
-      const attr = statAt(place);
-      if (attr.uid !== uid || !(isSocket(attr) || isRegularFile(attr))) return false;
+      if (!isTheirs(statAt(place), uid)) return false;
       const mount = cloneMount(place, "");
       this.#mounts.push(mount);
       makePrivate(mount);
       attachInto(root, mount, at);
       return true;
     } catch (error) {
-      if (isErrno(error, "ENOENT", "ENOTDIR", "EACCES", "ELOOP", "EROFS", "ENOSPC", "EDQUOT", "EISDIR")) return false;
+      if (isErrno(error, ...refusals)) return false;
       throw error;
     }
   }

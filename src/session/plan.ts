@@ -66,7 +66,7 @@ function sourcePlan(source: Source, options: SessionOptions, places: PlanPlaces)
     case "host": {
       const { steps, warnings } = isInside
         ? planUsersView(makeUnion, extra)
-        : planHost((lower) => makeUnion(lower === "/" ? [...extra, lower] : [lower]));
+        : planHost((lower) => makeUnion(lower === "/" ? [...extra, lower] : [lower]), options.without);
       // Its /etc may be a mount of its own.
       const mounts = { steps: [...steps, ...binds], filesAfter: steps.length };
       return { mounts, files: noFiles, warnings };

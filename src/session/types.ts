@@ -112,6 +112,8 @@ export interface SessionOptions {
   readonly noSuid?: boolean;
   /** The chroot is this machine's own root: a view of it, with all that is mounted below. */
   readonly isHost?: boolean;
+  /** Directories of a view of the machine in which nothing that is mounted is shown. */
+  readonly without?: readonly string[];
   readonly network?: Network;
   readonly hostname?: string;
   readonly limits?: Limits;

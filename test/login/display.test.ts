@@ -38,7 +38,9 @@ const directory = temporaryDirectory("x");
 const shared = temporaryDirectory("shared");
 let server: ChildProcess;
 let display: string;
-let sound: Server;
+const servers: Server[] = [];
+/** Who answers in alice's XDG_RUNTIME_DIR. */
+const listening = ["pulse/native", "pipewire-0", "wayland-3", "bus", "S.agent"];
 
 beforeAll(async () => {
   makeMachine("/bin/bash");
@@ -47,16 +49,21 @@ beforeAll(async () => {
   await startService();
   execFileSync("chmod", ["755", directory, shared]);
   display = await startServer();
-  mkdirSync(runtime, { recursive: true, mode: 0o700 });
-  sound = createServer((socket) => socket.end("pulse\n"));
-  await new Promise<void>((done) => sound.listen(`${runtime}/pulse`, done));
-  for (const path of [runtime, `${runtime}/pulse`]) chownSync(path, alice.uid, alice.uid);
+  for (const path of [runtime, `${runtime}/pulse`]) mkdirSync(path, { recursive: true, mode: 0o700 });
+  for (const name of listening) {
+    const server = createServer((socket) => socket.end(`${name}\n`));
+    await new Promise<void>((done) => server.listen(`${runtime}/${name}`, done));
+    servers.push(server);
+  }
+  for (const path of [runtime, ...["pulse", ...listening].map((name) => `${runtime}/${name}`)]) {
+    chownSync(path, alice.uid, alice.uid);
+  }
 });
 
 afterEach(() => untilNothingIsLeft());
 
 afterAll(async () => {
-  sound.close();
+  for (const each of servers) each.close();
   rmSync(runtime, { recursive: true, force: true });
   const ended = new Promise((done) => server.on("exit", done));
   server.kill("SIGTERM");
@@ -80,6 +87,14 @@ async function startServer(): Promise<string> {
 
 /** As a display manager does it: the person's process, with the display, a key of their own, no terminal. */
 function desktop(person: Person, ...command: readonly string[]): Promise<RunResult> {
+  return desktopWith({}, person, ...command);
+}
+
+function desktopWith(
+  more: Readonly<Record<string, string>>,
+  person: Person,
+  ...command: readonly string[]
+): Promise<RunResult> {
   const key = join(directory, `key-${person.name}`);
   rmSync(key, { force: true });
   execFileSync("xauth", ["-f", key, "add", display, ".", "0123456789abcdef0123456789abcdef"], { stdio: "ignore" });
@@ -93,6 +108,7 @@ function desktop(person: Person, ...command: readonly string[]): Promise<RunResu
     LOGNAME: person.name,
     SHELL: "/bin/bash",
     PATH: "/usr/bin:/bin",
+    ...more,
   };
   const settings = Object.entries(env).map(([name, value]) => `${name}=${value}`);
   const ids = [`--reuid=${person.uid}`, `--regid=${person.uid}`, "--clear-groups"];
@@ -103,12 +119,16 @@ function desktop(person: Person, ...command: readonly string[]): Promise<RunResu
 }
 
 /** The desktop: a program with one name, as a display manager names it; what it says goes to ~/.xsession-errors, and with that. */
-async function desktopOf(person: Person, script: string): Promise<RunResult & { readonly shown: string }> {
+async function desktopOf(
+  person: Person,
+  script: string,
+  more: Readonly<Record<string, string>> = {},
+): Promise<RunResult & { readonly shown: string }> {
   const [program, shown] = ["desktop", "shown"].map((name) => join(shared, name)) as [string, string];
   writeFileSync(program, `#!/bin/bash\nexec >${shown} 2>&1\n${script}\n`, { mode: 0o755 });
   writeFileSync(shown, "");
   execFileSync("chmod", ["666", shown]);
-  const ended = await desktop(person, wrapper, program);
+  const ended = await desktopWith(more, person, wrapper, program);
   return { ...ended, shown: readFileSync(shown, "utf8") };
 }
 
@@ -146,12 +166,47 @@ test("a message bus of the session's own, and what it starts is in the session",
   expect(existsSync("/tmp/fallthru-bus")).toBe(false);
 });
 
-test("XDG_RUNTIME_DIR and sound's socket are the machine's", async () => {
+test("XDG_RUNTIME_DIR is the session's own, with the machine's sound and screen; who would start programs outside isn't there", async () => {
+  const ask = `perl -MIO::Socket::UNIX -e 'my $s = IO::Socket::UNIX->new(Peer => shift); print $s ? $s->getline : "nobody\n"'`;
   const script = `
-    echo $XDG_RUNTIME_DIR; stat -c %u:%a $XDG_RUNTIME_DIR
-    perl -MIO::Socket::UNIX -e 'print IO::Socket::UNIX->new(Peer => shift)->getline' $XDG_RUNTIME_DIR/pulse`;
-  const { shown } = await desktopOf(alice, script);
-  expect(shown).toBe(`${runtime}\n${alice.uid}:700\npulse\n`);
+    cd $XDG_RUNTIME_DIR; pwd; stat -c %u:%a . pulse; ls -d p* w* b* S* 2>/dev/null
+    for each in ${listening.join(" ")}; do ${ask} $PWD/$each; done
+    echo own >here`;
+  const { shown } = await desktopOf(alice, script, { WAYLAND_DISPLAY: "wayland-3" });
+  expect(shown).toBe(
+    `${runtime}\n${alice.uid}:700\n${alice.uid}:700\npipewire-0\npulse\nwayland-3\n${listening.slice(0, 3).join("\n")}\nnobody\nnobody\n`,
+  );
+  expect(existsSync(`${runtime}/here`)).toBe(false);
+});
+
+test("a login that joins has what the machine shows by now, and none is led astray by what the person has made there", async () => {
+  const login = (script: string): Promise<RunResult> =>
+    desktop(alice, "/usr/bin/fallthru", "login", "--", "bash", "-c", script);
+  const first = login("cd $XDG_RUNTIME_DIR; until [ -e over ]; do sleep 0.02; done; echo over");
+  for (let tries = 0; tries < 500 && sessions().length === 0; tries++) await sleep(10);
+  const ask = `perl -MIO::Socket::UNIX -e 'print IO::Socket::UNIX->new(Peer => shift)->getline' $XDG_RUNTIME_DIR/pipewire-0`;
+  rmSync(`${runtime}/pipewire-0`);
+  const server = createServer((socket) => socket.end("by now\n"));
+  servers.push(server);
+  await new Promise<void>((done) => server.listen(`${runtime}/pipewire-0`, done));
+  chownSync(`${runtime}/pipewire-0`, alice.uid, alice.uid);
+  expect((await login(ask)).stdout).toBe("by now\n");
+  await login("touch $XDG_RUNTIME_DIR/over");
+  expect(await first).toMatchObject({ stdout: "over\n" });
+  await untilNothingIsLeft();
+  const links = login(
+    "cd $XDG_RUNTIME_DIR; ln -s /etc/passwd pipewire-0-manager; touch linked; until [ -e over ]; do sleep 0.02; done",
+  );
+  await sleep(300);
+  const manager = createServer((socket) => socket.end("led astray\n"));
+  servers.push(manager);
+  await new Promise<void>((done) => manager.listen(`${runtime}/pipewire-0-manager`, done));
+  chownSync(`${runtime}/pipewire-0-manager`, alice.uid, alice.uid);
+  const { stdout } = await login(
+    "until [ -e $XDG_RUNTIME_DIR/linked ]; do sleep 0.02; done; test -f /etc/passwd && id -un; touch $XDG_RUNTIME_DIR/over",
+  );
+  expect(stdout).toBe("alice\n");
+  await links;
 });
 
 test("at the end nothing is left, also of what the desktop has started, and of a display that is gone", async () => {

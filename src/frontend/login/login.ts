@@ -55,7 +55,7 @@ async function runShell(
   const { ended } = await startInSession(id, async (root, { network, hostname }) => {
     const shown = showOwn(root, caller);
     const shell = shellInside(root, caller);
-    const env = loginEnvironment(found, caller, { id, shell, changes: shown.changes });
+    const env = loginEnvironment(found, caller, { id, shell, shown });
     const { uid, gid, groups, home } = caller;
     const where: Surroundings = {
       root,

@@ -4,6 +4,7 @@ import { findUser } from "../../session/user.ts";
 import { UserError } from "../../error.ts";
 import type { Caller } from "../schroot/caller.ts";
 import type { Login } from "./find.ts";
+import type { Shown } from "./shown.ts";
 
 type Root = Surroundings["root"];
 
@@ -68,10 +69,17 @@ function withServer(root: Root, words: readonly Path[]): readonly Path[] {
 export function loginEnvironment(
   { chroot }: Login,
   caller: Caller,
-  own: { readonly id: string; readonly shell: string; readonly changes: Readonly<Record<string, string>> },
+  own: { readonly id: string; readonly shell: string; readonly shown: Pick<Shown, "changes" | "gone"> },
 ): Record<string, Path> {
+<<<<<<< HEAD
   const isFiltered = matcherOf(chroot.environmentFilter ?? defaultFilter);
   const kept = Object.entries(caller.environment).filter(([name]) => !isFiltered(name));
+=======
+  const filter = new RegExp(chroot.environmentFilter ?? defaultFilter);
+  const kept = Object.entries(caller.environment).filter(
+    ([name]) => !filter.test(name) && !own.shown.gone.includes(name),
+  );
+>>>>>>> 763a71c (Give a login a /run/user/UID of its own: the user bus, systemd --user and key agents started programs outside, which wrote to the real home)
   const { name, home } = caller;
   return {
     PATH:
@@ -84,6 +92,6 @@ export function loginEnvironment(
     ...Object.fromEntries(kept),
     SHELL: own.shell,
     FALLTHRU_SESSION: own.id,
-    ...own.changes,
+    ...own.shown.changes,
   };
 }

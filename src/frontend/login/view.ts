@@ -1,4 +1,5 @@
 import { realpathSync, statSync } from "node:fs";
+import { totalmem } from "node:os";
 import { basename, dirname } from "node:path";
 import type { Login } from "./find.ts";
 import type { Resident } from "./enter.ts";
@@ -29,7 +30,8 @@ export function loginSession(
     },
     ...(ttlSeconds === undefined ? {} : { ttlSeconds }),
     ...(policy.sudo ? {} : { noSuid: true }),
-    ...(isHostView(login) ? { isHost: true } : {}),
+    // Everybody else who is logged in has a file system there, with sockets that are nobody else's business.
+    ...(isHostView(login) ? { isHost: true, without: ["/run/user"] } : {}),
     mounts: mountsOf(login, caller),
     files: filesOf(login, caller, shells),
     setup: { user: setupUserOf(caller) },
@@ -55,7 +57,7 @@ function mountsOf(login: Login, caller: Resident): ExtraMount[] {
   const resolver = policy.network === "host" ? resolverOf() : undefined;
   return [
     ...homeOf(login, caller),
-    share(`/run/user/${uid}`, false),
+    { kind: "empty", at: runtimeOf(caller), uid, gid: caller.gid, sizeBytes: runtimeBytes() },
     // Who is logged in, to whom logind and the journal are to talk.
     share("/run/systemd", true),
     share("/run/utmp", true),
@@ -63,6 +65,16 @@ function mountsOf(login: Login, caller: Resident): ExtraMount[] {
     ...(resolver === undefined ? [] : [{ ...share(dirname(resolver), true), at: `${hostPlace}/resolv` }]),
     ...policy.share.map((path) => share(path, false)),
   ];
+}
+
+/** What XDG_RUNTIME_DIR is where logind runs: the session's own inside, see showOwn(). */
+export function runtimeOf({ uid }: Pick<Resident, "uid">): string {
+  return `/run/user/${uid}`;
+}
+
+/** As logind has it. @see logind.conf(5), RuntimeDirectorySize= */
+function runtimeBytes(): number {
+  return Math.floor(totalmem() / 10);
 }
 
 function homeOf(login: Login, { home, uid, gid }: Resident): ExtraMount[] {
