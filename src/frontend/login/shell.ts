@@ -71,15 +71,10 @@ export function loginEnvironment(
   caller: Caller,
   own: { readonly id: string; readonly shell: string; readonly shown: Pick<Shown, "changes" | "gone"> },
 ): Record<string, Path> {
-<<<<<<< HEAD
   const isFiltered = matcherOf(chroot.environmentFilter ?? defaultFilter);
-  const kept = Object.entries(caller.environment).filter(([name]) => !isFiltered(name));
-=======
-  const filter = new RegExp(chroot.environmentFilter ?? defaultFilter);
   const kept = Object.entries(caller.environment).filter(
-    ([name]) => !filter.test(name) && !own.shown.gone.includes(name),
+    ([name]) => !isFiltered(name) && !own.shown.gone.includes(name),
   );
->>>>>>> 763a71c (Give a login a /run/user/UID of its own: the user bus, systemd --user and key agents started programs outside, which wrote to the real home)
   const { name, home } = caller;
   return {
     PATH:
