@@ -16,12 +16,14 @@ import {
   writeFileSync,
 } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fallthru } from "../support/fallthru.ts";
+import { fallthru, run } from "../support/fallthru.ts";
 import {
   alice,
+  closeTerminals,
   bob,
   carol,
   describeLogin,
+  loginOn,
   makeMachine,
   ownProcesses,
   type Person,
@@ -37,7 +39,6 @@ import { Terminal } from "../support/terminal.ts";
 
 const question = "[d]rop everything? ";
 const home = "/home/alice";
-const open: Terminal[] = [];
 let sshd: Sshd;
 
 beforeAll(async () => {
@@ -60,7 +61,7 @@ beforeEach(() => {
 });
 
 afterEach(async () => {
-  for (const terminal of open.splice(0)) terminal.hangUp();
+  closeTerminals();
   await untilNothingIsLeft();
 });
 
@@ -74,13 +75,6 @@ function write(name: string, text: string, person: Person = alice): void {
   const path = `/home/${person.name}/${name}`;
   writeFileSync(path, text);
   chownSync(path, person.uid, person.uid);
-}
-
-async function loginOn(words: readonly string[] = ["su", "-l", "alice"]): Promise<Terminal> {
-  const terminal = new Terminal(words, { directory: "/", env: { SSH_AUTH_SOCK: undefined } });
-  open.push(terminal);
-  await terminal.until("$ ", 20_000);
-  return terminal;
 }
 
 /** Logs in, does this, and logs out. */
@@ -103,6 +97,19 @@ test("nothing is asked where nothing was changed, of a command, and of who has n
   const shell = await sshd.run(alice, ["-T"], { input: "echo new >~/notes; echo done\n" });
   expect(shell.stdout).not.toContain("rop everything");
   expect(read("notes")).toBe("old\n");
+});
+
+test("sftp and scp are asked nothing, and what they put goes", async () => {
+  describeLogin("view", "/", ["login.users=dave", "login.keep=ask", "login.shell=/bin/bash"]);
+  const batch = "put /etc/hostname /home/dave/put\nls /home/dave/put\n";
+  const sftp = await run(["sftp", ...sshd.options(), "-b", "-", "dave@127.0.0.1"], { input: batch });
+  const scp = await run(["scp", "-O", ...sshd.options(), "/etc/hostname", "dave@127.0.0.1:/home/dave/scp"]);
+  for (const { stdout, stderr, status } of [sftp, scp]) {
+    expect([status, stdout + stderr]).toEqual([0, expect.not.stringContaining("rop everything")]);
+  }
+  expect(sftp.stdout).toContain("/home/dave/put\n");
+  await untilNothingIsLeft();
+  expect(readdirSync("/home/dave")).toEqual([".ssh"]);
 });
 
 test("all of the home is saved, as the person's, by a login with ssh; the rest goes", async () => {

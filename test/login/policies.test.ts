@@ -20,8 +20,10 @@ import { temporaryDirectory } from "../support/directories.ts";
 import { fallthru, run, type RunResult } from "../support/fallthru.ts";
 import {
   alice,
+  closeTerminals,
   coverDirectory,
   describeLogin,
+  loginOn,
   makeMachine,
   program,
   sessions,
@@ -32,12 +34,11 @@ import {
   untilNothingIsLeft,
 } from "../support/logins.ts";
 import { tinyRoot } from "../support/roots.ts";
-import { Terminal } from "../support/terminal.ts";
+import type { Terminal } from "../support/terminal.ts";
 
 const home = "/home/alice";
 const id = "policy-login-7001";
 const shared = temporaryDirectory("shared");
-const open: Terminal[] = [];
 
 beforeAll(async () => {
   makeMachine();
@@ -46,7 +47,7 @@ beforeAll(async () => {
 });
 
 afterEach(async () => {
-  for (const terminal of open.splice(0)) terminal.hangUp();
+  closeTerminals();
   await untilNothingIsLeft();
 });
 
@@ -66,13 +67,6 @@ function write(name: string, text: string): void {
 
 function su(command: string, name = "alice"): Promise<RunResult> {
   return run(["su", "-l", name, "-c", command], { directory: "/", timeoutMs: 20_000 });
-}
-
-async function loginOn(words: readonly string[] = ["su", "-l", "alice"]): Promise<Terminal> {
-  const terminal = new Terminal(words, { env: { SSH_AUTH_SOCK: undefined }, directory: "/" });
-  open.push(terminal);
-  await terminal.until("$ ", 20_000);
-  return terminal;
 }
 
 /** What a shell says to a command. */
@@ -268,7 +262,7 @@ test("the machine is upgraded while somebody is logged in: info says so, and new
     const second = sessions().find((each) => each !== first);
     expect((await fallthru(["info", `@${second}`])).stdout).not.toContain("root below");
   } finally {
-    for (const terminal of open.splice(0)) terminal.hangUp();
+    closeTerminals();
     await untilNothingIsLeft();
     uncoverDirectory("/var/lib/dpkg");
   }

@@ -7,10 +7,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fallthru, run } from "../support/fallthru.ts";
 import {
   alice,
+  closeTerminals,
   bob,
   carol,
   dave,
   describeLogin,
+  loginOn,
   makeMachine,
   type Person,
   program,
@@ -24,8 +26,6 @@ import {
 import { tinyRoot } from "../support/roots.ts";
 import { Terminal } from "../support/terminal.ts";
 
-const prompt = /[$#] /;
-const open: Terminal[] = [];
 const root = tinyRoot();
 
 beforeAll(async () => {
@@ -43,18 +43,11 @@ beforeAll(async () => {
 });
 
 afterEach(async () => {
-  for (const terminal of open.splice(0)) terminal.hangUp();
+  closeTerminals();
   await untilNothingIsLeft();
 });
 
 afterAll(unmakeMachine);
-
-async function loginOn(words: readonly string[]): Promise<Terminal> {
-  const terminal = new Terminal(words, { env: { SSH_AUTH_SOCK: undefined }, directory: "/" });
-  open.push(terminal);
-  await terminal.until(prompt, 20_000);
-  return terminal;
-}
 
 function su({ name }: Person, command: string): ReturnType<typeof run> {
   return run(["su", "-l", name, "-c", command], { directory: "/", timeoutMs: 20_000 });
@@ -159,7 +152,6 @@ test("a shell that minds no hang-up, and what it left behind, are gone within 5 
   terminal.type("trap '' HUP TERM; (trap '' HUP TERM; while :; do sleep 1; done) & while :; do sleep 1; done\n");
   await sleep(200);
   terminal.hangUp();
-  open.length = 0;
   expect(await untilNothingIsLeft(5000)).toBeLessThan(5000);
 });
 

@@ -9,10 +9,12 @@ import { temporaryDirectory } from "../support/directories.ts";
 import { run } from "../support/fallthru.ts";
 import {
   alice,
+  closeTerminals,
   bob,
   carol,
   dave,
   describeLogin,
+  loginOn,
   makeMachine,
   type Person,
   sessions,
@@ -21,7 +23,7 @@ import {
   unmakeMachine,
   untilNothingIsLeft,
 } from "../support/logins.ts";
-import { Terminal } from "../support/terminal.ts";
+import type { Terminal } from "../support/terminal.ts";
 
 let sshd: Sshd;
 const shared = temporaryDirectory("srv");
@@ -35,11 +37,8 @@ beforeAll(async () => {
   sshd = await Sshd.start();
 });
 
-/** Those that a test has left open. */
-const open: Terminal[] = [];
-
 afterEach(async () => {
-  for (const terminal of open.splice(0)) terminal.hangUp();
+  closeTerminals();
   await untilNothingIsLeft();
 });
 
@@ -48,11 +47,8 @@ afterAll(async () => {
   await unmakeMachine();
 });
 
-async function shellOf(person: Person, ...more: readonly string[]): Promise<Terminal> {
-  const terminal = new Terminal(sshd.ssh(person, "-t", ...more), { size: { columns: 91, rows: 33 } });
-  open.push(terminal);
-  await terminal.until("$ ", 20_000);
-  return terminal;
+function shellOf(person: Person, ...more: readonly string[]): Promise<Terminal> {
+  return loginOn(sshd.ssh(person, "-t", ...more), { size: { columns: 91, rows: 33 } });
 }
 
 test("ssh host COMMAND: the person's shell and status, and what it changes is gone with it", async () => {

@@ -20,6 +20,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { temporaryDirectory } from "./directories.ts";
 import { executable, run, type RunOptions, type RunResult } from "./fallthru.ts";
 import { childrenOf } from "./service.ts";
+import { Terminal, type TerminalOptions } from "./terminal.ts";
 
 export interface Person {
   readonly name: string;
@@ -121,6 +122,25 @@ export async function stopService(whom: "workers too" | "leave workers" = "worke
   service.kill("SIGKILL");
   service = undefined;
   while (left.some((pid) => existsSync(`/proc/${pid}/root/proc`))) await sleep(10);
+}
+
+const open: Terminal[] = [];
+
+/** A login on a terminal, alice's where nothing else is said, that shows its prompt; closed by closeTerminals(). */
+export async function loginOn(
+  words: readonly string[] = ["su", "-l", alice.name],
+  options: TerminalOptions = {},
+): Promise<Terminal> {
+  const env = { SSH_AUTH_SOCK: undefined, ...options.env };
+  const terminal = new Terminal(words, { directory: "/", ...options, env });
+  open.push(terminal);
+  await terminal.until(/[$#] /, 20_000);
+  return terminal;
+}
+
+/** Closes the windows that a test has left open: theirs hang up. */
+export function closeTerminals(): void {
+  for (const terminal of open.splice(0)) terminal.hangUp();
 }
 
 /** The processes that the service has started. */
