@@ -7,7 +7,7 @@ import { control } from "../kernel/io.ts";
  * that can't be written to at all, as erofs, say so of every file.
  */
 export function isMarkedProtected(dirfd: number, name: Name): boolean {
-  if (!stat.isProtected || stat.type !== S.IFREG) return false;
+  if (!stat.isProtected || (stat.type !== S.IFREG && stat.type !== S.IFDIR)) return false;
   const path = name === "" ? `/proc/self/fd/${dirfd}` : name;
   const fd = openName(dirfd, path, O.RDONLY | O.NONBLOCK | (name === "" ? 0 : O.NOFOLLOW));
   if (fd < 0) return false;

@@ -109,7 +109,7 @@ export function setAttr(core: Core, inode: Inode, change: AttrChange, openFd = -
   for (const link of inode.links) linkUp(core, inode, link);
   locate(core, inode);
   const { fd, name } = place;
-  if (change.uid !== undefined || change.gid !== undefined) {
+  if (isBare(change) || change.uid !== undefined || change.gid !== undefined) {
     must("chown", inode.path, chownName(fd, name, change.uid ?? KEEP_ID, change.gid ?? KEEP_ID));
   }
   if (change.mode !== undefined) setMode(inode, fd, name, change.mode);
@@ -117,6 +117,11 @@ export function setAttr(core: Core, inode: Inode, change: AttrChange, openFd = -
     if (change.atime !== undefined) core.accessTimes.forget(inode.ino);
     must("utimes", inode.path, utimesName(fd, name, change.atime ?? "keep", change.mtime ?? "keep"));
   }
+}
+
+/** It asks for nothing: chown(2) to nobody else, which sets the ctime all the same, or a write that takes set-user-ID away. */
+export function isBare({ mode, size, atime, mtime, uid, gid }: AttrChange): boolean {
+  return [mode, size, atime, mtime, uid, gid].every((value) => value === undefined);
 }
 
 function setMode(inode: Inode, fd: number, name: Name, mode: number): void {

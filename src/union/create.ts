@@ -135,8 +135,8 @@ function own(upper: Writable, parent: Inode, dirfd: number, name: Name, entry: N
   if (!upper.hasOwners || (creator.uid === upper.ownUid && creator.gid === upper.ownGid)) return;
   const gid = inheritsGroup(parent) ? KEEP_ID : creator.gid;
   // chown takes setuid and setgid away; a default ACL may have changed the mode that was asked for.
-  const isSpecial = (entry.mode & 0o6000) !== 0 && (entry.mode & S.IFMT) === S.IFREG;
-  if (isSpecial) must("stat", name, statName(dirfd, name));
+  const isSpecial = (entry.mode & 0o6000) !== 0 && (entry.mode & S.IFMT) !== S.IFDIR;
+  if (isSpecial) must("stat", name, name === "" ? statFd(dirfd) : statName(dirfd, name));
   const { mode } = stat;
   must("chown", name, chownName(dirfd, name, creator.uid, gid));
   if (isSpecial) must("chmod", name, chmodName(dirfd, name, mode));
@@ -251,8 +251,7 @@ export function createNameless(core: Core, parent: Inode, mode: number, openFlag
     parent.path,
     openName(directory.fd, ".", openFlags | O_TMPFILE | O.DIRECTORY, masked & 0o7777),
   );
-  const gid = inheritsGroup(parent) ? KEEP_ID : creator.gid;
-  if (upper.hasOwners) must("chown", "", chownName(fd, "", creator.uid, gid));
+  own(upper, parent, fd, "", { mode: S.IFREG | masked }, creator);
   const pin = must("open", "", openName(-1, `/proc/self/fd/${fd}`, O.PATH));
   must("stat", "", statFd(fd));
   let ino = statIno(core, upper.layer.fileSystem);

@@ -23,7 +23,10 @@ export function controlFlags(core: Core, nodeid: number, request: number, data: 
   const flags = O.RDONLY | O.NONBLOCK | (isItself ? 0 : O.NOFOLLOW);
   const fd = must("open", inode.path, openName(place.fd, path, flags));
   try {
-    return control(fd, request, data);
+    const result = control(fd, request, data);
+    // Nobody asked for it, but its ctime is another one.
+    if (what === "set" && result >= 0) core.onCopyUp(nodeid);
+    return result;
   } finally {
     closeFd(fd);
   }

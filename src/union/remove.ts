@@ -3,6 +3,7 @@ import { O, S } from "../kernel/abi/file.ts";
 import { closeFd, fail, must, type Name, openName, stat, statFd, unlinkName } from "../kernel/at.ts";
 import { statFileSystem } from "../kernel/io.ts";
 import { probe } from "../layer/probe.ts";
+import { isMarkedProtected } from "../layer/protected.ts";
 import { copyUp, dropFromIndex, prepareUnlink } from "./copyup.ts";
 import { type Core, locate, place, statPlace, writable } from "./core.ts";
 import type { Inode, Link } from "./inode.ts";
@@ -100,13 +101,25 @@ function die(core: Core, inode: Inode): void {
   core.table.hide(inode);
 }
 
+/** From a directory that chattr(1) protects nothing is removed, empty or not. */
+function checkNothingIn(core: Core, inode: Inode, parent: Inode): void {
+  try {
+    checkEmpty(core, inode);
+  } catch (error) {
+    locate(core, parent);
+    must("stat", parent.path, statPlace());
+    if (isMarkedProtected(place.fd, place.name)) fail("rmdir", inode.path, -E.PERM);
+    throw error;
+  }
+}
+
 /** @throws {KernelError} ENOTDIR, ENOTEMPTY */
 export function rmdir(core: Core, parent: Inode, name: Name): void {
   const upper = writable(core);
   const link = mustLookUp(core, parent, name);
   const { inode } = link;
   if (!inode.isDirectory) fail("rmdir", inode.path, -E.NOTDIR);
-  checkEmpty(core, inode);
+  checkNothingIn(core, inode, parent);
   copyUp(core, parent, { content: "leave" });
   const directory = parent.upperDir;
   if (directory === undefined) return fail("rmdir", name, -E.STALE);

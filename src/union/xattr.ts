@@ -88,6 +88,8 @@ export function removeAttribute(core: Core, inode: Inode, attribute: Name): void
   const name = stored(core, attribute);
   locate(core, inode);
   const there = getXattr(place.fd, place.name, name, nothing);
+  // As local file systems do: there is no such ACL then either.
+  if (there === -E.NODATA && isAcl(attribute)) return;
   if (there < 0) fail("removexattr", inode.path, there);
   copyUp(core, inode, { content: "leave" });
   locate(core, inode);

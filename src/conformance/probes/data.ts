@@ -1,5 +1,5 @@
 import * as fs from "node:fs";
-import { fails, same } from "../kit/assert.ts";
+import { fails, holds, same } from "../kit/assert.ts";
 import {
   copyRange,
   FALLOC,
@@ -14,7 +14,7 @@ import {
   writeFrom,
   writeWith,
 } from "../kit/data.ts";
-import { append, close, fstat, open, O, put, read, text, tree, write } from "../kit/files.ts";
+import { append, close, fstat, open, O, put, read, stat, text, tree, write } from "../kit/files.ts";
 import { O_DIRECT } from "../kit/kernel.ts";
 import { address, map, pages } from "../kit/memory.ts";
 import { ended, start } from "../kit/program.ts";
@@ -218,18 +218,31 @@ export const shape = area("files", [
     name: "chattr's flags are kept and obeyed",
     why: "ioctl_iflags(2)",
     needs: ["privilege"],
-    prepare: (lower) => tree(lower, ["file", "log"]),
+    prepare: (lower) => tree(lower, ["file", "log", "full/", "full/dir/", "full/dir/file"]),
     run: (mount) => {
       const fd = open(`${mount}/file`);
       const flags = getFlags(fd);
+      const { ctimeNs } = stat(`${mount}/file`);
       setFlags(fd, flags | FS.IMMUTABLE);
       try {
+        holds(stat(`${mount}/file`).ctimeNs > ctimeNs, "ctime stays");
         same(getFlags(fd) & FS.IMMUTABLE, FS.IMMUTABLE, "the flag");
         fails("EPERM", () => open(`${mount}/file`, O.WRONLY), "opening an immutable file for writing");
         fails("EPERM", () => fs.unlinkSync(`${mount}/file`), "removing an immutable file");
         fails("EPERM", () => fs.chmodSync(`${mount}/file`, 0o600), "chmod of an immutable file");
       } finally {
         setFlags(fd, flags);
+      }
+      const full = open(`${mount}/full`);
+      setFlags(full, getFlags(full) | FS.IMMUTABLE);
+      try {
+        fails(
+          "EPERM",
+          () => fs.rmdirSync(`${mount}/full/dir`),
+          "removing what isn't empty from an immutable directory",
+        );
+      } finally {
+        setFlags(full, getFlags(full) & ~FS.IMMUTABLE);
       }
       const log = open(`${mount}/log`);
       setFlags(log, getFlags(log) | FS.APPEND);

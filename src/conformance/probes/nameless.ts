@@ -113,6 +113,8 @@ export const tmpfile = area("O_TMPFILE", [
       same([uid, gid, mode & 0o7777n], [1001n, 2002n, 0o640n], "owner, group, mode");
       as(alice, () => linkFd(fd, `${mount}/dir/file`));
       same(stat(`${mount}/dir/file`).gid, 2002n, "group of the name's");
+      const special = as(alice, () => open(`${mount}/dir`, O.RDWR | O_TMPFILE, 0o4711));
+      same(fstat(special).mode & 0o7777n, 0o4711n, "mode of one with set-user-ID");
     },
   },
   {

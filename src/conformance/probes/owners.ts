@@ -1,8 +1,18 @@
 import * as fs from "node:fs";
-import { fails, same } from "../kit/assert.ts";
+import { fails, same, works } from "../kit/assert.ts";
+import { FALLOC, fallocate } from "../kit/data.ts";
 import { append, list, makeNode, open, O, put, rename2, stat, tree, write } from "../kit/files.ts";
 import { alice, as, bob, withUmask } from "../kit/user.ts";
-import { ACCESS_ACL, acl, capabilities, DEFAULT_ACL, getXattr, listXattrs, setXattr } from "../kit/xattr.ts";
+import {
+  ACCESS_ACL,
+  acl,
+  capabilities,
+  DEFAULT_ACL,
+  getXattr,
+  listXattrs,
+  removeXattr,
+  setXattr,
+} from "../kit/xattr.ts";
 import { area } from "../probe.ts";
 
 const mode = (path: string): string => (stat(path).mode & 0o7777n).toString(8);
@@ -55,6 +65,10 @@ export const owners = area("owners and modes", [
       check();
       place.remount();
       check();
+      for (const round of ["first", "second"]) {
+        works(`removing an ACL, ${round}`, () => removeXattr(`${mount}/dir/sub`, DEFAULT_ACL));
+        works(`removing an ACL that nothing has, ${round}`, () => removeXattr(`${mount}/dir/sub`, ACCESS_ACL));
+      }
     },
   },
   {
@@ -126,7 +140,7 @@ export const owners = area("owners and modes", [
     why: "inode(7); write(2) by who isn't the superuser",
     needs: ["privilege"],
     prepare: (lower) => {
-      for (const name of ["write", "truncate", "map", "chown"]) {
+      for (const name of ["write", "truncate", "allocate", "chown"]) {
         put(`${lower}/${name}`, "content");
         fs.chownSync(`${lower}/${name}`, name === "chown" ? 0 : 1001, 1001);
         fs.chmodSync(`${lower}/${name}`, 0o6777);
@@ -140,6 +154,8 @@ export const owners = area("owners and modes", [
         same(mode(`${mount}/write`), "777", "mode after writing");
         fs.truncateSync(`${mount}/truncate`, 1);
         same(mode(`${mount}/truncate`), "777", "mode after truncating");
+        fallocate(open(`${mount}/allocate`, O.RDWR), 0, 0, 4096);
+        same(mode(`${mount}/allocate`), "777", "mode after allocating");
       });
       fs.chownSync(`${mount}/chown`, 1002, 1002);
       same(mode(`${mount}/chown`), "777", "mode after chown");
@@ -153,13 +169,21 @@ export const owners = area("owners and modes", [
     why: "inode(7)",
     needs: ["privilege"],
     run: (mount) => {
-      for (const bits of [0o4777, 0o2777, 0o6777]) {
-        put(`${mount}/file`, "content");
-        fs.chmodSync(`${mount}/file`, bits);
-        as(bob, () => write(open(`${mount}/file`, O.WRONLY), "x"));
-        same(mode(`${mount}/file`), "777", `mode ${bits.toString(8)} after a write`);
-        same(String(stat(`${mount}/file`).mode & 0o7777n), String(0o777), "mode, asked again");
-        fs.unlinkSync(`${mount}/file`);
+      const changes = [
+        (fd: number) => write(fd, "x"),
+        (fd: number) => fallocate(fd, FALLOC.KEEP_SIZE, 0, 8192),
+        (fd: number) => fallocate(fd, FALLOC.PUNCH_HOLE | FALLOC.KEEP_SIZE, 0, 4),
+      ];
+      for (const bits of [0o4777, 0o2777, 0o6777, 0o6666]) {
+        for (const [index, change] of changes.entries()) {
+          put(`${mount}/file`, "content");
+          fs.chmodSync(`${mount}/file`, bits);
+          as(bob, () => change(open(`${mount}/file`, O.WRONLY)));
+          const wanted = (bits & 0o777).toString(8);
+          same(mode(`${mount}/file`), wanted, `mode ${bits.toString(8)} after change ${index}`);
+          same((stat(`${mount}/file`).mode & 0o7777n).toString(8), wanted, "mode, asked again");
+          fs.unlinkSync(`${mount}/file`);
+        }
       }
     },
   },

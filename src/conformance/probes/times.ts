@@ -68,6 +68,7 @@ export const times = area("times", [
       const changes: readonly (() => void)[] = [
         () => fs.chmodSync(`${mount}/file`, 0o600),
         () => fs.chownSync(`${mount}/file`, 1, 1),
+        () => fs.chownSync(`${mount}/file`, -1, -1),
         () => setXattr(`${mount}/file`, "user.a", "b"),
         () => fs.linkSync(`${mount}/file`, `${mount}/link`),
         () => fs.renameSync(`${mount}/link`, `${mount}/link2`),
@@ -185,9 +186,15 @@ export const times = area("times", [
     prepare: prepareOld,
     run: (mount) => {
       const mapping = map(open(`${mount}/file`, O.RDWR), "write");
+      same(stat(`${mount}/file`).mtimeNs, 2000n * second, "mtime before");
       mapping.write(0, "C");
       mapping.sync();
       holds(isNow(stat(`${mount}/file`).mtimeNs), "mtime stays");
+      const before = stat(`${mount}/file`).mtimeNs;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 12);
+      mapping.write(0, "D");
+      mapping.sync();
+      holds(stat(`${mount}/file`).mtimeNs > before, "mtime stays at the second time");
     },
   },
   {

@@ -33,6 +33,8 @@ export interface Files {
   /** @returns whether nobody has it open any more, as far as that is known */
   release(nodeid: number, what: ReleaseRequest): boolean;
   mayBeOpen(nodeid: number): boolean;
+  /** Whether it may change without the kernel's knowing that it does. */
+  changesUnseen(nodeid: number): boolean;
 }
 
 interface OpenedParts {
@@ -115,8 +117,12 @@ export class OpenedFiles implements Files {
     return this.#modes.isOpen(nodeid);
   }
 
+  changesUnseen(nodeid: number): boolean {
+    return this.#modes.isMapping(nodeid);
+  }
+
   #opened(nodeid: number, handle: number, flags: number, mode?: number): Opened {
-    const opened = this.#modes.open(nodeid, handle, mode);
+    const opened = this.#modes.open(nodeid, handle, flags, mode);
     this.#journal.open(handle, { nodeid, flags, backingId: opened.backingId ?? 0 });
     return opened;
   }
@@ -180,5 +186,9 @@ export class UnopenedFiles implements Files {
 
   mayBeOpen(): boolean {
     return true;
+  }
+
+  changesUnseen(): boolean {
+    return false;
   }
 }

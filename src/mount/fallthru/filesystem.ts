@@ -20,6 +20,7 @@ import type {
 import { E } from "../../kernel/abi/errno.ts";
 import { FS_IOC_FSGETXATTR, FS_IOC_FSSETXATTR, FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, S } from "../../kernel/abi/file.ts";
 import { unless } from "../../kernel/error.ts";
+import { isBare } from "../../union/attr.ts";
 import type { Creator } from "../../union/create.ts";
 import type { RenameMode } from "../../union/rename.ts";
 import type { UnionEntry } from "../../union/entry.ts";
@@ -58,6 +59,8 @@ interface Parts {
   readonly forgetListing: (nodeid: number) => void;
   /** The same, as soon as nobody reads it; undefined where that can't be waited for. */
   readonly dropListing: ((nodeid: number) => void) | undefined;
+  /** Has the kernel drop what it has cached of an inode's attributes. */
+  readonly forgetAttributes: (nodeid: number) => void;
 }
 
 /** A union as FUSE asks for it: each method hands on to the union's of the same name. */
@@ -70,9 +73,11 @@ export class UnionFileSystem implements FileSystem {
   readonly #reclaim: Reclaim;
   readonly #changes: LayerChanges;
   readonly #forgetListing: (nodeid: number) => void;
+  readonly #forgetAttributes: (nodeid: number) => void;
   readonly #stale: StaleAttributes | undefined;
 
-  constructor({ union, files, journal, keeper, changes, forgetListing, dropListing }: Parts) {
+  constructor(parts: Parts) {
+    const { union, files, journal, keeper, changes, forgetListing, forgetAttributes, dropListing } = parts;
     this.#union = union;
     this.#files = files;
     this.#directories = new Directories(union);
@@ -81,6 +86,7 @@ export class UnionFileSystem implements FileSystem {
     this.#changes = changes;
     this.#reclaim = new Reclaim(() => journal.shrink(), replaceServer);
     this.#forgetListing = forgetListing;
+    this.#forgetAttributes = forgetAttributes;
     if (dropListing !== undefined) {
       this.#stale = new StaleAttributes((nodeid) => union.parentOf(nodeid), dropListing);
     }
@@ -108,13 +114,14 @@ export class UnionFileSystem implements FileSystem {
 
   getattr(nodeid: number): AttrReply {
     this.#stale?.told(nodeid);
-    return { attr: this.#union.getattr(nodeid) };
+    return this.#believed(nodeid, { attr: this.#union.getattr(nodeid) });
   }
 
-  setattr(nodeid: number, change: SetAttr): AttrReply {
-    if (change.killSuidGid) this.#killSuidGid(nodeid);
+  setattr(nodeid: number, change: SetAttr, request: Request): AttrReply {
+    // Changing nothing, it says that somebody writes, or gives the file to nobody else: see isBare().
+    if (change.killSuidGid || isBare(change)) this.#killSuidGid(nodeid, request);
     this.#stale?.told(nodeid);
-    return { attr: this.#union.setattr(nodeid, change, change.fh) };
+    return this.#believed(nodeid, { attr: this.#union.setattr(nodeid, change, change.fh) });
   }
 
   readlink(nodeid: number): Uint8Array {
@@ -186,8 +193,11 @@ export class UnionFileSystem implements FileSystem {
 
   open(nodeid: number, how: FileFlags, request: Request): Opened | number {
     if (request.isResend) this.#files.retry();
-    if (how.killSuidGid) this.#killSuidGid(nodeid);
-    return this.#files.open(nodeid, how);
+    if (how.killSuidGid) this.#killSuidGid(nodeid, request);
+    const wasUnseen = this.#files.changesUnseen(nodeid);
+    const opened = this.#files.open(nodeid, how);
+    if (!wasUnseen && this.#files.changesUnseen(nodeid)) this.#forgetAttributes(nodeid);
+    return opened;
   }
 
   create(parent: number, name: Name, how: CreateRequest, request: Request): Created {
@@ -197,17 +207,16 @@ export class UnionFileSystem implements FileSystem {
       if (entry !== undefined) return { entry, opened: this.#files.madeBefore(entry.nodeid, how) };
     }
     const entry = this.#union.create(parent, name, how.mode, how.flags, creator(request, how));
-    this.#placed(parent, name, entry);
+    const opened = this.#files.made(entry.nodeid, entry.handle, how.flags, entry.attr.mode);
     this.#stale?.changed(parent);
-    return { entry, opened: this.#files.made(entry.nodeid, entry.handle, how.flags, entry.attr.mode) };
+    return { entry: this.#placed(parent, name, entry), opened };
   }
 
   tmpfile(parent: number, how: CreateRequest, request: Request): Created {
     const entry = this.#union.tmpfile(parent, how.mode, how.flags, creator(request, how));
-    this.#placed(0, "", entry);
     const opened = this.#files.made(entry.nodeid, entry.handle, how.flags, entry.attr.mode);
     this.#keepOpen(entry.nodeid);
-    return { entry, opened };
+    return { entry: this.#placed(0, "", entry), opened };
   }
 
   read(nodeid: number, from: ReadRequest, into: Uint8Array): number {
@@ -215,8 +224,8 @@ export class UnionFileSystem implements FileSystem {
     return this.#files.read(nodeid, from, into);
   }
 
-  write(nodeid: number, to: WriteRequest, data: Uint8Array): number {
-    if (to.killSuidGid) this.#killSuidGid(nodeid);
+  write(nodeid: number, to: WriteRequest, data: Uint8Array, request: Request): number {
+    if (to.killSuidGid) this.#killSuidGid(nodeid, request);
     this.#stale?.touched(nodeid);
     return this.#files.write(nodeid, to, data);
   }
@@ -270,7 +279,9 @@ export class UnionFileSystem implements FileSystem {
 
   setxattr(nodeid: number, name: Name, value: Uint8Array, how: SetXattr): void {
     this.#union.setxattr(nodeid, name, value, how.flags);
-    if (how.killSetGid) this.#changeMode(nodeid, (mode) => mode & ~S_ISGID);
+    if (!how.killSetGid) return;
+    const { mode } = this.#union.getattr(nodeid);
+    this.#setMode(nodeid, mode, mode & ~S_ISGID);
   }
 
   listxattr(nodeid: number): Uint8Array | number {
@@ -305,7 +316,12 @@ export class UnionFileSystem implements FileSystem {
     const { ino, mode } = entry.attr;
     this.#journal.place(entry.nodeid, { parent, name, ino, isDirectory: (mode & S.IFMT) === S.IFDIR });
     this.#stale?.told(entry.nodeid);
-    return entry;
+    return this.#believed(entry.nodeid, entry);
+  }
+
+  /** Attributes as the kernel is to believe them: for ever, unless they may change without its knowing. */
+  #believed<T extends AttrReply>(nodeid: number, reply: T): T {
+    return this.#files.changesUnseen(nodeid) ? { ...reply, attrTimeoutMs: 0 } : reply;
   }
 
   /** The kernel asks only for what it knows isn't there: what is has been made by the server before, for this request. */
@@ -361,14 +377,17 @@ export class UnionFileSystem implements FileSystem {
     return entry?.attr.ino;
   }
 
-  /** The layer's file system doesn't do so for us: we may keep those bits. Capabilities it takes away itself. */
-  #killSuidGid(nodeid: number): void {
-    this.#changeMode(nodeid, (mode) => mode & ~(S_ISUID | ((mode & S_IXGRP) === 0 ? 0 : S_ISGID)));
+  /**
+   * The layer's file system doesn't do so for us: we may keep those bits. Capabilities it takes away itself. Of a file that
+   * its group can't execute, set-group-ID goes only where others write; of all their groups we know one.
+   */
+  #killSuidGid(nodeid: number, { uid, gid }: Request): void {
+    const { mode, gid: group } = this.#union.getattr(nodeid);
+    const isOthers = (mode & S_IXGRP) !== 0 || (uid !== 0 && gid !== group);
+    this.#setMode(nodeid, mode, mode & ~(S_ISUID | (isOthers ? S_ISGID : 0)));
   }
 
-  #changeMode(nodeid: number, change: (mode: number) => number): void {
-    const { mode } = this.#union.getattr(nodeid);
-    const changed = change(mode);
+  #setMode(nodeid: number, mode: number, changed: number): void {
     if (changed !== mode) this.#union.setattr(nodeid, { mode: changed & 0o7777 });
   }
 }

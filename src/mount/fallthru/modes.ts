@@ -1,6 +1,7 @@
 import type { Connection } from "../../fuse/connection.ts";
 import type { Opened } from "../../fuse/wire/types.ts";
 import { FOPEN } from "../../fuse/wire/protocol.ts";
+import { O } from "../../kernel/abi/file.ts";
 import { isErrno } from "../../kernel/error.ts";
 import type { Union } from "../../union/union.ts";
 import type { KnownFile } from "./replay.ts";
@@ -11,6 +12,8 @@ const [S_ISUID, S_ISGID] = [0o4000, 0o2000];
 interface Opens {
   cached: number;
   through: number;
+  /** Of those that pass through, such as can write through a mapping. */
+  mapping: number;
   /** While `through` isn't 0: all of an inode's opens must name the same. */
   backingId: number;
 }
@@ -35,6 +38,8 @@ export class OpenModes {
   readonly #opens = new Map<number, Opens>();
   /** Handles that pass through. */
   readonly #through = new Set<number>();
+  /** Handles of those that count as `mapping`. */
+  readonly #mapping = new Set<number>();
   #isAvailable: boolean | undefined;
 
   /**
@@ -50,28 +55,39 @@ export class OpenModes {
     this.#union = union;
     this.#connection = connection;
     this.#cacheFlag = cache === "keep" ? FOPEN.KEEP_CACHE : 0;
-    for (const [handle, { nodeid, backingId }] of files) {
+    for (const [handle, { nodeid, backingId, flags }] of files) {
       const opens = this.#opensOf(nodeid);
       if (backingId === 0) {
         opens.cached++;
         continue;
       }
-      opens.through++;
       opens.backingId = backingId;
-      this.#through.add(handle);
+      this.#count(opens, handle, flags);
     }
   }
 
-  /** @param handle the union's, just opened; @param mode the file's, where it is known */
-  open(nodeid: number, handle: number, mode = -1): Opened {
+  /** @param handle the union's, just opened; @param flags open(2)'s; @param mode the file's, where it is known */
+  open(nodeid: number, handle: number, flags: number, mode = -1): Opened {
     const opens = this.#opensOf(nodeid);
     if (opens.cached === 0 && this.#passThrough(opens, nodeid, handle, mode)) {
-      opens.through++;
-      this.#through.add(handle);
+      this.#count(opens, handle, flags);
       return { fh: handle, flags: FOPEN.PASSTHROUGH | FOPEN.NOFLUSH, backingId: opens.backingId };
     }
     opens.cached++;
     return { fh: handle, flags: this.#cacheFlag | FOPEN.NOFLUSH };
+  }
+
+  #count(opens: Opens, handle: number, flags: number): void {
+    opens.through++;
+    this.#through.add(handle);
+    if ((flags & 3) !== O.RDWR) return;
+    opens.mapping++;
+    this.#mapping.add(handle);
+  }
+
+  /** What is written through a mapping passes the kernel's own inode by: it has to ask for the times. */
+  isMapping(nodeid: number): boolean {
+    return (this.#opens.get(nodeid)?.mapping ?? 0) > 0;
   }
 
   isOpen(nodeid: number): boolean {
@@ -81,6 +97,7 @@ export class OpenModes {
   release(nodeid: number, handle: number): void {
     const opens = this.#opens.get(nodeid);
     if (opens === undefined) return;
+    if (this.#mapping.delete(handle)) opens.mapping--;
     if (!this.#through.delete(handle)) opens.cached--;
     else if (--opens.through === 0) this.#connection.closeBacking(opens.backingId);
     if (opens.through === 0 && opens.cached === 0) this.#opens.delete(nodeid);
@@ -89,7 +106,7 @@ export class OpenModes {
   #opensOf(nodeid: number): Opens {
     let opens = this.#opens.get(nodeid);
     if (opens === undefined) {
-      opens = { cached: 0, through: 0, backingId: 0 };
+      opens = { cached: 0, through: 0, mapping: 0, backingId: 0 };
       this.#opens.set(nodeid, opens);
     }
     return opens;

@@ -122,20 +122,30 @@ function openLayers(
   const invalidate = (nodeid: number, offset: -1 | 0): void => {
     connection.notify({ kind: "invalidate-inode", nodeid, offset, length: 0 });
   };
+  const forgetListing = (nodeid: number): void => invalidate(nodeid, 0);
+  const forgetAttributes = (nodeid: number): void => invalidate(nodeid, -1);
   const onCopyUp = (nodeid: number): void => {
-    invalidate(nodeid, -1);
+    forgetAttributes(nodeid);
     fileSystem.copiedUp(nodeid);
   };
   const union = new Union({ ...stack.layers(), ...(known && { known }), onCopyUp, log });
   const files = opensFiles(order.mount)
     ? new OpenedFiles({ union, connection, journal, cache: cacheOf(order.mount), known })
     : new UnopenedFiles(union);
-  const forgetListing = (nodeid: number): void => invalidate(nodeid, 0);
   const changes = new LayerChanges({ union, stack, connection, journal, keeper });
   const dropper = new ListingDropper(connection);
   // Where nothing is written the kernel knows of no access times.
   const dropListing = union.isReadOnly ? undefined : (nodeid: number): void => dropper.drop(nodeid);
-  const fileSystem = new UnionFileSystem({ union, files, journal, keeper, changes, forgetListing, dropListing });
+  const fileSystem = new UnionFileSystem({
+    union,
+    files,
+    journal,
+    keeper,
+    changes,
+    forgetListing,
+    forgetAttributes,
+    dropListing,
+  });
   return { fileSystem, ahead: Rehearsal.open(union) };
 }
 
