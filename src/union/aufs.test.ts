@@ -51,6 +51,38 @@ describe("an upper without extended attributes", () => {
     }
   });
 
+  test("a copied file keeps its number when it was forgotten, and by another name, until it is removed", () => {
+    using at = space();
+    using on = plainUpper();
+    fs.writeFileSync(at.path("lower/file"), "old");
+    const told: [number, number][] = [];
+    const layers = { upper: on.upper, work: on.work };
+    const inoOf = (union: Union, path: string): number => {
+      const nodeid = find(union, path);
+      const { ino } = union.getattr(nodeid);
+      union.forget(nodeid, 1);
+      return ino;
+    };
+    using union = at.union({ ...layers, onOrigin: (upperIno, ino) => told.push([upperIno, ino]) });
+    const ino = inoOf(union, "file");
+    const nodeid = find(union, "file");
+    write(union, nodeid, "O");
+    union.forget(nodeid, 1);
+    expect(inoOf(union, "file")).toBe(ino);
+    union.rename(1, name("file"), 1, name("other"));
+    expect(inoOf(union, "other")).toBe(ino);
+    const known = { inodes: new Map(), files: new Map(), origins: new Map(told) };
+    {
+      using next = at.union({ ...layers, known });
+      expect(inoOf(next, "other")).toBe(ino);
+    }
+    union.unlink(1, name("other"));
+    expect(told).toEqual([
+      [expect.any(Number), ino],
+      [told[0]?.[0] ?? 0, 0],
+    ]);
+  });
+
   test("what a server before has told of stays what it was", () => {
     using at = space();
     using on = plainUpper();

@@ -184,6 +184,8 @@ function copyUpFile(core: Core, upper: Writable, inode: Inode, wish: CopyUpWish)
   else if (indexed) placeInIndex(core, inode, link, temporary, indexName(origin), original.nlink);
   else putInPlace(upper, link, temporary);
   finishFile(core, upper, inode);
+  // Of a file with several names the others go on to be the lower's.
+  if (upper.marks === undefined && !isLinked) core.origins.set(inode.upperIno, inode.ino);
 }
 
 function statLower(core: Core, inode: Inode): number {

@@ -8,6 +8,7 @@ import type { AccessTimes } from "./accesstimes.ts";
 import type { HardLinkIndex } from "./hardlinks.ts";
 import type { Inode, InodeTable } from "./inode.ts";
 import type { KnownName } from "./known.ts";
+import type { Origins } from "./origins.ts";
 import type { WorkDirectory } from "./work.ts";
 
 /** What there is to write to. */
@@ -42,6 +43,7 @@ export interface Core {
   /** An inode's attributes are no longer what they were, though nobody asked for that: its ctime, for one. */
   readonly onCopyUp: (nodeid: number) => void;
   readonly accessTimes: AccessTimes;
+  readonly origins: Origins;
   readonly inoSpace: number;
   /** The st_inos of the layers' own directories: meeting one of them below is a loop. */
   readonly traps: ReadonlySet<number>;

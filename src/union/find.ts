@@ -87,7 +87,8 @@ export function find(core: Core, parent: Inode, name: Name, marks: Search["marks
     found.ino = found.lowerDirs.length > 0 ? found.lowerIno : found.upperIno;
   } else {
     if (!found.hasUpper) takeFromIndex(core, found);
-    if (found.ino === 0) found.ino = found.hasUpper ? found.upperIno : found.lowerIno;
+    if (found.ino === 0)
+      found.ino = found.hasUpper ? (core.origins.of(found.upperIno) ?? found.upperIno) : found.lowerIno;
   }
   return found;
 }

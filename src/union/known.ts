@@ -7,6 +7,8 @@ import type { Name } from "../kernel/at.ts";
 export interface Known {
   /** By nodeid: one of its names; undefined where it has lost the last. The union's from now on. */
   readonly inodes: Map<number, KnownName | undefined>;
+  /** See Origins. */
+  readonly origins?: ReadonlyMap<number, number>;
   /** By handle. */
   readonly files: ReadonlyMap<number, { readonly nodeid: number; readonly flags: number }>;
   /** By nodeid: open files that have no name any more; their descriptors are the union's from now on. */

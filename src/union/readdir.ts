@@ -89,7 +89,7 @@ function typeOf(directory: LayerDirectory, name: Name): number {
 function upperEntryIno(core: Core, inode: Inode, name: Name, type: number, ino: number): number {
   const known = inode.children?.get(name);
   if (known !== undefined) return known.inode.ino;
-  if (!inode.isImpure && (type !== DT_DIR || inode.lowerDirs.length === 0)) return ino;
+  if (!inode.isImpure && (type !== DT_DIR || inode.lowerDirs.length === 0)) return core.origins.of(ino) ?? ino;
   // What can't be looked up is listed all the same, and spoils nothing else.
   const found = unless(["EIO", "ELOOP", "ENAMETOOLONG", "ESTALE"], () => find(core, inode, name));
   return found?.ino ?? ino;

@@ -98,6 +98,7 @@ export function afterUnlink(core: Core, link: Link): void {
 function die(core: Core, inode: Inode): void {
   inode.isDead = true;
   core.accessTimes.forget(inode.ino);
+  if (inode.hasUpper) core.origins.forget(inode.upperIno);
   core.table.hide(inode);
 }
 

@@ -22,6 +22,7 @@ import { canHaveOwners, type DialectName, dialectOfLower, dialectOfLowers, diale
 import { HardLinkIndex } from "./hardlinks.ts";
 import { type Inode, InodeTable } from "./inode.ts";
 import type { Known } from "./known.ts";
+import { Origins } from "./origins.ts";
 import { checkDurability } from "./volatile.ts";
 import { WorkDirectory } from "./work.ts";
 
@@ -64,6 +65,8 @@ export interface UnionOptions {
   readonly log?: (line: string) => void;
   /** Called with the nodeid of what was copied up, also of the directories above what is to be changed. */
   readonly onCopyUp?: (nodeid: number) => void;
+  /** See Origins. */
+  readonly onOrigin?: (upperIno: number, ino: number) => void;
   /** When reading sets access times (default: relatime). */
   readonly atime?: AtimePolicy;
   /** Of a server that this one takes over from. */
@@ -198,6 +201,7 @@ function makeCore(options: UnionOptions, parts: Parts): Core {
     known: options.known?.inodes,
     onCopyUp: options.onCopyUp ?? (() => {}),
     accessTimes: openAccessTimes(options, work),
+    origins: new Origins(options.known?.origins, options.onOrigin),
     inoSpace,
     traps,
     useRedirects,

@@ -36,6 +36,10 @@ test("replay() knows the open files, and which of them was opened last of all", 
   journal.open(1, { nodeid: 7, flags: 0x80000001 | 0, backingId: 0 });
   journal.open(2, { nodeid: 8, flags: 0, backingId: 9 });
   expect(reread(file)).toMatchObject({ lastOpened: 2, files: new Map([[1, { nodeid: 7 }]]) });
+  journal.origin(5, 6);
+  journal.origin(7, 8);
+  journal.origin(5, 0);
+  expect(reread(file).origins).toEqual(new Map([[7, 8]]));
   journal.close(1);
   expect(reread(file).files).toEqual(new Map([[2, { nodeid: 8, flags: 0, backingId: 9 }]]));
   expect(reread(file).lastOpened).toBe(undefined);

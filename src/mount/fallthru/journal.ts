@@ -98,6 +98,13 @@ export class Journal {
     this.#end();
   }
 
+  /** @param ino 0: there is no such file any more */
+  origin(upperIno: number, ino: number): void {
+    this.#begin(RECORD.ORIGIN, upperIno, 8);
+    this.#number(ino);
+    this.#end();
+  }
+
   /** Gives the room back that what doesn't count any more has taken. */
   shrink(): void {
     if (this.#at > FIRST_SIZE / 2) this.#compact(0);
@@ -129,9 +136,9 @@ export class Journal {
 
   /** Goes over to the other bank, of which at most half is filled then. */
   #compact(needed: number): void {
-    const { inodes, files } = this.replay();
+    const { inodes, origins, files } = this.replay();
     const previous = this.#described(this.#active);
-    const next = this.#roomFor([...inodes.values()].reduce(sumSizes, files.size * 25 + needed) * 2);
+    const next = this.#roomFor([...inodes.values()].reduce(sumSizes, files.size * 25 + origins.size * 17 + needed) * 2);
     const other = 1 - this.#active;
     this.#describe(other, next);
     this.#bank = mapFile(this.#file, next.offset, next.size);
@@ -139,6 +146,7 @@ export class Journal {
     this.#at = 0;
     for (const [nodeid, known] of inodes)
       this.place(nodeid, known ?? { parent: 0, name: "", ino: nodeid, isDirectory: false });
+    for (const [upperIno, ino] of origins) this.origin(upperIno, ino);
     for (const [handle, file] of files) this.open(handle, file);
     this.#head[ACTIVE] = other;
     allocate(this.#file.number, FALLOC_FL_PUNCH_HOLE, previous.offset, previous.size);

@@ -16,8 +16,8 @@ export function lockLayers({ upper, work }: FallthruMount, { pair }: OpenLayers)
   lockOne(pair.work, `${work ?? ""} is the work directory`);
 }
 
-/** The server of a mount that was just unmounted takes a moment to end. */
-const [WAIT_MS, EACH_MS] = [1000, 5];
+/** The server of a mount that was just unmounted takes a moment to end: on a busy machine, more than a second. */
+const [WAIT_MS, EACH_MS] = [3000, 5];
 
 function lockOne(directory: Fd, what: string): void {
   for (let waitedMs = 0; waitedMs <= WAIT_MS; waitedMs += EACH_MS) {

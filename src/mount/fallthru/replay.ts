@@ -15,6 +15,8 @@ export interface Replay {
   readonly inodes: Map<number, KnownName | undefined>;
   /** What stands at a name: also at those of a file that has several. */
   readonly at: (parent: number, name: string) => KnownName | undefined;
+  /** By the upper's own numbers, the st_inos of files that have come from below. */
+  readonly origins: ReadonlyMap<number, number>;
   /** By handle. */
   readonly files: ReadonlyMap<number, KnownFile>;
   /** The file whose opening is the last record: whoever opened it may not have been told. */
@@ -22,12 +24,22 @@ export interface Replay {
 }
 
 /** The kinds of records; journal.ts writes them, replay() reads them. */
-export const RECORD = { PLACE: 1, MOVE: 2, REMOVE: 3, FORGET: 4, OPEN: 5, CLOSE: 6, PLACE_DIRECTORY: 7 } as const;
+export const RECORD = {
+  PLACE: 1,
+  MOVE: 2,
+  REMOVE: 3,
+  FORGET: 4,
+  OPEN: 5,
+  CLOSE: 6,
+  PLACE_DIRECTORY: 7,
+  ORIGIN: 8,
+} as const;
 
 /** Goes through the records of a journal, one after the other. */
 export function replay(bank: Buffer, length: number): Replay {
   const names = new Names();
   const files = new Map<number, KnownFile>();
+  const origins = new Map<number, number>();
   let lastOpened: number | undefined;
   for (let at = 0; at < length;) {
     const kind = bank[at++];
@@ -57,6 +69,11 @@ export function replay(bank: Buffer, length: number): Replay {
       files.set(first, { nodeid, flags: bank.readInt32LE(at + 8), backingId: bank.readUInt32LE(at + 12) });
       lastOpened = first;
       at += 16;
+    } else if (kind === RECORD.ORIGIN) {
+      const ino = bank.readDoubleLE(at);
+      if (ino === 0) origins.delete(first);
+      else origins.set(first, ino);
+      at += 8;
     } else if (kind === RECORD.CLOSE) {
       files.delete(first);
     } else {
@@ -64,7 +81,7 @@ export function replay(bank: Buffer, length: number): Replay {
     }
   }
   const at = (parent: number, name: string): KnownName | undefined => names.known(parent, name);
-  return { inodes: names.inodes, at, files, lastOpened };
+  return { inodes: names.inodes, at, origins, files, lastOpened };
 }
 
 function readName(bank: Buffer, at: number): string {

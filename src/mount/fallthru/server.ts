@@ -128,7 +128,8 @@ function openLayers(
     forgetAttributes(nodeid);
     fileSystem.copiedUp(nodeid);
   };
-  const union = new Union({ ...stack.layers(), ...(known && { known }), onCopyUp, log });
+  const onOrigin = (upperIno: number, ino: number): void => journal.origin(upperIno, ino);
+  const union = new Union({ ...stack.layers(), ...(known && { known }), onCopyUp, onOrigin, log });
   const files = opensFiles(order.mount)
     ? new OpenedFiles({ union, connection, journal, cache: cacheOf(order.mount), known })
     : new UnopenedFiles(union);
