@@ -49,6 +49,8 @@ const features: Readonly<Partial<Record<Feature, boolean>>> = {
   EXPLICIT_INVAL_DATA: true,
   // What a directory has is wanted with attributes, all of it: the kernel would ask for them one by one.
   READDIRPLUS_AUTO: false,
+  // Linux leaves in its cache what was there when such a write began.
+  ASYNC_DIO: false,
 };
 
 /**
