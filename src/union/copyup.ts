@@ -80,9 +80,13 @@ function isPrivateMark(upper: Writable, attribute: Name): boolean {
 const defaultAcl = attributeName("system.posix_acl_default");
 
 function copyUpDirectory(core: Core, upper: Writable, inode: Inode): void {
-  if (inode.upperDir !== undefined) return;
+  if (inode.upperDir !== undefined || inode.pin >= 0) return;
   const [link, lower] = [inode.links[0], inode.lowerDirs[0]];
-  if (link === undefined || lower === undefined) return fail("copy up", inode.path, -E.STALE);
+  if (lower === undefined) return fail("copy up", inode.path, -E.STALE);
+  if (link === undefined) {
+    copyUpRemoved(core, upper, inode, lower);
+    return;
+  }
   copyUpDirectory(core, upper, link.parent);
   markImpure(upper, link.parent);
   const from = { fd: lower.fd, name: "" };
@@ -95,6 +99,21 @@ function copyUpDirectory(core: Core, upper: Writable, inode: Inode): void {
   const directory = new LayerDirectory(upper.layer, link.parent.upperDir, link.name);
   inode.upperDir = directory;
   inode.hasDefaultAcl = getXattr(directory.fd, "", defaultAcl, empty) > 0;
+  core.onCopyUp(inode.nodeid);
+}
+
+/** A directory without a name, which is open: all that is left of it is its attributes. */
+function copyUpRemoved(core: Core, upper: Writable, inode: Inode, lower: LayerDirectory): void {
+  const from = { fd: lower.fd, name: "" };
+  const temporary = upper.work.withTemporary((name) =>
+    copyEntry(
+      readOriginal(from),
+      from,
+      { fd: upper.work.fd, name },
+      planOf(upper, undefined, () => {}),
+    ),
+  );
+  keepNameless(core, upper, inode, temporary);
   core.onCopyUp(inode.nodeid);
 }
 
@@ -202,7 +221,7 @@ function finishFile(core: Core, upper: Writable, inode: Inode): void {
   core.accessTimes.handOver(core, inode);
 }
 
-/** A file without a name, which is open: so is its copy. */
+/** What has no name is open: so is its copy. */
 function keepNameless(core: Core, upper: Writable, inode: Inode, temporary: Name): void {
   inode.pin = must("open", temporary, openName(upper.work.fd, temporary, O.PATH | O.NOFOLLOW));
   upper.work.discard(temporary);

@@ -314,8 +314,18 @@ export const unlinked = area("removed while open", [
   {
     name: "a directory from below that is removed while open is empty, and takes nothing",
     why: "POSIX rmdir()",
-    prepare: (lower) => tree(lower, ["dir/", "dir/file"]),
+    prepare: (lower) => tree(lower, ["dir/", "dir/file", "bare/"]),
     run: (mount) => {
+      const bare = open(`${mount}/bare`);
+      fs.rmdirSync(`${mount}/bare`);
+      works("fchmod of one that was empty", () => fs.fchmodSync(bare, 0o710));
+      works("futimes of it", () => fs.futimesSync(bare, 1, 2));
+      works("fsetxattr of it", () => setXattr(bare, "user.a", "b"));
+      same(
+        [Number(fstat(bare).mode & 0o7777n), fstat(bare).mtimeNs, String(getXattr(bare, "user.a")), fstat(bare).nlink],
+        [0o710, 2_000_000_000n, "b", 0n],
+        "what was set",
+      );
       const fd = open(`${mount}/dir`);
       fs.rmSync(`${mount}/dir`, { recursive: true });
       same(entriesOf(fd), [], "entries");
