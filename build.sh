@@ -32,7 +32,7 @@ executable() {
   # --splitting keeps what only one verb imports, node: modules too, out of the others' start (1.5 ms for --version).
   "$bun" tools/bundle.ts "$temporary/js" >&2
   "$bun" build --compile --minify --bytecode --splitting --format=esm --no-compile-autoload-dotenv --no-compile-autoload-bunfig \
-    --compile-jit-policy=10 \
+    --compile-jit-policy=40 \
     --outfile "$temporary/fallthru" "$temporary/js/main.js" >"$temporary/log" 2>&1 || { cat "$temporary/log" >&2; exit 1; }
   for koffi in node_modules/@koromix/koffi-linux-*/linux_*/koffi.node; do
     cp "$koffi" "$temporary/koffi.node"
