@@ -158,10 +158,19 @@ test("findChroot() says which files it couldn't look into", () => {
   expect(failure("x").hint).toStartWith("chroot.d/x: not read, as everybody may write to it; ");
 });
 
-test("findChroot() is fast with 500 files", () => {
+test("findChroot() parses only the files that have the name in them", () => {
   for (let index = 0; index < 500; index++) write(`chroot.d/c${index}.conf`, stanza(`c${index}`, "profile=sbuild\n"));
-  findChroot("c1", dir);
-  const start = performance.now();
-  expect(findChroot("c499", dir).name).toBe("c499");
-  expect(performance.now() - start).toBeLessThan(100);
+  // Of the processor's time, not the clock's; the best of some, one after the other: other work on the machine meets both.
+  const best = { find: Infinity, read: Infinity };
+  const time = (what: keyof typeof best, work: () => unknown): void => {
+    const start = process.cpuUsage();
+    work();
+    const { user, system } = process.cpuUsage(start);
+    best[what] = Math.min(best[what], user + system);
+  };
+  for (let round = 0; round < 7; round++) {
+    time("find", () => expect(findChroot("c499", dir).name).toBe("c499"));
+    time("read", () => expect(readChroots(dir).chroots).toHaveLength(500));
+  }
+  expect(best.find).toBeLessThan(best.read);
 });

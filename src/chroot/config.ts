@@ -76,27 +76,38 @@ function filesOf(chroots: readonly Chroot[]): Record<string, string[]> {
  */
 export function findChroot(name: string, directory: string = configDirectory): Chroot {
   const found = chooseKnown(name, directory);
-  if (found !== undefined) return found;
-  const { stanzas, problems } = readStanzas(directory, name);
-  const chroot = chooseChroot(name, stanzas);
-  if (chroot === undefined) throw notFound(name, directory, problems);
-  return chroot;
+  if (found.kind === "chroot") return found.chroot;
+  if (found.kind === "nothing") throw notFound(name, directory, { names: found.names, problems: [] });
+  const files = readConfigFiles(directory);
+  const chroot = chooseChroot(name, readStanzas(directory, name, files).stanzas);
+  if (chroot !== undefined) return chroot;
+  const { stanzas, problems } = readStanzas(directory, "", files);
+  throw notFound(name, directory, { names: allNames(stanzas), problems });
 }
 
 /** As findChroot(), for who asks whether there is one: nothing is parsed to say which names are near. */
 export function findChrootIfAny(name: string, directory: string = configDirectory): Chroot | undefined {
-  return chooseKnown(name, directory) ?? chooseChroot(name, readStanzas(directory, name).stanzas);
+  const found = chooseKnown(name, directory);
+  if (found.kind === "chroot") return found.chroot;
+  return found.kind === "nothing" ? undefined : chooseChroot(name, readStanzas(directory, name).stanzas);
 }
 
+type Choice =
+  | { readonly kind: "unknown" }
+  | { readonly kind: "chroot"; readonly chroot: Chroot }
+  | { readonly kind: "nothing"; readonly names: readonly string[] }; // what is called so; all other names
+
 /** Where it is known from before which files describe it: no other is read then. */
-function chooseKnown(name: string, directory: string): Chroot | undefined {
+function chooseKnown(name: string, directory: string): Choice {
   const stamp = stampOf(directory);
-  if (stamp === undefined) return undefined;
-  const known = readKnown(stamp) ?? (isSettled(stamp) ? learn(directory, stamp) : undefined);
-  const paths = known?.files !== undefined && Object.hasOwn(known.files, name) ? known.files[name] : undefined;
-  if (paths === undefined) return undefined;
-  const files = paths.flatMap((path) => readTrusted(path) ?? []).filter((file) => "content" in file);
-  return chooseChroot(name, readStanzas(directory, name, { files, problems: [] }).stanzas);
+  if (stamp === undefined) return { kind: "unknown" };
+  const files = (readKnown(stamp) ?? (isSettled(stamp) ? learn(directory, stamp) : undefined))?.files;
+  if (files === undefined) return { kind: "unknown" };
+  const paths = Object.hasOwn(files, name) ? files[name] : undefined;
+  if (paths === undefined) return { kind: "nothing", names: Object.keys(files) };
+  const read = paths.flatMap((path) => readTrusted(path) ?? []).filter((file) => "content" in file);
+  const chroot = chooseChroot(name, readStanzas(directory, name, { files: read, problems: [] }).stanzas);
+  return chroot === undefined ? { kind: "unknown" } : { kind: "chroot", chroot };
 }
 
 function chooseChroot(name: string, stanzas: readonly Stanza[]): Chroot | undefined {
@@ -170,10 +181,17 @@ function aliasesOf(stanza: Stanza): readonly string[] {
   return text === "" ? [] : parseList(text.replace(/(?:^|\s)#.*$/, ""));
 }
 
-/** What to throw where nothing is called `name`; parses everything to say which names are near. */
-export function notFound(name: string, directory: string, problems: readonly Problem[]): UserError {
-  const { stanzas } = readStanzas(directory);
-  const known = stanzas.flatMap((stanza) => [stanza.name, ...aliasesOf(stanza)]).filter((other) => other !== "");
+export function allNames(stanzas: readonly Stanza[]): string[] {
+  return stanzas.flatMap((stanza) => [stanza.name, ...aliasesOf(stanza)]);
+}
+
+/** What to throw where nothing is called `name`, and what is described is called by these names. */
+export function notFound(
+  name: string,
+  directory: string,
+  { names, problems }: { readonly names: readonly string[]; readonly problems: readonly Problem[] },
+): UserError {
+  const known = names.filter((other) => other !== "");
   const near = nearNames(name, known);
   const [unread] = problems.filter((problem) => problem.line === 0);
   const hints: string[] = [];

@@ -2,7 +2,7 @@ import { basename, dirname } from "node:path";
 import { UserError } from "../error.ts";
 import { installProfile } from "./builtin.ts";
 import { readStanza } from "./chroot.ts";
-import { findDescriptions, notFound, readStanzas } from "./config.ts";
+import { allNames, findDescriptions, notFound, readStanzas } from "./config.ts";
 import { openForWriting, removeFileAt, writeNewFileAt } from "./create.ts";
 import { configDirectory } from "./files.ts";
 import { checkName } from "./names.ts";
@@ -57,9 +57,9 @@ export function checkFree(name: string, directory: string = configDirectory): vo
  * @throws {UserError} not-found; unsupported, where its file isn't its own
  */
 export function removeChroot(name: string, directory: string = configDirectory): string {
-  const { stanzas, problems } = readStanzas(directory, name);
+  const { stanzas, problems } = readStanzas(directory);
   const [found, second] = stanzas.filter((stanza) => stanza.name === name && name !== "");
-  if (found === undefined) throw notFound(name, directory, problems);
+  if (found === undefined) throw notFound(name, directory, { names: allNames(stanzas), problems });
   const own = `${directory}/chroot.d/${basename(found.file)}`;
   const others = stanzas.filter((stanza) => stanza.file === found.file && stanza !== found);
   if (others.length > 0 || second !== undefined || found.file !== own) {
