@@ -31,11 +31,15 @@ test("kernelThreads() have no program, and nobody else is one", () => {
 
 test("lookAt() and pathOf() say where a directory is", () => {
   const spot = { major: 0, minor: 0, mount: 0 };
-  for (const path of ["/", "/proc", tmpdir(), "/proc/self/cwd/"]) {
+  const ids = new Map<number, bigint>(); // of mounts, as lookAt() and as statAt() have them
+  for (const path of ["/", "/proc", "/proc/self", "/usr", tmpdir(), "/proc/self/cwd/"]) {
     lookAt(path, spot);
     const attr = statAt(null, path.endsWith("/") ? path : `${path}/.`);
-    expect(spot).toEqual({ ...attr.dev, mount: Number(attr.mountId) });
+    expect(spot).toMatchObject(attr.dev);
+    expect(ids.get(spot.mount) ?? attr.mountId).toBe(attr.mountId);
+    ids.set(spot.mount, attr.mountId);
   }
+  expect(new Set(ids.values()).size).toBe(ids.size);
   expect(() => lookAt("/no/such", spot)).toThrow(/ENOENT/);
   expect(pathOf("/proc/self/cwd")).toBe(process.cwd());
   expect(pathOf(`/proc/${process.pid}/root`)).toBe("/");

@@ -1,4 +1,4 @@
-import { AT, O, STATX_MNT_ID, STATX_SIZE } from "./abi/file.ts";
+import { AT, O, STATX_MNT_ID_UNIQUE, STATX_SIZE } from "./abi/file.ts";
 import { check, isErrno, unless } from "./error.ts";
 import { openAt } from "./file.ts";
 import { cString, quick } from "./libc.ts";
@@ -59,7 +59,7 @@ export function kernelThreads(): ReadonlySet<number> {
 export interface Spot {
   major: number;
   minor: number;
-  /** The mount's id; as a number it tells it from others just as well. */
+  /** The mount's id, which no other ever has (Linux ≥ 6.8; before that none at the same time). */
   mount: number;
 }
 
@@ -68,7 +68,7 @@ const attributeBytes = new Uint8Array(attributes.buffer);
 
 /** Where a directory is: of which device and mount. @throws {KernelError} ENOENT, ESRCH, EACCES, ENOTCONN, … */
 export function lookAt(path: string, spot: Spot): void {
-  check("stat", path, statx_(AT.FDCWD, cString(path), 0, STATX_MNT_ID, attributeBytes));
+  check("stat", path, statx_(AT.FDCWD, cString(path), 0, STATX_MNT_ID_UNIQUE, attributeBytes));
   spot.major = attributes[34] ?? 0;
   spot.minor = attributes[35] ?? 0;
   spot.mount = (attributes[36] ?? 0) + (attributes[37] ?? 0) * 2 ** 32;

@@ -62,22 +62,25 @@ interface Place {
   readonly mountPoint: string;
   /** Of what is mounted there, unless everybody's root is on it: then it tells nothing of anybody. */
   readonly device: Device | undefined;
-  /** The mount of our own root. Nearly everybody's root and working directory are on it, and it is no session's. */
-  readonly ownMount: number;
+  /**
+   * Mounts that are the root of a whole mount name space, and not the session's. Nearly everybody's root and working directory
+   * are on one, ours or another name space's, and it takes one call to see that.
+   */
+  readonly hosts: Set<number>;
 }
 
 type Device = Attr["dev"];
 
 function placeOf(mountPoint: string): Place {
   const attr = unless(["ENOENT", "ENOTCONN", "ECONNABORTED"], () => statAt(null, mountPoint));
-  const own = statAt(null, "/");
-  const isTelling = attr?.isMountRoot === true && !sameDevice(attr, own);
-  return { mountPoint, device: isTelling ? attr.dev : undefined, ownMount: Number(own.mountId) };
+  lookAt("/", spot);
+  const isTelling = attr?.isMountRoot === true && !isSpotOn(attr.dev);
+  return { mountPoint, device: isTelling ? attr.dev : undefined, hosts: new Set([spot.mount]) };
 }
 
-function standsInside(pid: number, { mountPoint, ownMount }: Place): boolean {
+function standsInside(pid: number, { mountPoint, hosts }: Place): boolean {
   const cwd = `/proc/${pid}/cwd`;
-  if (!sees(`${cwd}/`) || spot.mount === ownMount) return false;
+  if (!sees(`${cwd}/`) || hosts.has(spot.mount)) return false;
   const path = ofProcess(() => pathOf(cwd));
   if (path === tooFar) return isFarInside(cwd, mountPoint);
   return path !== undefined && isAtOrBelow(path, mountPoint) && leadsTo(path, cwd);
@@ -91,14 +94,16 @@ function pids(): number[] {
   return all.filter((pid) => !kernels.has(pid));
 }
 
-function isInside(pid: number, { mountPoint, device, ownMount }: Place): boolean {
+function isInside(pid: number, { mountPoint, device, hosts }: Place): boolean {
   const root = `/proc/${pid}/root`;
-  if (!sees(`${root}/`) || spot.mount === ownMount) return false;
-  const isOnIt = device !== undefined && spot.major === device.major && spot.minor === device.minor;
+  if (!sees(`${root}/`) || hosts.has(spot.mount)) return false;
+  const { mount } = spot;
+  const isOnIt = device !== undefined && isSpotOn(device);
   const path = ofProcess(() => pathOf(root));
   if (path === undefined) return false;
   const isBelow = path === tooFar ? isFarInside(root, mountPoint) : isAtOrBelow(path, mountPoint);
   if (isOnIt) return isBelow || path === "/" || path === tooFar;
+  if (path === "/") hosts.add(mount);
   if (!isBelow) return false;
   if (path === tooFar) return true;
   // On another file system that is mounted inside; in another mount name space the path leads elsewhere.
@@ -106,6 +111,10 @@ function isInside(pid: number, { mountPoint, device, ownMount }: Place): boolean
 }
 
 const spot: Spot = { major: 0, minor: 0, mount: 0 };
+
+function isSpotOn({ major, minor }: Device): boolean {
+  return spot.major === major && spot.minor === minor;
+}
 
 /** Whether it could be looked at: fills `spot` in. */
 function sees(path: string): boolean {

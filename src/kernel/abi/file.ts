@@ -24,6 +24,7 @@ export const AT = {
   FDCWD: -100,
   SYMLINK_NOFOLLOW: 0x100,
   STATX_FORCE_SYNC: 0x2000,
+  STATX_DONT_SYNC: 0x4000,
   REMOVEDIR: 0x200,
   SYMLINK_FOLLOW: 0x400,
   EMPTY_PATH: 0x1000,
@@ -42,6 +43,7 @@ export const RESOLVE = {
 // include/uapi/linux/stat.h
 export const STATX_BASIC_STATS = 0x7ff;
 export const STATX_MNT_ID = 0x1000;
+export const STATX_MNT_ID_UNIQUE = 0x4000;
 export const STATX_ATTR_MOUNT_ROOT = 0x2000;
 export const STATX_SIZE = 256;
 
