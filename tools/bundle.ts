@@ -1,6 +1,6 @@
 // `tools/bundle.ts DIR`: bundles src/cli/main.ts into DIR/main.js and chunks, of which each verb loads what it needs.
 // --splitting makes a chunk for every set of verbs that share something; all of them that the start itself waits for
-// (`run` is part of it) are put into one, hot.js, what a run in schroot's place needs besides those into another, and what
+// (`run` is part of it) are put into one, hot.js, what the service's client and a run in schroot's place need besides those into two others, and what
 // beginning and ending sessions need into a few more, by which of them load it: a start pays for each, and for what it loads.
 import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
@@ -16,14 +16,12 @@ const verb = (name: string): string => `src/cli/commands/${name}.ts`;
 const [begin, end, once, list] = [verb("begin"), verb("end"), verb("run-once"), verb("list")];
 const hot: readonly Group[] = [
   { name: "hot.js", entries: ["src/cli/main.ts"] },
+  { name: "hot-client.js", entries: ["src/daemon/client.ts"] },
   { name: "hot-schroot.js", entries: ["src/cli/schroot-here.ts"] },
   { name: "hot-sessions.js", entries: [begin, end, once], but: [list] },
   { name: "hot-begin.js", entries: [begin, once], but: [list] },
   { name: "hot-end.js", entries: [end, once], but: [list] },
 ];
-
-/** All that it needs in itself: where this runs, nothing else does. */
-const alone = "src/daemon/client.ts";
 
 const [directory = ""] = process.argv.slice(2);
 const common = { target: "bun", format: "esm" } as const;
@@ -44,12 +42,6 @@ const joined = hot.map(({ name, entries, but = [] }) => {
   const chunks = shared.filter((chunk) => !taken.has(chunk.name));
   for (const chunk of chunks) taken.add(chunk.name);
   return { name, chunks };
-});
-await Bun.build({
-  ...common,
-  entrypoints: [join(import.meta.dirname, "..", alone)],
-  outdir: directory,
-  naming: chunkOf(alone),
 });
 for (const { name, chunks } of joined) await joinChunks(name, chunks);
 for (const name of readdirSync(directory)) redirectImports(name);

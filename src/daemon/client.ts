@@ -78,7 +78,10 @@ export async function askFor(
   const socket = connect(path);
   if (typeof socket === "string") return onUnreachable(socket);
   using client = new Client(socket);
-  return await client.ask(wish);
+  const outcome = await client.ask(wish);
+  // With a status all that is left is to end, for which undoing this would take 0.1 ms.
+  if (outcome === "host") client.leaveSignals();
+  return outcome;
 }
 
 type Unreachable = (why: string) => Outcome | Promise<Outcome>;
@@ -118,9 +121,13 @@ class Client implements Disposable {
   }
 
   async ask(wish: Wish): Promise<Outcome> {
-    const given = [0, 1, 2].map((number) => new Fd(number, `descriptor ${number}`));
-    const kinds = given.map(kindOf);
-    const open = given.filter((_, number) => kinds[number] !== "closed");
+    const open: Fd[] = [];
+    const kinds: ReturnType<typeof kindOf>[] = [];
+    for (const number of [0, 1, 2]) {
+      const file = new Fd(number, "descriptor");
+      kinds.push(kindOf(file));
+      if (kinds[number] !== "closed") open.push(file);
+    }
     let files = open;
     if (kinds[0] === "terminal" && kinds[1] === "terminal" && hasControllingTerminal()) {
       const { Relay: TerminalRelay } = await import("./relay.ts");
@@ -220,12 +227,15 @@ class Client implements Disposable {
     else this.#relay.resize();
   };
 
-  [Symbol.dispose](): void {
-    this.#relay?.[Symbol.dispose]();
+  leaveSignals(): void {
     for (const signal of signalNames) process.off(signal, this.#forward);
     process.off("SIGTSTP", this.#stop);
     process.off("SIGWINCH", this.#resize);
     process.off("SIGCONT", this.#goOn);
+  }
+
+  [Symbol.dispose](): void {
+    this.#relay?.[Symbol.dispose]();
     this.#socket.close();
   }
 }
@@ -241,21 +251,33 @@ function hasControllingTerminal(): boolean {
 }
 
 function makeRequest({ program, argv, ...wish }: Wish, open: readonly Fd[], hasTerminal: boolean): Request {
-  const environment = Object.entries(wish.environment)
-    .filter(([name]) => name !== "" && !name.includes("="))
-    .map(([name, value]) => [Buffer.from(name), Buffer.from(value)] as const);
+  const environment: (readonly [Uint8Array, Uint8Array])[] = [];
+  for (const name of Object.keys(wish.environment)) {
+    if (name !== "" && !name.includes("=")) environment.push([bytesOf(name), bytesOf(wish.environment[name] ?? "")]);
+  }
+  const words: Uint8Array[] = [];
+  for (const word of argv) words.push(bytesOf(word));
+  const descriptors: number[] = [];
+  for (const { number } of open) descriptors.push(number);
   const directory = ownDirectory();
   return {
     program,
-    argv: argv.map((word) => Buffer.from(word)),
+    argv: words,
     environment,
-    directory: directory === undefined ? undefined : Buffer.from(directory),
+    directory: directory === undefined ? undefined : bytesOf(directory),
     // oxlint-disable-next-line typescript/no-deprecated -- for a moment it is another, and there is nobody else here
     umask: process.umask(),
     fileLimit: Math.min(fileLimitOfParent() ?? parentsFileLimit() ?? usualFileLimit, 0xffffffff),
-    descriptors: open.map(({ number }) => number),
+    descriptors,
     hasTerminal,
   };
+}
+
+// The first Buffer.from() of a text costs a start 0.1 ms, this 0.03.
+const encoder = new TextEncoder();
+
+function bytesOf(text: Path): Uint8Array {
+  return typeof text === "string" ? encoder.encode(text) : text;
 }
 
 /** Of login(1) and su(1), whose children shells are: they are root's, and not ours to ask otherwise. */

@@ -125,7 +125,7 @@ test("decodeClient() refuses numbers that would take much memory, NULs, and vari
     hasTerminal: false,
   };
   const encode = (changes: Partial<Request>): Buffer =>
-    encodeClient({ kind: "request", request: { ...request, ...changes } }).subarray(4);
+    Buffer.from(encodeClient({ kind: "request", request: { ...request, ...changes } })).subarray(4);
   const many = encode({});
   many.writeUInt32LE(0x10000001, 1 + 6 + 4 + 4);
   expect(() => decodeClient(many)).toThrow(ProtocolError);

@@ -59,34 +59,36 @@ export class VersionError extends ProtocolError {}
 const clientKinds = { request: 1, signal: 2, shown: 3 } as const;
 const serviceKinds = { say: 1, show: 2, started: 3, stopped: 4, exit: 5, host: 6 } as const;
 
-export function encodeClient(message: ClientMessage): Buffer {
+export function encodeClient(message: ClientMessage): Uint8Array {
   const kind = clientKinds[message.kind];
   switch (message.kind) {
     case "request":
       return frame(kind, encodeRequest(message.request));
     case "signal":
-      return frame(kind, [Buffer.from([message.signal])]);
+      return frame(kind, [Uint8Array.of(message.signal)]);
     case "shown":
       return frame(kind, []);
   }
 }
 
-export function encodeService(message: ServiceMessage): Buffer {
+export function encodeService(message: ServiceMessage): Uint8Array {
   const kind = serviceKinds[message.kind];
   switch (message.kind) {
     case "say":
-      return frame(kind, [Buffer.from([message.stream]), message.text]);
+      return frame(kind, [Uint8Array.of(message.stream), message.text]);
     case "exit":
-      return frame(kind, [Buffer.from([message.status])]);
+      return frame(kind, [Uint8Array.of(message.status)]);
     default:
       return frame(kind, []);
   }
 }
 
-function frame(kind: number, parts: readonly Uint8Array[]): Buffer {
-  const length = parts.reduce((sum, part) => sum + part.length, 1);
-  const bytes = Buffer.allocUnsafe(4 + length);
-  bytes.writeUInt32LE(length, 0);
+// No methods that take a function, and no Buffer: the first call of each costs a client's start 0.05 ms.
+function frame(kind: number, parts: readonly Uint8Array[]): Uint8Array {
+  let length = 1;
+  for (const part of parts) length += part.length;
+  const bytes = new Uint8Array(4 + length);
+  put32(bytes, 0, length);
   bytes[4] = kind;
   let at = 5;
   for (const part of parts) {
@@ -96,40 +98,38 @@ function frame(kind: number, parts: readonly Uint8Array[]): Buffer {
   return bytes;
 }
 
-function encodeRequest(request: Request): Buffer[] {
-  const head = Buffer.alloc(6);
-  head.writeUInt16LE(protocolVersion, 0);
-  head.writeUInt16LE(request.umask, 2);
-  head[4] = request.descriptors.reduce((mask, number) => mask | (1 << number), 0);
-  head[5] =
+function encodeRequest(request: Request): Uint8Array[] {
+  let mask = 0;
+  for (const number of request.descriptors) mask |= 1 << number;
+  const flags =
     (request.hasTerminal ? 1 : 0) | (request.directory === undefined ? 0 : 2) | (request.program === "login" ? 4 : 0);
-  return [
-    head,
-    number32(request.fileLimit),
-    wordBytes([request.directory ?? new Uint8Array()]),
-    number32(request.argv.length),
-    wordBytes(request.argv),
-    number32(request.environment.length),
-    wordBytes(request.environment.flat()),
-  ];
-}
-
-/** Each word behind its length. */
-function wordBytes(words: readonly Uint8Array[]): Buffer {
-  const bytes = Buffer.allocUnsafe(words.reduce((sum, word) => sum + 4 + word.length, 0));
-  let at = 0;
-  for (const word of words) {
-    bytes.writeUInt32LE(word.length, at);
-    bytes.set(word, at + 4);
-    at += 4 + word.length;
+  const head = Uint8Array.of(protocolVersion, 0, request.umask & 0xff, request.umask >> 8, mask, flags);
+  const parts = [head, number32(request.fileLimit)];
+  addWord(parts, request.directory ?? new Uint8Array());
+  parts.push(number32(request.argv.length));
+  for (const word of request.argv) addWord(parts, word);
+  parts.push(number32(request.environment.length));
+  for (const [name, value] of request.environment) {
+    addWord(parts, name);
+    addWord(parts, value);
   }
+  return parts;
+}
+
+/** A word behind its length. */
+function addWord(parts: Uint8Array[], word: Uint8Array): void {
+  parts.push(number32(word.length), word);
+}
+
+function number32(value: number): Uint8Array {
+  const bytes = new Uint8Array(4);
+  put32(bytes, 0, value);
   return bytes;
 }
 
-function number32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32LE(value);
-  return bytes;
+/** In little endian. */
+function put32(bytes: Uint8Array, at: number, value: number): void {
+  for (let byte = 0; byte < 4; byte++) bytes[at + byte] = (value >>> (8 * byte)) & 0xff;
 }
 
 /** Collects what arrives until it is a message. */

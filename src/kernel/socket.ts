@@ -2,7 +2,7 @@ import { O } from "./abi/file.ts";
 import { AF_UNIX, MSG, SCM_RIGHTS, SO, SOCK, SOL_SOCKET } from "./abi/socket.ts";
 import { check, errnoName, isErrno } from "./error.ts";
 import { Fd } from "./fd.ts";
-import { addressOf, lastErrno, quick } from "./libc.ts";
+import { addressOf, cString, lastErrno, quick } from "./libc.ts";
 
 /** Sockets of unix(7), with a path. Never node:net: descriptors travel with the data. */
 
@@ -52,12 +52,12 @@ function makeSocket(type: number, path: string): Fd {
 }
 
 /** struct sockaddr_un */
-function addressFor(path: string): Buffer {
-  const name = Buffer.from(path);
-  if (name.length > 107) throw new RangeError(`a socket's path has at most 107 bytes: ${path}`);
-  const address = Buffer.alloc(2 + name.length + 1);
-  address.writeUInt16LE(AF_UNIX, 0);
-  name.copy(address, 2);
+function addressFor(path: string): Uint8Array {
+  const name = cString(path);
+  if (name.length > 108) throw new RangeError(`a socket's path has at most 107 bytes: ${path}`);
+  const address = new Uint8Array(2 + name.length);
+  new DataView(address.buffer).setUint16(0, AF_UNIX, true);
+  address.set(name, 2);
   return address;
 }
 
@@ -130,13 +130,14 @@ export function sendAll(socket: Fd, data: Uint8Array): boolean {
 
 /** The same, with open files that arrive with its first byte. */
 export function sendAllWith(socket: Fd, data: Uint8Array, files: readonly Fd[]): boolean {
-  const control = Buffer.alloc(16 + files.length * 4);
-  control.writeBigUInt64LE(BigInt(control.length), 0);
-  control.writeInt32LE(SOL_SOCKET, 8);
-  control.writeInt32LE(SCM_RIGHTS, 12);
-  for (const [index, file] of files.entries()) control.writeInt32LE(file.number, 16 + index * 4);
+  // By 32-bit numbers: the first bigint costs a start 0.05 ms, and so does the first Buffer.
+  const control = new Int32Array(4 + files.length);
+  control[0] = control.byteLength;
+  control[2] = SOL_SOCKET;
+  control[3] = SCM_RIGHTS;
+  for (let index = 0; index < files.length; index++) control[4 + index] = files[index]?.number ?? -1;
   for (;;) {
-    const message = header(data, files.length === 0 ? undefined : control);
+    const message = header(data, files.length === 0 ? undefined : new Uint8Array(control.buffer));
     const sent = sendmsg_(socket.number, message.bytes, MSG.NOSIGNAL);
     if (sent > 0) return sendAll(socket, data.subarray(sent));
     if (!mayGoOn("send", socket)) return false;
@@ -194,7 +195,10 @@ function isEnd(socket: Fd): boolean {
 }
 
 /** struct msghdr with one iovec; what it points to lives as long as the object. */
-function header(data: Uint8Array, control: Buffer | undefined): { bytes: Buffer; readonly keeps: readonly unknown[] } {
+function header(
+  data: Uint8Array,
+  control: Uint8Array | undefined,
+): { bytes: Buffer; readonly keeps: readonly unknown[] } {
   const bytes = Buffer.alloc(56);
   const vector = Buffer.alloc(16);
   vector.writeBigUInt64LE(addressOf(data), 0);

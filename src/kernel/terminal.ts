@@ -1,10 +1,11 @@
-import { O, S } from "./abi/file.ts";
+import { AT, O, S, STATX_BASIC_STATS, STATX_SIZE } from "./abi/file.ts";
 import { TCGETS, TCSETSW, TIOCGPTN, TIOCGWINSZ, TIOCNOTTY, TIOCSCTTY, TIOCSPTLCK, TIOCSWINSZ } from "./abi/terminal.ts";
 import { check, errnoName, unless } from "./error.ts";
 import type { Fd } from "./fd.ts";
 import { openAt, statAt } from "./file.ts";
 import { lastErrno, quick } from "./libc.ts";
 
+const statx_ = quick("statx", "int", ["int", "void *", "int", "unsigned int", "void *"]);
 const ioctl_ = quick("ioctl", "int", ["int", "unsigned long", "void *"]);
 
 /** Whether it is a terminal. @see isatty(3) */
@@ -14,10 +15,18 @@ export function isTerminal(file: Fd): boolean {
 
 /** What is behind a descriptor that we were started with. */
 export function kindOf(file: Fd): "terminal" | "other" | "closed" {
-  // No exceptions here: they take long, and this is asked at every start.
-  if (ioctl_(file.number, TCGETS, Buffer.alloc(settingsSize)) === 0) return "terminal";
-  return errnoName(lastErrno()) === "EBADF" ? "closed" : "other";
+  // No failing call and no exception here, which take long: this is asked at every start.
+  const attributes = new Uint32Array(STATX_SIZE / 4);
+  const flags = AT.EMPTY_PATH | AT.STATX_DONT_SYNC;
+  const found = statx_(file.number, new Uint8Array(1), flags, STATX_BASIC_STATS, new Uint8Array(attributes.buffer));
+  if (found !== 0) return errnoName(lastErrno()) === "EBADF" ? "closed" : "other";
+  const [mode = 0, major] = [attributes[7], attributes[32]]; // 16 bits of mode, and the device that it is
+  if ((mode & S.IFMT) !== S.IFCHR || major === memoryDevices) return "other";
+  return ioctl_(file.number, TCGETS, new Uint8Array(settingsSize)) === 0 ? "terminal" : "other";
 }
+
+/** /dev/null and its like. */
+const memoryDevices = 1;
 
 /** A new terminal of the caller's: `screen` is what a window has (reading doesn't wait), `line` the program's end. */
 export function makeTerminal(): { readonly screen: Fd; readonly line: Fd } {

@@ -76,7 +76,7 @@ test("what is cut, what is random, and what comes behind a request cost only the
 
 test("a request of another version is told so", async () => {
   await using service = await new Service().start();
-  const other = encodeClient({ kind: "request", request });
+  const other = Buffer.from(encodeClient({ kind: "request", request }));
   other.writeUInt16LE(1, 5);
   expect(await send(service.path, other)).toContain("E: The service speaks version 2 of its protocol only");
 });
