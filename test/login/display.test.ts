@@ -10,6 +10,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
 import { createServer, type Server } from "node:net";
@@ -237,3 +238,53 @@ test("people whose login is none of ours get the machine's own Xsession; on fail
   expect(failed).toMatchObject({ status: 1, shown: "" });
   expect(failed.stderr).toContain("fallthru: you can't log in here");
 });
+
+test("login.keep=ask asks on the screen at a desktop's logout: what is saved comes to the real home, as the person's", async () => {
+  describeLogin("desktop", "/", ["login.users=alice", "login.keep=ask", `login.share=${shared}`]);
+  const asked = join(shared, "asked");
+  try {
+    for (const [status, kept] of [
+      [1, []],
+      [0, ["made"]],
+    ] as const) {
+      writeFileSync("/usr/bin/zenity", `#!/bin/sh\nprintf '%s\\n' "$@" >>${asked}\nexit ${status}\n`, {
+        mode: 0o755,
+      });
+      writeFileSync(asked, "");
+      execFileSync("chmod", ["666", asked]);
+      expect(await desktopOf(alice, "touch ~/made; exit 3")).toMatchObject({ status: 3 });
+      await untilNothingIsLeft();
+      expect(readFileSync(asked, "utf8")).toContain("\n  made\nSave it to your real home?\n");
+      expect(readdirSync("/home/alice").filter((name) => name === "made")).toEqual([...kept]);
+    }
+    expect(statSync("/home/alice/made").uid).toBe(alice.uid);
+    writeFileSync(asked, "");
+    // Where nothing was changed.
+    await desktop(alice, "/usr/bin/fallthru", "login", "--", "true");
+    expect(readFileSync(asked, "utf8")).toBe("");
+  } finally {
+    rmSync("/home/alice/made", { force: true });
+    rmSync("/usr/bin/zenity", { force: true });
+  }
+});
+
+test("xmessage is taken where the root has nothing better; who closes its window, or the screen, drops everything", async () => {
+  const ended = desktopOf(alice, "touch ~/made; exit 4");
+  let pids: string[] = [];
+  for (let tries = 0; pids.length === 0 && tries < 1000; tries++) {
+    await sleep(20);
+    pids = readdirSync("/proc").filter((pid) => /^\d+$/.test(pid) && nameOf(pid) === "xmessage");
+  }
+  for (const pid of pids) process.kill(Number(pid), "SIGTERM");
+  expect(await ended).toMatchObject({ status: 4 });
+  await untilNothingIsLeft();
+  expect(existsSync("/home/alice/made")).toBe(false);
+});
+
+function nameOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, "utf8").trim();
+  } catch {
+    return ""; // It has just ended.
+  }
+}

@@ -3,6 +3,7 @@ import { whyNotStarted } from "../../session/command.ts";
 import { type Path, startInSession, type Surroundings } from "../../session/run.ts";
 import type { SharedSession } from "../../session/shared.ts";
 import type { Caller, CommandEnd } from "../schroot/caller.ts";
+import { isDesktop, saveFromDesktop } from "./dialog.ts";
 import { enterLogin, graceMs, groupsOf } from "./enter.ts";
 import { findLogin, type Login } from "./find.ts";
 import { isToGoOn } from "./keep.ts";
@@ -35,6 +36,7 @@ export async function login(argv: readonly Path[], caller: Caller): Promise<Answ
     let end: CommandEnd;
     do end = await runShell(session.id, { login: found, wanted, caller });
     while (await isToGoOn(session, { login: found, wanted, caller }));
+    await askDesktop(session, { login: found, wanted, caller });
     return { kind: "status", status: "status" in end ? end.status : 128 + end.signal, afterwards };
   } catch (error) {
     const isHost = found?.policy.onFailure === "host";
@@ -42,6 +44,21 @@ export async function login(argv: readonly Path[], caller: Caller): Promise<Answ
     if (!isHost) return { kind: "status", status: 1, afterwards };
     await afterwards();
     return { kind: "host" };
+  }
+}
+
+/** Where nobody can be asked, or that fails, their command ended as it did all the same. */
+async function askDesktop(
+  session: SharedSession,
+  { login, wanted, caller }: { login: Login; wanted: Wanted; caller: Caller },
+): Promise<void> {
+  if (login.policy.keep !== "ask" || !isDesktop(wanted, caller) || !session.isLastThere()) return;
+  const { id } = session;
+  try {
+    const home = { id, path: caller.home, kind: login.policy.home };
+    await saveFromDesktop(home, caller, (dialog) => runShell(id, { login, wanted: dialog, caller }));
+  } catch (error) {
+    caller.say(2, `fallthru: nothing was saved: ${visible(error instanceof Error ? error.message : String(error))}\n`);
   }
 }
 
