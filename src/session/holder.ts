@@ -71,7 +71,7 @@ export function closeCounted({ pid, uid }: Counted, patienceMs: number): boolean
     if (connected === undefined) continue;
     using holder = connected;
     if (isTaken) continue;
-    waitUntilReady([{ file: holder }], patienceMs);
+    waitFor(holder, patienceMs);
     return true;
   }
   return false;
@@ -99,5 +99,13 @@ export function startHolder(words: readonly string[], patienceMs: number): void 
     using nothing = openAt(null, "/dev/null", O.RDWR);
     startHelper(process.execPath, [process.execPath, ...words], helperEnvironment, [nothing, theirs, nothing]);
   }
-  waitUntilReady([{ file: ready }], patienceMs);
+  waitFor(ready, patienceMs);
+}
+
+/** Signals end a waiting: those too by which a JavaScript runtime stops its threads. */
+function waitFor(file: Fd, patienceMs: number): void {
+  const end = Date.now() + patienceMs;
+  for (let left = patienceMs; left > 0; left = end - Date.now()) {
+    if (waitUntilReady([{ file }], left).length > 0) return;
+  }
 }

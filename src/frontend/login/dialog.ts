@@ -1,3 +1,4 @@
+import { quotePath } from "../../session/changes/diff.ts";
 import { passingFiles, type PassingHome } from "../../session/home/files.ts";
 import { saveAs } from "../../session/home/start.ts";
 import type { Caller, CommandEnd } from "../schroot/caller.ts";
@@ -17,12 +18,6 @@ exit 1`;
 /** How many names a window has room for. */
 const most = 15;
 
-/** Whether a login is a desktop's: a program on a screen, and no terminal to ask on. */
-export function isDesktop({ kind }: Wanted, { converse, environment }: Caller): boolean {
-  const isOnScreen = environment["DISPLAY"] !== undefined || environment["WAYLAND_DISPLAY"] !== undefined;
-  return kind === "command" && converse === undefined && isOnScreen;
-}
-
 /**
  * At a desktop's logout: asks whether the files that would be lost of the person's home are to be saved, all or none of them.
  * @param run runs a program in the session as the person
@@ -34,7 +29,7 @@ export async function saveFromDesktop(
 ): Promise<void> {
   const files = passingFiles(home);
   if (files.length === 0) return;
-  const shown = files.slice(0, most).map((file) => `  ${visible(file)}`);
+  const shown = files.slice(0, most).map((file) => `  ${quotePath(file)}`);
   const more = files.length > most ? [`  and ${files.length - most} more`] : [];
   const question = ["This is lost from your home with your session:", ...shown, ...more, "Save it to your real home?"];
   const end = await run({ kind: "command", words: ["/bin/sh", "-c", script, "sh", question.join("\n")] });
@@ -45,12 +40,4 @@ export async function saveFromDesktop(
     ? "your files were saved"
     : "not all of your files were saved: the service's log says which weren't";
   caller.say(2, `fallthru: ${words}\n`);
-}
-
-/** A file's name is bytes that anybody may have chosen. */
-function visible(name: string): string {
-  // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
-  return Buffer.from(name, "latin1")
-    .toString("utf8")
-    .replace(/[\u0000-\u001f\u007f-\u009f]/g, "?");
 }

@@ -22,3 +22,9 @@ export async function isToGoOn(
   const words = ["login-keep", "--ids", ids, "--home", login.policy.home, session.id, caller.home];
   return (await caller.converse(words)) === goOn;
 }
+
+/** Whether a login is a desktop's: a program on a screen, and no terminal to ask on. */
+export function isDesktop({ kind }: Wanted, { converse, environment }: Caller): boolean {
+  const isOnScreen = environment["DISPLAY"] !== undefined || environment["WAYLAND_DISPLAY"] !== undefined;
+  return kind === "command" && converse === undefined && isOnScreen;
+}

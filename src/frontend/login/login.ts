@@ -3,10 +3,9 @@ import { whyNotStarted } from "../../session/command.ts";
 import { type Path, startInSession, type Surroundings } from "../../session/run.ts";
 import type { SharedSession } from "../../session/shared.ts";
 import type { Caller, CommandEnd } from "../schroot/caller.ts";
-import { isDesktop, saveFromDesktop } from "./dialog.ts";
 import { enterLogin, graceMs, groupsOf } from "./enter.ts";
 import { findLogin, type Login } from "./find.ts";
-import { isToGoOn } from "./keep.ts";
+import { isDesktop, isToGoOn } from "./keep.ts";
 import { loginEnvironment, makeShell, readWanted, shellInside, type Wanted } from "./shell.ts";
 import { showOwn } from "./shown.ts";
 
@@ -55,6 +54,7 @@ async function askDesktop(
   if (login.policy.keep !== "ask" || !isDesktop(wanted, caller) || !session.isLastThere()) return;
   const { id } = session;
   try {
+    const { saveFromDesktop } = await import("./dialog.ts");
     const home = { id, path: caller.home, kind: login.policy.home };
     await saveFromDesktop(home, caller, (dialog) => runShell(id, { login, wanted: dialog, caller }));
   } catch (error) {
