@@ -65,12 +65,14 @@ export function closeCounted({ pid, uid }: Counted, patienceMs: number): boolean
   const names = unless(["ENOENT"], () => namesIn(countedDir)) ?? [];
   for (const name of names.filter((each) => each.startsWith(`${uid}-${pid}-`))) {
     const path = `${countedDir}/${name}`;
-    const connected = connectToLiving(path);
+    const opened = unless(["ENOENT"], () => openAt(null, path, O.PATH | O.NOFOLLOW));
+    if (opened === undefined) continue;
+    using place = opened;
     // Taken away first: of several who close each has its own.
-    const isTaken = unless(["ENOENT"], () => unlinkAt(null, path) ?? true) === undefined;
+    if (unless(["ENOENT"], () => unlinkAt(null, path) ?? true) === undefined) continue;
+    const connected = connectToLiving(`/proc/self/fd/${place.number}`);
     if (connected === undefined) continue;
     using holder = connected;
-    if (isTaken) continue;
     waitFor(holder, patienceMs);
     return true;
   }
