@@ -1,6 +1,6 @@
 import type { Fd } from "../kernel/fd.ts";
 import { waitUntilReady } from "../kernel/poll.ts";
-import { receiveNow, receiveNowWith, sendAll } from "../kernel/socket.ts";
+import { receiveNow, receiveNowWith, sendNow } from "../kernel/socket.ts";
 import {
   type ClientMessage,
   decodeClient,
@@ -15,6 +15,8 @@ import {
 
 /** A client has this long to say all that it wants: it has nothing to wait for. */
 const requestMs = 5000;
+/** Who reads nothing for this long is as good as gone: the work for them may keep others waiting, as for a session's end. */
+const unreadMs = 30_000;
 
 /** A request, with the client's descriptors in the order in which it names them. */
 export interface Asked {
@@ -92,7 +94,20 @@ export class Connection {
   }
 
   send(message: ServiceMessage): void {
-    if (!this.#isGone && !sendAll(this.socket, encodeService(message))) this.#isGone = true;
+    if (!this.#isGone && !this.#sendInTime(encodeService(message))) this.#isGone = true;
+  }
+
+  #sendInTime(data: Uint8Array): boolean {
+    let deadline = Date.now() + unreadMs;
+    for (let rest = data; ;) {
+      const sent = sendNow(this.socket, rest);
+      if (sent === undefined) return false;
+      rest = rest.subarray(sent);
+      if (rest.length === 0) return true;
+      if (sent > 0) deadline = Date.now() + unreadMs;
+      if (Date.now() >= deadline) return false;
+      waitUntilReady([{ file: this.socket, for: "writing" }], deadline - Date.now());
+    }
   }
 
   /** What the client has said since; one that doesn't keep to the protocol is gone by that. */

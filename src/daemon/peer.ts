@@ -29,6 +29,8 @@ import { attend, isEnding } from "./command.ts";
 import type { Asked, Connection } from "./connection.ts";
 import type { ClientMessage } from "./protocol.ts";
 
+/** Who doesn't answer for this long that they have shown what was said gets the command's output into the midst of it. */
+const showMs = 3000;
 /** A command whose client went away has this long to end by itself. */
 const patienceMs = 5000;
 /** A shell after its window was closed or its network is gone: nothing of the login is to be there soon after. */
@@ -177,8 +179,9 @@ export class PeerCaller implements Caller, Disposable {
     if (!this.#wasTold) return;
     this.#wasTold = false;
     this.#connection.send({ kind: "show" });
-    for (let isShown = false; !isShown && !this.#connection.isGone;) {
-      waitUntilReady([{ file: this.#connection.socket }], -1);
+    const deadline = Date.now() + showMs;
+    for (let isShown = false; !isShown && !this.#connection.isGone && Date.now() < deadline;) {
+      waitUntilReady([{ file: this.#connection.socket }], Math.max(0, deadline - Date.now()));
       for (const message of this.#connection.receive()) {
         this.#note(message);
         isShown ||= message.kind === "shown";

@@ -128,7 +128,14 @@ export function sendAll(socket: Fd, data: Uint8Array): boolean {
   return true;
 }
 
-/** The same, with open files that arrive with its first byte. */
+/** Sends what there is room for. @returns how many bytes; undefined where nobody reads any more */
+export function sendNow(socket: Fd, data: Uint8Array): number | undefined {
+  const sent = send_(socket.number, data, data.length, MSG.DONTWAIT | MSG.NOSIGNAL);
+  if (sent >= 0) return sent;
+  return isEnd(socket) ? undefined : 0;
+}
+
+/** As sendAll(), with open files that arrive with the first byte. */
 export function sendAllWith(socket: Fd, data: Uint8Array, files: readonly Fd[]): boolean {
   // By 32-bit numbers: the first bigint costs a start 0.05 ms, and so does the first Buffer.
   const control = new Int32Array(4 + files.length);

@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { encodeClient } from "../../src/daemon/protocol.ts";
 import { describeChroot, temporaryDirectory } from "../support/directories.ts";
 import { executable, run, type RunOptions } from "../support/fallthru.ts";
 import { tinyRoot } from "../support/roots.ts";
@@ -137,6 +139,46 @@ test("a session in which somebody else waits for a command isn't ended without -
     expect(sessions()).toEqual([]);
   }
 });
+
+/** Asks as root, and never reads or answers anything. */
+function askDeafly(words: readonly string[]): Socket {
+  const request = {
+    program: "schroot" as const,
+    argv: words.map((word) => Buffer.from(word)),
+    environment: [],
+    directory: Buffer.from("/"),
+    umask: 0o22,
+    fileLimit: 1024,
+    descriptors: [],
+    hasTerminal: false,
+  };
+  const socket = connect("/run/fallthrud/socket", () => socket.write(encodeClient({ kind: "request", request })));
+  return socket.on("error", () => {}).pause();
+}
+
+test("a client that reads and answers nothing keeps nobody from ending the session that it runs in", async () => {
+  expect(await ask(nobody, ["-b", "-c", "tiny", "-n", "mine"])).toMatchObject({ status: 0 });
+  // What is said before the command is to be shown first; the second says more than fits between the two.
+  const clients = [["true"], ["true", "x".repeat(1 << 20)]].map((command) =>
+    askDeafly(["-v", "-r", "-c", "mine", "-d", "/", "--", ...command]),
+  );
+  const busy = () =>
+    childrenOf(service.pid ?? 0).filter((pid) => openPaths(pid).includes("/run/fallthru/mount/mine/mine"));
+  while (busy().length < clients.length) await sleep(20);
+  const [quiet, loud] = clients;
+  loud?.destroy();
+  expect(await ask(nobody, ["-e", "-f", "-c", "mine"])).toMatchObject({ status: 0, stderr: "" });
+  expect(sessions()).toEqual([]);
+  quiet?.destroy();
+});
+
+function openPaths(pid: number): string[] {
+  try {
+    return readdirSync(`/proc/${pid}/fd`).map((name) => readlinkSync(`/proc/${pid}/fd/${name}`));
+  } catch {
+    return []; // It has just ended.
+  }
+}
 
 test("setup scripts are told who asks, and what they say reaches them", async () => {
   const script = "/etc/schroot/setup.d/60own";
