@@ -32,10 +32,21 @@ function fill(root: string, seed: number): void {
   mkdirSync(root);
   changeRandomly(root, seed, 40);
   if (seed % 4 !== 0) return;
-  writeFileSync(join(root, "z"), "program");
-  execFileSync("setcap", ["cap_net_raw+ep", join(root, "z")]);
-  execFileSync("setfacl", ["-m", "u:7:r,d:u:8:rwx", root]);
+  const programs = ["z", "y", "x"].map((name) => join(root, name));
+  for (const program of programs) writeFileSync(program, "program");
   execFileSync("truncate", ["-s", "1M", join(root, "z")]);
+  execFileSync(
+    "setcap",
+    programs.flatMap((program) => ["cap_net_raw+ep", program]),
+  );
+  execFileSync("setfacl", ["-m", "u:7:r,d:u:8:rwx", root]);
+}
+
+/** Only attributes of what has capabilities: to set some of them takes others away. */
+function changePrograms(root: string, seed: number): void {
+  if (seed % 4 !== 0) return;
+  const [z, y, x] = ["z", "y", "x"].map((name) => join(root, name));
+  execFileSync("sh", ["-c", 'touch "$0"; chmod 700 "$1"; chown 5:6 "$2"', z, y, x]);
 }
 
 function pause(): void {
@@ -70,6 +81,7 @@ async function checkCase(seed: number): Promise<void> {
     pause();
     // The one file that begin itself writes.
     rmSync(join(merged, "etc"), { recursive: true });
+    changePrograms(merged, seed);
     changeRandomly(merged, seed + 100_000, 30);
     sync(merged, expected);
     const seen = describeWithoutHoles(merged);

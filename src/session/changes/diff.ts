@@ -9,6 +9,7 @@ import { sessionDir } from "../paths.ts";
 import { readRecord } from "../record.ts";
 import { prepareState } from "../state.ts";
 import { runsLater } from "./later.ts";
+import { pathInSession } from "./names.ts";
 import { type PackageChange, packageChanges } from "./packages.ts";
 import { type FilePatch, makePatches } from "./patch/patch.ts";
 import { readChanges } from "./read.ts";
@@ -72,13 +73,14 @@ export interface DiffOptions {
  */
 export function diffSession<T>(id: string, options: DiffOptions, use: (diff: SessionDiff) => T): T {
   checkSessionId(id);
+  const wanted = wantedPaths(options.paths ?? []);
   prepareState();
   using dir = unless(["ENOENT"], () => openDirectory(sessionDir(id)));
   if (dir !== undefined) lock(dir, "shared");
   const record = dir === undefined ? undefined : readRecord(id);
   if (record === undefined) throw noSession(id);
   using trees = openTrees(record);
-  const found = readChanges(trees).filter((change) => isWanted(trees, change, options.paths ?? []));
+  const found = readChanges(trees).filter((change) => isWanted(trees, change, wanted));
   const changes = options.times === true ? found : found.filter((change) => !isTimesOnly(change));
   return use({
     get changes() {
@@ -96,9 +98,14 @@ export function isTimesOnly(change: Change): boolean {
   return change.kind === "modified" && isDirectory(change.after) && change.aspects.every((aspect) => aspect === "time");
 }
 
-export function isWanted(trees: readonly UnionTrees[], change: Change, paths: readonly string[]): boolean {
-  if (paths.length === 0) return true;
-  const wanted = paths.map((path) => Buffer.from(`/${path.replace(/^\/+|\/+$/g, "")}`).toString("latin1"));
+/** What somebody has asked for, absolute, as bytes. */
+export function wantedPaths(paths: readonly string[]): Name[] {
+  return paths.map((path) => Buffer.from(pathInSession(path)).toString("latin1"));
+}
+
+/** @param wanted wantedPaths(); none: all */
+export function isWanted(trees: readonly UnionTrees[], change: Change, wanted: readonly Name[]): boolean {
+  if (wanted.length === 0) return true;
   return namesOf(trees, change).some((name) =>
     wanted.some((path) => path === "/" || name === path || name.startsWith(`${path}/`)),
   );

@@ -12,7 +12,7 @@ import { readRecord } from "../record.ts";
 import { prepareState } from "../state.ts";
 import { attrAt, openDirectoryAt } from "./below.ts";
 import type { Entry } from "./content.ts";
-import { absolutePath, isTimesOnly, isWanted, type ShownChange, show } from "./diff.ts";
+import { absolutePath, isTimesOnly, isWanted, type ShownChange, show, wantedPaths } from "./diff.ts";
 import { directoryOf, nameOf } from "./names.ts";
 import { Originals } from "./originals.ts";
 import { readChanges } from "./read.ts";
@@ -34,6 +34,7 @@ export interface DiscardOptions {
  */
 export function discardChanges(id: string, { paths, dryRun = false }: DiscardOptions): readonly ShownChange[] {
   checkSessionId(id);
+  const wanted = wantedPaths(paths);
   prepareState();
   using dir = unless(["ENOENT"], () => openDirectory(sessionDir(id)));
   if (dir !== undefined) lock(dir, "exclusive");
@@ -42,15 +43,15 @@ export function discardChanges(id: string, { paths, dryRun = false }: DiscardOpt
     throw new UserError("not-found", `no session ${id}`, { hint: "what there is: fallthru list" });
   using trees = openTrees(record);
   const all = readChanges(trees);
-  const wanted = all.filter((change) => isWanted(trees, change, paths) && !isTimesOnly(change));
-  for (const path of paths)
+  const chosen = all.filter((change) => isWanted(trees, change, wanted) && !isTimesOnly(change));
+  for (const path of wanted)
     if (!all.some((change) => isWanted(trees, change, [path])))
       throw new UserError("not-found", `nothing was changed at ${quotePath(path)}`, {
         hint: `what was: fallthru diff @${id}`,
       });
-  const shown = wanted.map((change) => show(trees, change));
+  const shown = chosen.map((change) => show(trees, change));
   if (dryRun) return shown;
-  takeBackChanges(trees, wanted, paths);
+  takeBackChanges(trees, chosen, wanted);
   return shown;
 }
 

@@ -1,3 +1,4 @@
+import { UserError } from "../../error.ts";
 import type { Name } from "../../kernel/at.ts";
 import type { Attr } from "../../kernel/file.ts";
 
@@ -24,4 +25,15 @@ export function comparePaths(one: Name, other: Name): number {
 /** The same for all names of an inode. */
 export function identityOf({ dev, ino }: Attr): string {
   return `${dev.major}:${dev.minor}:${ino}`;
+}
+
+/**
+ * A path that somebody gave, absolute in the session.
+ * @throws {UserError} usage: it is empty, as an unset variable of a script is, which must not mean everything
+ */
+export function pathInSession(path: string): string {
+  if (path === "") throw new UserError("usage", "a PATH is empty", { hint: "/ is all of the session" });
+  const names = path.split("/").filter((name) => name !== "" && name !== ".");
+  if (names.includes("..")) throw new UserError("usage", `${path}: give a path from the session's root, without ..`);
+  return `/${names.join("/")}`;
 }

@@ -5,6 +5,7 @@ import { attributeName, listDirectory } from "../../kernel/io.ts";
 import type { Fd } from "../../kernel/fd.ts";
 import { openAt, syncFileSystem } from "../../kernel/file.ts";
 import { quotePath } from "../../layer/quote.ts";
+import { pathInSession } from "../changes/names.ts";
 import { readChanges } from "../changes/read.ts";
 import { openTrees } from "../changes/trees.ts";
 import type { Change, UnionTrees } from "../changes/types.ts";
@@ -134,7 +135,7 @@ function gone(id: string): UserError {
 function selectAll(all: readonly Change[], trees: readonly UnionTrees[], paths: readonly string[]): Change[] {
   const chosen = new Set<Change>();
   for (const path of paths) {
-    const absolute = normalize(path);
+    const absolute = pathInSession(path);
     let count = 0;
     for (const [union, { at }] of trees.entries()) {
       const below = placeIn(at, absolute);
@@ -153,12 +154,6 @@ function selectAll(all: readonly Change[], trees: readonly UnionTrees[], paths: 
       });
   }
   return all.filter((change) => chosen.has(change));
-}
-
-function normalize(path: string): string {
-  const names = path.split("/").filter((name) => name !== "" && name !== ".");
-  if (names.includes("..")) throw new UserError("usage", `${path}: give a path from the session's root, without ..`);
-  return `/${names.join("/")}`;
 }
 
 /** The path in a union, where that is at `at`; above it, all of the union. */

@@ -1,6 +1,17 @@
 import { E } from "../../kernel/abi/errno.ts";
 import { S } from "../../kernel/abi/file.ts";
-import { chmodName, chownName, fail, must, type Name, type Time, utimesName } from "../../kernel/at.ts";
+import {
+  chmodName,
+  chownName,
+  fail,
+  must,
+  type Name,
+  stat,
+  statFd,
+  statName,
+  type Time,
+  utimesName,
+} from "../../kernel/at.ts";
 import type { Attr } from "../../kernel/file.ts";
 import { attributeName, getXattr, removeXattr, setXattrOf } from "../../kernel/io.ts";
 import type { Entry } from "../../layer/copyup.ts";
@@ -27,11 +38,12 @@ export function factsOf(attr: Attr, xattrs: Xattrs): Facts {
 export type What = "all" | "all but times";
 
 /**
- * Sets attributes to what is wanted; doing it twice is the same as once. chown takes capabilities and setuid away, and
- * an ACL is part of the mode, so the order counts.
+ * Sets attributes to what is wanted; doing it twice is the same as once. chown takes capabilities and setuid away, even where
+ * the owner stays, and an ACL is part of the mode, so the order counts.
  */
 export function setFacts({ fd, name }: Entry, facts: Facts, what: What): void {
-  must("chown", name, chownName(fd, name, facts.uid, facts.gid));
+  must("stat", name, name === "" ? statFd(fd) : statName(fd, name));
+  if (stat.uid !== facts.uid || stat.gid !== facts.gid) must("chown", name, chownName(fd, name, facts.uid, facts.gid));
   for (const [attribute, hex] of facts.xattrs) setXattr({ fd, name }, attribute, hex);
   if ((facts.mode & S.IFMT) !== S.IFLNK) must("chmod", name, chmodName(fd, name, facts.mode));
   if (what === "all") setTimes({ fd, name }, facts);
