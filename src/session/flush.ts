@@ -1,7 +1,7 @@
 import { O, RESOLVE } from "../kernel/abi/file.ts";
 import { must } from "../kernel/at.ts";
 import { unless } from "../kernel/error.ts";
-import { openAt, openDirectory } from "../kernel/file.ts";
+import { openAt, openDirectory, statAt } from "../kernel/file.ts";
 import { syncFileSystemOf } from "../kernel/io.ts";
 import { mountPointOf } from "./paths.ts";
 import type { SessionRecord } from "./record.ts";
@@ -18,5 +18,8 @@ export function flushUnions({ id, plan }: Pick<SessionRecord, "id" | "plan">): v
   for (const { at } of steps) {
     using union = openAt(root, at, O.RDONLY | O.DIRECTORY, { resolve: RESOLVE.IN_ROOT });
     must("sync", at, syncFileSystemOf(union.number));
+    // Linux sends what is to be written to a FUSE server, and doesn't wait for it (6.18: wait_sb_inodes()). The server takes one
+    // request after the other: what is asked behind a dozen writes, as many as wait for it at a time, is answered after them.
+    for (let answers = 0; answers < 64; answers++) statAt(union, "", "fresh");
   }
 }

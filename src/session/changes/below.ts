@@ -1,14 +1,12 @@
 import { E } from "../../kernel/abi/errno.ts";
-import { O, RESOLVE, S } from "../../kernel/abi/file.ts";
-import { closeFd, fail, type Name, stat, statName, takeAttr, bytesOf } from "../../kernel/at.ts";
+import { O, S } from "../../kernel/abi/file.ts";
+import { closeFd, fail, type Name, stat, statName, takeAttr } from "../../kernel/at.ts";
 import { unless } from "../../kernel/error.ts";
 import type { Fd } from "../../kernel/fd.ts";
-import { type Attr, isDirectory, openAt, statAt } from "../../kernel/file.ts";
+import { type Attr, isDirectory, statAt } from "../../kernel/file.ts";
 import { listDirectory } from "../../kernel/io.ts";
 import { openDirectoryName } from "../../layer/directory.ts";
-
-/** Never through a link, never out of the tree. */
-const inside = RESOLVE.BENEATH | RESOLVE.NO_SYMLINKS | RESOLVE.NO_XDEV;
+import { openStrictly } from "../../layer/strict.ts";
 
 /** Attributes of what is there; undefined: nothing, or what is left of something that a union has deleted. */
 export function attrBelow(dirfd: number, name: Name): Attr | undefined {
@@ -42,14 +40,12 @@ export function openDirectoryAt(root: Fd, path: Name): Fd | undefined {
 /** As openEntry(), by a path. */
 export function openFileAt(root: Fd, path: Name): number {
   const flags = O.RDONLY | O.NOFOLLOW | O.NONBLOCK;
-  const open = (more: number): Fd => openAt(root, bytesOf(path), flags | more, { resolve: inside });
+  const open = (more: number): Fd => openStrictly(root, path, flags | more);
   return (unless(["EPERM"], () => open(O.NOATIME)) ?? open(0)).number;
 }
 
 function openInside(root: Fd, path: Name, flags: number): Fd | undefined {
-  return unless(["ENOENT", "ENOTDIR", "ELOOP"], () =>
-    openAt(root, path === "" ? "." : bytesOf(path), flags, { resolve: inside }),
-  );
+  return unless(["ENOENT", "ENOTDIR", "ELOOP"], () => openStrictly(root, path, flags));
 }
 
 /** The names in an open directory, sorted as bytes. */

@@ -1,14 +1,12 @@
 import { E } from "../../kernel/abi/errno.ts";
-import { O, RESOLVE } from "../../kernel/abi/file.ts";
-import { bytesOf, fail, type Name, stat, statFd, statName, takeAttr } from "../../kernel/at.ts";
+import { O } from "../../kernel/abi/file.ts";
+import { fail, type Name, stat, statFd, statName, takeAttr } from "../../kernel/at.ts";
 import { unless } from "../../kernel/error.ts";
 import type { Fd } from "../../kernel/fd.ts";
-import { type Attr, openAt } from "../../kernel/file.ts";
+import type { Attr } from "../../kernel/file.ts";
 import { directoryOf, nameOf } from "../changes/names.ts";
 import type { Entry } from "../../layer/copyup.ts";
-
-/** Never through a link, never out of the tree, never into another mount. */
-const inside = RESOLVE.BENEATH | RESOLVE.NO_SYMLINKS | RESOLVE.NO_XDEV | RESOLVE.NO_MAGICLINKS;
+import { openStrictly } from "../../layer/strict.ts";
 
 /** So many directories are kept open. */
 const most = 500;
@@ -46,9 +44,7 @@ export class Tree implements Disposable {
     const known = this.#open.get(path);
     if (known !== undefined) return known.number;
     const flags = O.RDONLY | O.DIRECTORY | O.NOFOLLOW;
-    const opened = unless(["ENOENT", "ENOTDIR", "ELOOP"], () =>
-      openAt(this.root, bytesOf(path), flags, { resolve: inside }),
-    );
+    const opened = unless(["ENOENT", "ENOTDIR", "ELOOP"], () => openStrictly(this.root, path, flags));
     if (opened === undefined) return undefined;
     if (this.#open.size >= most) this.#closeOldest();
     this.#open.set(path, opened);

@@ -95,3 +95,12 @@ for (const program of ["git", "patch"] as const) {
     }
   });
 }
+
+test("patch and git take names that end with a blank", () => {
+  using stage = new Stage("overlay", 1, (lower) => fs.writeFileSync(join(lower, "changed "), "one\n"));
+  for (const name of ["changed ", "new "]) fs.writeFileSync(join(stage.merged, name), "two\n");
+  using trees = stage.trees();
+  const patch = Buffer.from([...makePatches([trees], readChanges([trees]))].map(({ text }) => text).join(""), "latin1");
+  for (const program of ["git", "patch"] as const)
+    expect(applied(stage.union.lowers[0] ?? "", patch, program)).toEqual(describe(stage.merged));
+});

@@ -119,5 +119,8 @@ function fileName(side: "a" | "b", path: Name): string {
 
 /** As bytes, as all of a patch. */
 function quoted(side: "a" | "b" | "", path: Name): string {
-  return Buffer.from(quotePath(side === "" ? path.slice(1) : side + path)).toString("latin1");
+  const name = side === "" ? path.slice(1) : side + path;
+  const text = quotePath(name);
+  // patch(1) takes a blank at the end for none.
+  return Buffer.from(text.endsWith(" ") ? `"${text}"` : text).toString("latin1");
 }
