@@ -12,7 +12,6 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { mountPointOf } from "../../src/session/paths.ts";
 import { describeChroot, makeBareProfile, temporaryDirectory } from "../support/directories.ts";
 import { executable, fallthru, type RunResult, startFallthru } from "../support/fallthru.ts";
 import { leftoversAfter, traces } from "../support/leftovers.ts";
@@ -76,58 +75,6 @@ test("commit writes what was changed, diff shows nothing any more, undo takes it
   expect((await inside("find . -ls; cat one new/file dir/renamed")).stdout).toBe(seen);
 });
 
-test("capabilities stay where only other attributes change, forth and back", async () => {
-  const names = ["touched", "moded", "owned", "extended"].map((name) => join(root, "srv", name));
-  for (const name of names) writeFileSync(name, "program\n");
-  execFileSync(
-    "setcap",
-    names.flatMap((name) => ["cap_net_raw+ep", name]),
-  );
-  await fallthru(["end", "s"]);
-  await sleep(30);
-  await fallthru(["begin", "t", "--name", "s"]);
-  const before = describeTree(root);
-  const merged = join(mountPointOf("s"), "srv");
-  const [touched, moded, owned, extended] = names.map((name) => join(merged, name.slice(join(root, "srv").length)));
-  const change = 'touch "$0"; chmod 700 "$1"; chown 5:6 "$2"; setfattr -n user.a -v b "$3"';
-  execFileSync("sh", ["-c", change, touched ?? "", moded ?? "", owned ?? "", extended ?? ""]);
-  expect(await fallthru(["commit", "s"])).toMatchObject({ status: 0, stderr: "" });
-  expect(describeTree(join(root, "srv"))).toEqual(describeTree(merged));
-  expect((await fallthru(["diff", "s"])).stdout).toContain("nothing changed");
-  expect(await fallthru(["undo"])).toMatchObject({ status: 0, stderr: "" });
-  expect(describeTree(root)).toEqual(before);
-});
-
-test("directories deeper than PATH_MAX are committed, discarded and undone as others", async () => {
-  const name = "n".repeat(200);
-  // A shell keeps its whole path.
-  const deep = (does: string): string => {
-    const enter = `for (1 .. 30) { mkdir "${name}"; chdir "${name}" or die "$!" }`;
-    return execFileSync("perl", ["-e", `${enter} exec "/bin/sh", "-ec", $ARGV[0]`, does], {
-      cwd: join(mountPointOf("s"), "srv"),
-      encoding: "utf8",
-    });
-  };
-  deep("echo below >file; mkdir dir; echo x >dir/x");
-  expect(await fallthru(["commit", "s"])).toMatchObject({ status: 0, stderr: "" });
-  expect(deep("cat file dir/x; echo more >>file; rm -r dir; mkdir new")).toBe("below\nx\n");
-  expect(await fallthru(["discard", "s", `/srv/${name}`])).toMatchObject({ status: 0, stderr: "" });
-  expect(deep("ls; cat file dir/x; echo more >>file; mv dir dir2")).toBe("dir\nfile\nbelow\nx\n");
-  expect(await fallthru(["commit", "s"])).toMatchObject({ status: 0, stderr: "" });
-  const find = (): string[] => {
-    const words = ["srv", "-mindepth", "31", "-printf", "%f %y %s\\n"];
-    return execFileSync("find", words, { cwd: root, encoding: "utf8" })
-      .replace(/ d \d+/g, " d")
-      .split("\n")
-      .toSorted();
-  };
-  expect(find()).toEqual(["", "dir2 d", "file f 11", "x f 2"]);
-  expect(await fallthru(["undo"])).toMatchObject({ status: 0, stderr: "" });
-  expect(find()).toEqual(["", "dir d", "file f 6", "x f 2"]);
-  expect(await fallthru(["undo"])).toMatchObject({ status: 0, stderr: "" });
-  expect(existsSync(join(root, "srv", name))).toBe(false);
-});
-
 test("PATHs choose, with the directories that they need", async () => {
   await inside("mkdir -p new/below; echo n >new/below/file; echo o >new/other; echo more >>one; rm -r dir");
   expect(await fallthru(["commit", "s", "/srv/new/below/file", "srv/dir"])).toMatchObject({ status: 0, stderr: "" });
@@ -144,6 +91,23 @@ test("PATHs choose, with the directories that they need", async () => {
   for (const verb of ["commit", "discard", "diff"])
     expect(await fallthru([verb, "s", "/srv/../one"])).toMatchObject({ status: 2 });
   expect((await fallthru(["diff", "s", "//srv/./one/"])).stdout).toContain("M /srv/one");
+});
+
+test("a damaged journal is named, with what to do to go on without it", async () => {
+  await inside("echo more >>one");
+  expect(await fallthru(["commit", "s"])).toMatchObject({ status: 0 });
+  const [id = ""] = readdirSync("/var/lib/fallthru/sessions/.commits");
+  const journal = join("/var/lib/fallthru/sessions/.commits", id);
+  writeFileSync(join(journal, "plan"), "{");
+  for (const args of [["log"], ["undo"]])
+    expect(await fallthru(args)).toMatchObject({
+      status: 9,
+      stderr: expect.stringContaining(`is damaged\nhint: nothing was touched`),
+    });
+  expect(text("one")).toBe("one\nmore\n");
+  execFileSync("mv", [journal, temporaryDirectory("damaged")]);
+  expect(await fallthru(["log"])).toMatchObject({ status: 0, stdout: "" });
+  expect(await fallthru(["commit", "s"])).toMatchObject({ status: 0 });
 });
 
 test("an empty PATH, as a script's unset variable gives it, is a mistake and not everything", async () => {
@@ -168,6 +132,10 @@ test("--dry-run prints what would be done, and does nothing", async () => {
   ]);
   expect(describeTree(root)).toEqual(before);
   expect((await fallthru(["log"])).stdout).toBe("");
+  expect(await fallthru(["commit", "s", "--to", join(root, "srv/one")])).toMatchObject({
+    status: 2,
+    stderr: expect.stringContaining("srv/one is no directory that could be committed to"),
+  });
 });
 
 test("what others have changed since is a conflict: both sides are shown, nothing is written; --force takes ours", async () => {

@@ -45,8 +45,7 @@ function fill(root: string, seed: number): void {
 /** Only attributes of what has capabilities: to set some of them takes others away. */
 function changePrograms(root: string, seed: number): void {
   if (seed % 4 !== 0) return;
-  const [z, y, x] = ["z", "y", "x"].map((name) => join(root, name));
-  execFileSync("sh", ["-c", 'touch "$0"; chmod 700 "$1"; chown 5:6 "$2"', z, y, x]);
+  execFileSync("sh", ["-c", "touch z; chmod 700 y; chown 5:6 x"], { cwd: root });
 }
 
 function pause(): void {

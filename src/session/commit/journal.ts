@@ -200,7 +200,7 @@ export class Journal {
       return JSON.parse(readAll(file, statAt(file).size).toString("utf8"));
     } catch (error) {
       throw new UserError("data", `the journal ${this.path}/${name} is damaged`, {
-        hint: "what it was about to change is kept there; nothing of it is touched",
+        hint: `nothing was touched; what that commit has replaced is still kept. To go on without it: mv ${this.path} /root`,
         cause: error,
       });
     }

@@ -127,9 +127,10 @@ function plainDirectory(path: Name, { target }: Sources): number | undefined {
 const defaultAcl = attributeName("system.posix_acl_default");
 
 /** The upper's own file, where its content is there: other than the union's it can be cloned. */
-function contentOf(path: Name, original: Original, from: Entry, { upper }: Sources): Content {
+function contentOf(path: Name, original: Original, from: Entry, sources: Sources): Content {
   const plan = { upTo: original.size, isSynced: false };
-  const entry = original.type === S.IFREG && original.size > 0 ? upper.find(path) : undefined;
+  const isSimple = original.type === S.IFREG && original.size > 0 && !isMetacopy(path, original.type, sources);
+  const entry = isSimple ? sources.upper.find(path) : undefined;
   if (entry === undefined || statName(entry.fd, entry.name) !== 0) return { ...from, ...plan };
   const { mtime } = original;
   const isSame = typeof mtime === "object" && stat.mtime === mtime.seconds && stat.mtimeNsec === mtime.nsec;

@@ -1,4 +1,4 @@
-import { realpathSync } from "node:fs";
+import { realpathSync, statSync } from "node:fs";
 import { findChroot } from "../../chroot/config.ts";
 import { locateRoot } from "../../chroot/types/index.ts";
 import { UserError } from "../../error.ts";
@@ -60,6 +60,7 @@ function directoryOf(to: string): string {
     const real = unless(["ENOENT", "ENOTDIR"], () => realpathSync(to));
     if (real === undefined)
       throw new UserError("not-found", `no directory ${to} to commit to`, { hint: `make it first: mkdir ${to}` });
+    if (!statSync(real).isDirectory()) throw new UserError("usage", `${to} is no directory that could be committed to`);
     return real;
   }
   if (to === hostName) return "/";

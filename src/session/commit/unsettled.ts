@@ -2,6 +2,9 @@ import { UserError } from "../../error.ts";
 import { E } from "../../kernel/abi/errno.ts";
 import { O, S } from "../../kernel/abi/file.ts";
 import { closeFd, fail, must, type Name, openName, stat, statName, utimesName } from "../../kernel/at.ts";
+import { fileSystemOf } from "../../kernel/file.ts";
+import { attributeName, getXattr, setXattrOf, truncateFd } from "../../kernel/io.ts";
+import type { Entry } from "../../layer/copyup.ts";
 import { quotePath } from "../../layer/quote.ts";
 import type { Tree } from "./tree.ts";
 
@@ -10,6 +13,8 @@ import type { Tree } from "./tree.ts";
  * be replaced, and is then no base any more.
  */
 export function settleContents(after: Tree, paths: readonly Name[]): void {
+  // A union of ours may not hear of an opening: it copies when something is changed.
+  const isDeaf = fileSystemOf(after.root).type === "fuse";
   for (const path of paths) {
     const entry = after.find(path);
     if (entry === undefined || statName(entry.fd, entry.name) < 0 || stat.type !== S.IFREG) continue;
@@ -21,7 +26,8 @@ export function settleContents(after: Tree, paths: readonly Name[]): void {
     if (fd === -E.NOENT) continue;
     if (fd < 0) fail("open", path, fd);
     try {
-      // The kernel's copying sets it, though nothing was written.
+      if (isDeaf) truncateToItself(entry, fd, stat.size);
+      // The copying sets it, though nothing was written.
       must("stat", path, statName(entry.fd, entry.name));
       if (stat.mtime !== mtime.seconds || stat.mtimeNsec !== mtime.nsec)
         must("utimes", path, utimesName(fd, "", atime, mtime));
@@ -29,4 +35,14 @@ export function settleContents(after: Tree, paths: readonly Name[]): void {
       closeFd(fd);
     }
   }
+}
+
+const capability = attributeName("security.capability");
+const value = Buffer.alloc(64);
+
+/** The kernel takes capabilities from what is truncated, to whatever size. */
+function truncateToItself({ fd: dirfd, name }: Entry, fd: number, size: number): void {
+  const length = getXattr(dirfd, name, capability, value);
+  must("truncate", name, truncateFd(fd, size));
+  if (length > 0) must("setxattr", name, setXattrOf(dirfd, name, capability, value.subarray(0, length)));
 }

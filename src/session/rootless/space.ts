@@ -143,7 +143,12 @@ export function leaveSpace(users: Fd): void {
   if (keeper === undefined) return;
   using file = openAt(null, spaceFile, O.RDWR | O.NOFOLLOW);
   if (tryLock(file, "shared")) return;
-  process.kill(keeper.pid, "SIGKILL");
+  try {
+    process.kill(keeper.pid, "SIGKILL");
+  } catch (error) {
+    // Somebody else has killed it just now.
+    if (!isErrno(error, "ESRCH")) throw error;
+  }
   // Whoever comes before it is dead takes it for one that is just being started, and waits; and nobody looks for what is gone.
   openAt(null, spaceFile, O.WRONLY | O.TRUNC | O.NOFOLLOW).close();
 }

@@ -1,0 +1,121 @@
+// What a commit carries that is easily lost: capabilities, contents that a union has left below, what lies deep.
+import { afterAll, afterEach, beforeEach, expect, test } from "bun:test";
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { mountPointOf } from "../../src/session/paths.ts";
+import { describeChroot, makeBareProfile } from "../support/directories.ts";
+import { fallthru } from "../support/fallthru.ts";
+import { leftoversAfter, traces } from "../support/leftovers.ts";
+import { tinyRoot } from "../support/roots.ts";
+import { describeTree } from "../support/tree.ts";
+
+const root = tinyRoot();
+makeBareProfile();
+describeChroot("t", root, ["profile=bare"]);
+await fallthru(["recover"]);
+const clean = traces();
+
+beforeEach(() => {
+  rmSync(join(root, "srv"), { recursive: true, force: true });
+  mkdirSync(join(root, "srv/dir/sub"), { recursive: true });
+  for (const name of ["one", "two", "dir/file", "dir/sub/deep"]) writeFileSync(join(root, "srv", name), `${name}\n`);
+});
+
+afterEach(async () => {
+  await fallthru(["end", "s"]);
+  rmSync("/var/lib/fallthru/sessions/.commits", { recursive: true, force: true });
+});
+
+afterAll(async () => {
+  expect(await leftoversAfter(clean, 500)).toEqual([]);
+});
+
+async function begin(...options: string[]): Promise<void> {
+  // What is made in the same tick of the clock as the session counts as changed since.
+  await sleep(30);
+  expect(await fallthru(["begin", "t", "--name", "s", ...options])).toMatchObject({ status: 0, stderr: "" });
+  await sleep(30);
+}
+
+function text(path: string): string {
+  return readFileSync(join(root, "srv", path), "utf8");
+}
+
+test("capabilities stay where only other attributes change, forth and back", async () => {
+  const names = ["touched", "moded", "owned", "extended"].map((name) => join(root, "srv", name));
+  for (const name of names) writeFileSync(name, "program\n");
+  execFileSync(
+    "setcap",
+    names.flatMap((name) => ["cap_net_raw+ep", name]),
+  );
+  await begin();
+  const before = describeTree(root);
+  const merged = join(mountPointOf("s"), "srv");
+  const [touched, moded, owned, extended] = names.map((name) => join(merged, name.slice(join(root, "srv").length)));
+  const change = 'touch "$0"; chmod 700 "$1"; chown 5:6 "$2"; setfattr -n user.a -v b "$3"';
+  execFileSync("sh", ["-c", change, touched ?? "", moded ?? "", owned ?? "", extended ?? ""]);
+  expect(await fallthru(["commit", "s"])).toMatchObject({ status: 0, stderr: "" });
+  expect(describeTree(join(root, "srv"))).toEqual(describeTree(merged));
+  expect((await fallthru(["diff", "s"])).stdout).toContain("nothing changed");
+  expect(await fallthru(["undo"])).toMatchObject({ status: 0, stderr: "" });
+  expect(describeTree(root)).toEqual(before);
+});
+
+test("of what was only renamed or chmod'ed on a union of ours the content is committed, and capabilities", async () => {
+  writeFileSync(join(root, "srv/program"), "program\n");
+  execFileSync("setcap", ["cap_net_raw+ep", join(root, "srv/program")]);
+  await begin("--union", "fallthru");
+  const before = describeTree(root);
+  const merged = join(mountPointOf("s"), "srv");
+  execFileSync("sh", ["-ec", "mv one renamed; mv program moved; mv dir/file two; chmod 600 dir/sub/deep"], {
+    cwd: merged,
+  });
+  const seen = describeTree(merged);
+  expect(await fallthru(["commit", "s"])).toMatchObject({ status: 0, stderr: "" });
+  expect([text("renamed"), text("moved"), text("two"), text("dir/sub/deep")]).toEqual([
+    "one\n",
+    "program\n",
+    "dir/file\n",
+    "dir/sub/deep\n",
+  ]);
+  expect(describeTree(join(root, "srv"))).toEqual(seen);
+  expect(describeTree(merged)).toEqual(seen);
+  writeFileSync("/proc/sys/vm/drop_caches", "2");
+  expect(describeTree(merged)).toEqual(seen);
+  expect(await fallthru(["undo"])).toMatchObject({ status: 0, stderr: "" });
+  expect(describeTree(root)).toEqual(before);
+  expect(describeTree(merged)).toEqual(seen);
+});
+
+test("directories deeper than PATH_MAX are committed, discarded and undone as others", async () => {
+  await begin();
+  const name = "n".repeat(200);
+  // A shell keeps its whole path.
+  const deep = (does: string): string => {
+    const enter = `for (1 .. 30) { mkdir "${name}"; chdir "${name}" or die "$!" }`;
+    return execFileSync("perl", ["-e", `${enter} exec "/bin/sh", "-ec", $ARGV[0]`, does], {
+      cwd: join(mountPointOf("s"), "srv"),
+      encoding: "utf8",
+    });
+  };
+  deep("echo below >file; mkdir dir; echo x >dir/x");
+  expect(await fallthru(["commit", "s"])).toMatchObject({ status: 0, stderr: "" });
+  expect(deep("cat file dir/x; echo more >>file; rm -r dir; mkdir new")).toBe("below\nx\n");
+  expect(await fallthru(["discard", "s", `/srv/${name}`])).toMatchObject({ status: 0, stderr: "" });
+  expect(deep("ls; cat file dir/x; echo more >>file; mv dir dir2")).toBe("dir\nfile\nbelow\nx\n");
+  expect(await fallthru(["commit", "s"])).toMatchObject({ status: 0, stderr: "" });
+  const find = (): string[] => {
+    const words = ["srv", "-mindepth", "31", "-printf", "%f %y %s\\n"];
+    return execFileSync("find", words, { cwd: root, encoding: "utf8" })
+      .replace(/ d \d+/g, " d")
+      .split("\n")
+      .toSorted();
+  };
+  expect(find()).toEqual(["", "dir2 d", "file f 11", "x f 2"]);
+  expect(await fallthru(["undo"])).toMatchObject({ status: 0, stderr: "" });
+  expect(find()).toEqual(["", "dir d", "file f 6", "x f 2"]);
+  expect(await fallthru(["undo"])).toMatchObject({ status: 0, stderr: "" });
+  expect(existsSync(join(root, "srv", name))).toBe(false);
+});
