@@ -36,8 +36,9 @@ test(`${seconds} seconds of begin, run, end, list, recover and gc`, async () => 
       await call(["run", `@c${n}`, "--", "touch", "/new"], isQuiet);
       await call(["end", `c${n}`], isQuiet);
     });
-  // It may be gone, or be ended while the command runs there.
+  // It may be gone, or be ended while the command runs there: asked to end, or killed.
   const isEntered = ({ status, signal, stderr }: RunResult): boolean =>
+    signal === "SIGTERM" ||
     signal === "SIGKILL" ||
     (status === 0 && stderr === "") ||
     (status === 125 && stderr.startsWith("fallthru: no session c"));
@@ -50,7 +51,7 @@ test(`${seconds} seconds of begin, run, end, list, recover and gc`, async () => 
     loop(() =>
       call(
         ["run", `@c${turn++ % 8}`, "--pid-namespace", "--", "true"],
-        ({ status, ...rest }) => status === 137 || isEntered({ status, ...rest }),
+        ({ status, ...rest }) => status === 143 || status === 137 || isEntered({ status, ...rest }),
       ),
     ),
     ...[0, 1].map(() => loop(() => call(["run", "tiny", "--", "true"], isQuiet))),
