@@ -1,5 +1,5 @@
 import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { temporaryDirectory } from "./directories.ts";
 import { executable, run } from "./fallthru.ts";
 import { tinyRoot } from "./roots.ts";
@@ -80,8 +80,9 @@ export function makeTwins(): string {
   writeFileSync(join(base, "tools/as"), asSomebody, { mode: 0o755 });
   writeFileSync(join(base, "tools/conf"), writeConf.replaceAll("ROOT", join(base, "root")), { mode: 0o755 });
   mkdirSync(join(base, "lib"));
-  symlinkSync(executable, join(base, "bin/schroot"));
-  for (const name of ["schroot-mount", "schroot-listmounts"]) symlinkSync(executable, join(base, "lib", name));
+  mkdirSync(join(base, "program"));
+  symlinkSync(programOf(base), join(base, "bin/schroot"));
+  for (const name of ["schroot-mount", "schroot-listmounts"]) symlinkSync(programOf(base), join(base, "lib", name));
   writeFileSync(join(base, "schroot.conf"), config.replaceAll("ROOT", join(base, "root")));
   const hostFile = (name: string, lines: readonly string[]) =>
     writeFileSync(join(base, name), `${readFileSync(`/etc/${name}`, "utf8")}${lines.join("\n")}\n`, { mode: 0o640 });
@@ -95,6 +96,11 @@ export function makeTwins(): string {
   );
   hostFile("group", [...accounts.map(({ name, id }) => `${name}:x:${id}:`), "builders:x:4100:alice"]);
   return base;
+}
+
+/** Ours, where it can be found also when it has been built below /tmp, which is another one for the twins. */
+function programOf(base: string): string {
+  return join(base, "program", basename(executable));
 }
 
 /** `as USER COMMAND...`, from a terminal's point of view a login of theirs. */
@@ -122,7 +128,7 @@ const surroundings = `
   mount -t tmpfs none /var/lib/schroot
   mkdir -p /var/lib/schroot/session /var/lib/schroot/union/overlay /var/lib/schroot/union/underlay
   mkdir -p /run/schroot; mount -t tmpfs none /run/schroot; mkdir /run/schroot/mount
-  mount -t tmpfs none /tmp
+  mount --bind $BUILD $BASE/program; mount -t tmpfs none /tmp
   mount -t tmpfs -o mode=755 none /etc/schroot/chroot.d
   mkdir -p /run/fallthrud; mount -t tmpfs -o mode=755 none /run/fallthrud
   libexec=$(echo /usr/lib/*/schroot); if [ $TWIN = fallthru ]; then mount --bind $BASE/lib $libexec; fi
@@ -159,7 +165,8 @@ export async function runTwin(
   const programs = {
     SCHROOT: "/usr/bin/schroot",
     FALLTHRU: join(base, "bin/schroot"),
-    FALLTHRU_PROGRAM: executable,
+    FALLTHRU_PROGRAM: programOf(base),
+    BUILD: dirname(executable),
     SERVICE: service ? twin : "none",
   };
   const clean = ["env", "-i", ...Object.entries({ ...env, ...programs }).map(([key, value]) => `${key}=${value}`)];
@@ -179,7 +186,7 @@ function normal(text: string): string {
     .replace(/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, "UUID")
     .replace(/( on )\d\d \w{3} \d{4}$/gm, "$1DAY")
     .replace(/\/var\/run\/schroot\/mount\/([\w.-]+)/g, "/run/fallthru/mount/$1/$1")
-    .replace(/^(?:PWD|OLDPWD|OUT|BASE|TWIN|PATH|SCHROOT|FALLTHRU|FALLTHRU_PROGRAM|SERVICE|_)=.*\n/gm, (line) =>
+    .replace(/^(?:PWD|OLDPWD|OUT|BASE|TWIN|PATH|SCHROOT|FALLTHRU|FALLTHRU_PROGRAM|BUILD|SERVICE|_)=.*\n/gm, (line) =>
       line.startsWith("PATH=/usr/local") ? line : "",
     );
 }
