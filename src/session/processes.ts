@@ -83,7 +83,10 @@ function standsInside(pid: number, { mountPoint, hosts }: Place): boolean {
   if (!sees(`${cwd}/`) || hosts.has(spot.mount)) return false;
   const path = ofProcess(() => pathOf(cwd));
   if (path === tooFar) return isFarInside(cwd, mountPoint);
-  return path !== undefined && isAtOrBelow(path, mountPoint) && leadsTo(path, cwd);
+  if (path === undefined || !isAtOrBelow(path, mountPoint) || !leadsTo(path, cwd)) return false;
+  // Both may show the same directory of the machine's, this session and one of the same name in another mount name space.
+  const root = ofProcess(() => pathOf(`/proc/${pid}/root`));
+  return typeof root !== "string" || !isAtOrBelow(root, mountPoint);
 }
 
 /** From the newest, so that a process that keeps forking is caught at its latest child. */

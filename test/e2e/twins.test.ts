@@ -8,7 +8,7 @@ import { tinyRoot } from "../support/roots.ts";
 test("ending a session harms none of the same name in another mount name space", async () => {
   describeChroot("twin", tinyRoot());
   expect((await fallthru(["begin", "twin", "--name", "twin"])).status).toBe(0);
-  const child = startFallthru(["run", "@twin", "--", "sleep", "60"], { stdio: "ignore" });
+  const child = startFallthru(["run", "@twin", "--directory", "/tmp", "--", "sleep", "60"], { stdio: "ignore" });
   const ended = new Promise((done) => child.on("exit", (_, signal) => done(signal)));
   await sleep(200);
   const state = temporaryDirectory("state");
