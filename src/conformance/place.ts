@@ -8,6 +8,7 @@ import { makeMount } from "../kernel/mount.ts";
 import { AT_FDCWD, call, path as cString, undo } from "./kit/kernel.ts";
 import type { Probe } from "./probe.ts";
 import type { System } from "./systems.ts";
+import { sleep } from "./kit/program.ts";
 
 /** The directories of a union. Of a plain directory all but `work` are itself. */
 export interface Layers {
@@ -123,10 +124,6 @@ export class Place {
     }
     rmSync(this.#base, { recursive: true, force: true });
   }
-}
-
-function sleep(ms: number): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
 
 /** Those who were killed may take a moment to let go. */

@@ -121,7 +121,8 @@ export function setAttr(core: Core, inode: Inode, change: AttrChange, openFd = -
 
 /** It asks for nothing: chown(2) to nobody else, which sets the ctime all the same, or a write that takes set-user-ID away. */
 export function isBare({ mode, size, atime, mtime, uid, gid }: AttrChange): boolean {
-  return [mode, size, atime, mtime, uid, gid].every((value) => value === undefined);
+  if (mode !== undefined || size !== undefined || uid !== undefined || gid !== undefined) return false;
+  return atime === undefined && mtime === undefined;
 }
 
 function setMode(inode: Inode, fd: number, name: Name, mode: number): void {

@@ -137,7 +137,7 @@ const surroundings = `
   chmod 755 $BASE
   if [ "$SERVICE" = fallthru ]; then
     $FALLTHRU_PROGRAM daemon --foreground < /dev/null > $OUT/service 2>&1 & service=$!
-    until [ -S /run/fallthrud/socket ]; do sleep 0.02; done
+    until [ -S /run/fallthrud/socket ]; do kill -0 $service; sleep 0.02; done
   fi
 `;
 

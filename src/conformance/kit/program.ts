@@ -74,3 +74,8 @@ export async function eventually(problem: () => string | undefined, withinMs = 5
     await new Promise((wake) => setTimeout(wake, 5));
   }
 }
+
+/** Nothing else is done meanwhile. */
+export function sleep(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+}
