@@ -118,8 +118,9 @@ function describedUpper(source: Source, union: UnionChoice): Upper | undefined {
   return { kind: "directory", path };
 }
 
-function warnOfStuck({ id, reason }: Cleared["stuck"][number]): string {
-  if (id === commitMark) return `a commit was left by a process that was killed, and can't be finished: ${reason}`;
+function warnOfStuck({ id, reason, commit }: Cleared["stuck"][number]): string {
+  if (id === commitMark)
+    return `commit ${commit ?? ""} was left by a process that was killed, and can't be finished: ${reason}`;
   return `session ${id} was left by a process that was killed, and can't be cleared away: ${reason}`;
 }
 

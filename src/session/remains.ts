@@ -173,7 +173,7 @@ export async function undo(steps: () => void | Promise<void>): Promise<void> {
 export interface Cleared {
   readonly removed: string[];
   /** Those that can't be cleared away, and why: a disk that fails, a process that hangs in the kernel. */
-  readonly stuck: { readonly id: string; readonly reason: string }[];
+  readonly stuck: { readonly id: string; readonly reason: string; readonly commit?: string }[];
 }
 
 /** Clears away what killed processes left. Costs one look at an empty directory where there is nothing. */
@@ -183,8 +183,11 @@ export async function clearLeftovers(): Promise<Cleared> {
     try {
       using hold = takeLeftover(id);
       if (hold === undefined) continue;
-      if (id === commitMark) await (await import("./commit/settle.ts")).settleAll();
-      else if (await clearOne(hold)) cleared.removed.push(id);
+      if (id === commitMark) {
+        const stuck = await (await import("./commit/settle.ts")).settleAll();
+        for (const { commit, reason } of stuck) cleared.stuck.push({ id, reason, commit });
+        if (stuck.length > 0) continue;
+      } else if (await clearOne(hold)) cleared.removed.push(id);
       hold.release();
     } catch (error) {
       // One that is stuck must keep nobody from beginning another.

@@ -93,23 +93,6 @@ test("PATHs choose, with the directories that they need", async () => {
   expect((await fallthru(["diff", "s", "//srv/./one/"])).stdout).toContain("M /srv/one");
 });
 
-test("a damaged journal is named, with what to do to go on without it", async () => {
-  await inside("echo more >>one");
-  expect(await fallthru(["commit", "s"])).toMatchObject({ status: 0 });
-  const [id = ""] = readdirSync("/var/lib/fallthru/sessions/.commits");
-  const journal = join("/var/lib/fallthru/sessions/.commits", id);
-  writeFileSync(join(journal, "plan"), "{");
-  for (const args of [["log"], ["undo"]])
-    expect(await fallthru(args)).toMatchObject({
-      status: 9,
-      stderr: expect.stringContaining(`is damaged\nhint: nothing was touched`),
-    });
-  expect(text("one")).toBe("one\nmore\n");
-  execFileSync("mv", [journal, temporaryDirectory("damaged")]);
-  expect(await fallthru(["log"])).toMatchObject({ status: 0, stdout: "" });
-  expect(await fallthru(["commit", "s"])).toMatchObject({ status: 0 });
-});
-
 test("an empty PATH, as a script's unset variable gives it, is a mistake and not everything", async () => {
   await inside("echo more >>one");
   const before = describeTree(root);

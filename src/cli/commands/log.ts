@@ -1,15 +1,17 @@
 import { UserError } from "../../error.ts";
-import { forgetCommit, type LogEntry, readLog } from "../../session/commit/log.ts";
+import { type BrokenEntry, forgetCommit, type LogEntry, readLog } from "../../session/commit/log.ts";
 import { uninterrupted } from "../../session/uninterrupted.ts";
-import { command } from "../command.ts";
+import { command, type Common } from "../command.ts";
 import { fields, table } from "../print.ts";
 import { sizeText } from "../values.ts";
+import { warn } from "../warn.ts";
 import { changesJson, changeLines, type ShownChange, shownChange } from "./commit-text.ts";
 
 type Shown = Omit<LogEntry, "changes"> & { readonly changes?: readonly ShownChange[] };
 
 interface LogData {
   readonly commits: readonly Shown[];
+  readonly broken: readonly BrokenEntry[];
   readonly forgotten?: { readonly commit: string; readonly freedBytes: number };
 }
 
@@ -53,22 +55,33 @@ export const log = command({
     ...changesJson("commits[].changes").map((field, index) =>
       index === 0 ? { ...field, type: "object[]?", summary: `with COMMIT: ${field.summary}` } : field,
     ),
+    { name: "broken", type: "object[]", summary: "those that can't be shown; they keep nobody from the others" },
+    { name: "broken[].commit", type: "string", summary: "its id" },
+    {
+      name: "broken[].state",
+      type: "string",
+      summary: "`damaged`: its journal; `unfinished`: left half done, and can't be finished",
+    },
+    { name: "broken[].reason", type: "string", summary: "why" },
+    { name: "broken[].hint", type: "string?", summary: "what to do" },
     { name: "forgotten", type: "object?", summary: "with --forget" },
     { name: "forgotten.commit", type: "string", summary: "the commit that can't be undone any more" },
     { name: "forgotten.freedBytes", type: "number", summary: "what that gave free" },
   ],
-  run: async ({ commit }, { forget }): Promise<{ data: LogData }> => {
-    if (!forget) return { data: { commits: (await readLog(commit)).map(shown) } };
+  run: async ({ commit }, { forget }, common): Promise<{ data: LogData }> => {
+    if (!forget) return { data: await readShown(commit, common) };
     if (commit === undefined)
       throw new UserError("usage", "--forget needs a COMMIT", { hint: "fallthru log shows them" });
     const { result } = await uninterrupted(() => forgetCommit(commit));
-    return { data: { commits: (await readLog(commit)).map(shown), forgotten: result } };
+    return { data: { ...(await readShown(commit, common)), forgotten: result } };
   },
-  text: ({ commits, forgotten }, { quiet }) => {
+  text: ({ commits, broken, forgotten }, { quiet }) => {
     if (forgotten !== undefined)
       return quiet ? "" : `forgot ${forgotten.commit}, which gives ${sizeText(forgotten.freedBytes)} free\n`;
     const [first] = commits;
-    return first?.changes === undefined ? table(headings, commits.map(row)) : whole(first, first.changes);
+    return first?.changes === undefined
+      ? table(headings, [...broken.map(brokenRow), ...commits.map(row)])
+      : whole(first, first.changes);
   },
 });
 
@@ -77,6 +90,20 @@ const headings = ["COMMIT", "SESSION", "WHEN", "BY", "CHANGES", "KEPT", "STATE",
 function row({ commit, session, createdMs, user, count, keptBytes, state, targets }: Shown): string[] {
   const kept = state === "committed" ? sizeText(keptBytes) : "-";
   return [commit, session, timeText(createdMs), user, String(count), kept, state, targets.join(", ")];
+}
+
+function brokenRow({ commit, state }: BrokenEntry): string[] {
+  return [commit, "-", "-", "-", "-", "-", state, "-"];
+}
+
+async function readShown(asked: string | undefined, common: Common): Promise<Omit<LogData, "forgotten">> {
+  const { commits, broken } = await readLog(asked);
+  if (!common.json)
+    warn(
+      broken.map(({ reason, hint }) => (hint === undefined ? reason : `${reason}; ${hint}`)),
+      common,
+    );
+  return { commits: commits.map(shown), broken };
 }
 
 function whole(entry: Shown, changes: readonly ShownChange[]): string {

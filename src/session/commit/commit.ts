@@ -119,6 +119,7 @@ async function commitHeld(record: WholeRecord, hold: Hold, options: CommitOption
   });
   using commits = await takeCommits();
   try {
+    commits.checkFree(parts.map(({ target }) => target.path));
     return await explainFullLater(parts[0]?.target.path ?? "", () =>
       new Commit(record, hold, options).run(parts, trees),
     );

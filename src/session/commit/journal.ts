@@ -146,6 +146,9 @@ type FileName = "plan" | "journal" | "done" | "undo" | "undone" | "forgotten";
 
 export type State = "planned" | "committing" | "committed" | "undoing" | "undone" | "forgotten";
 
+/** One commit can't be read; it says nothing of the others. */
+export class BrokenJournal extends UserError {}
+
 /** A commit on disk. */
 export class Journal {
   readonly id: string;
@@ -194,36 +197,54 @@ export class Journal {
     sync(dir);
   }
 
-  #read(name: FileName): unknown {
-    using file = openAt(null, `${this.path}/${name}`, O.RDONLY | O.NOFOLLOW);
+  /** @param isWhole what it can't do without */
+  #read<T extends object>(name: FileName, isWhole: (read: Partial<T>) => boolean): T {
     try {
-      return JSON.parse(readAll(file, statAt(file).size).toString("utf8"));
+      using file = openAt(null, `${this.path}/${name}`, O.RDONLY | O.NOFOLLOW);
+      const read = JSON.parse(readAll(file, statAt(file).size).toString("utf8")) as Partial<T> | null;
+      if (typeof read === "object" && read !== null && isWhole(read)) return read as T;
     } catch (error) {
-      throw new UserError("data", `the journal ${this.path}/${name} is damaged`, {
-        hint: `nothing was touched; what that commit has replaced is still kept. To go on without it: mv ${this.path} /root`,
-        cause: error,
-      });
+      if (!(error instanceof SyntaxError) && !isErrno(error, "ENOENT", "ELOOP", "EIO", "EUCLEAN")) throw error;
+      throw this.#damaged(name, error);
     }
+    throw this.#damaged(name);
   }
 
-  header(): Header {
-    const header = this.#read("plan") as Header;
-    if (header.version <= version) return header;
-    throw new UserError("newer", `commit ${this.id} was made by a newer Fallthru (journal version ${header.version})`, {
-      hint: `this one knows version ${version}: use the newer one`,
+  #damaged(name: FileName, cause?: unknown): BrokenJournal {
+    return new BrokenJournal("data", `the journal ${this.path}/${name} is damaged`, {
+      hint: `nothing was touched; what that commit has replaced is still kept. To go on without it: mv ${this.path} /root`,
+      cause,
     });
   }
 
+  /** @throws {BrokenJournal} as all that read it */
+  header(): Header {
+    const header = this.#read<Header>("plan", (read) => typeof read.version === "number");
+    if (header.version > version) {
+      const message = `commit ${this.id} was made by a newer Fallthru (journal version ${header.version})`;
+      throw new BrokenJournal("newer", message, { hint: `this one knows version ${version}: use the newer one` });
+    }
+    const { areas, targets, createdMs } = header as Partial<Header>;
+    if (Array.isArray(areas) && Array.isArray(targets) && typeof createdMs === "number") return header;
+    throw this.#damaged("plan");
+  }
+
   body(): Body {
-    return this.#read("journal") as Body;
+    return this.#read<Body>("journal", ({ changes, parts, marks }) => [changes, parts, marks].every(Array.isArray));
   }
 
   window(name: "done" | "undone"): Window {
-    return this.#read(name) as Window;
+    const isTime = (text: string | undefined): boolean => /^\d+$/.test(text ?? "");
+    return this.#read<Window>(name, ({ from, to }) => isTime(from) && isTime(to));
   }
 
   undoPlan(): UndoPlan {
-    return this.#read("undo") as UndoPlan;
+    return this.#read<UndoPlan>("undo", ({ keepTimes, marks }) => [keepTimes, marks].every(Array.isArray));
+  }
+
+  /** When its last file was written, as far as the file system knows. */
+  changedMs(): number {
+    return Number(statAt(null, this.path).mtimeNs / 1_000_000n);
   }
 
   state(): State {

@@ -4,7 +4,7 @@ import type { Fd } from "../../kernel/fd.ts";
 import { isDirectory, openDirectory, readDirectory, statAt } from "../../kernel/file.ts";
 import { clearLeftovers } from "../remains.ts";
 import { prepareState } from "../state.ts";
-import { Journal, journalIds, type Logged, type State } from "./journal.ts";
+import { BrokenJournal, Journal, journalIds, type Logged, type State } from "./journal.ts";
 import { removeArea } from "./place.ts";
 import { takeCommits } from "./settle.ts";
 import { findCommit } from "./undo.ts";
@@ -27,28 +27,52 @@ export interface LogEntry {
   readonly keptBytes: number;
 }
 
-/** What was committed, the newest first. What a killed process left is finished before. */
-export async function readLog(asked?: string): Promise<LogEntry[]> {
-  await settleLeft();
-  const journals = asked === undefined ? journalIds().map((id) => new Journal(id)) : [findCommit(asked)];
-  const entries = journals.flatMap((journal) => {
-    const entry = entryOf(journal);
-    return entry === undefined ? [] : [asked === undefined ? entry : { ...entry, changes: journal.body().changes }];
-  });
-  return entries.toSorted((a, b) => b.createdMs - a.createdMs);
+/** One that can't be shown: its journal is damaged, or it was left half done and can't be finished. */
+export interface BrokenEntry {
+  readonly commit: string;
+  readonly state: "damaged" | "unfinished";
+  readonly reason: string;
+  readonly hint?: string | undefined;
 }
 
-async function settleLeft(): Promise<void> {
+export interface Log {
+  /** The newest first. */
+  readonly commits: LogEntry[];
+  readonly broken: BrokenEntry[];
+}
+
+/**
+ * What was committed. What a killed process left is finished before.
+ * @throws {BrokenJournal} the one that was asked for
+ */
+export async function readLog(asked?: string): Promise<Log> {
   prepareState();
   const { stuck } = await clearLeftovers();
-  const [first] = stuck;
-  if (first?.id === ".commit")
-    throw new UserError("failed", `a commit that was left can't be finished: ${first.reason}`);
+  if (asked !== undefined) {
+    const journal = findCommit(asked);
+    const entry = entryOf(journal);
+    return { commits: entry === undefined ? [] : [{ ...entry, changes: journal.body().changes }], broken: [] };
+  }
+  const log: Log = { commits: [], broken: [] };
+  for (const commit of journalIds()) {
+    try {
+      const entry = entryOf(new Journal(commit));
+      const left = stuck.find((each) => each.commit === commit);
+      if (entry !== undefined) log.commits.push(entry);
+      else if (left !== undefined) log.broken.push({ commit, state: "unfinished", reason: left.reason });
+    } catch (error) {
+      if (!(error instanceof BrokenJournal)) throw error;
+      log.broken.push({ commit, state: "damaged", reason: error.message, hint: error.hint });
+    }
+  }
+  log.commits.sort((a, b) => b.createdMs - a.createdMs);
+  return log;
 }
 
 /** One that is being made, or goes just now, isn't there. */
 function entryOf(journal: Journal): LogEntry | undefined {
   const state = journal.state();
+  if (state === "committing" || state === "undoing") journal.body();
   if (state !== "committed" && state !== "undone" && state !== "forgotten") return undefined;
   const { id: commit, areas, version: _, sessionMs: __, ...header } = journal.header();
   const undo = state === "undone" ? journal.undoPlan() : undefined;
@@ -63,7 +87,8 @@ function entryOf(journal: Journal): LogEntry | undefined {
 
 /** @throws {UserError} not-found; exists, where there is nothing to give up */
 export async function forgetCommit(asked: string): Promise<{ readonly commit: string; readonly freedBytes: number }> {
-  await settleLeft();
+  prepareState();
+  await clearLeftovers();
   using commits = await takeCommits();
   try {
     const journal = findCommit(asked);

@@ -1,3 +1,4 @@
+import { UserError } from "../../error.ts";
 import { pause } from "../processes.ts";
 import { unless } from "../../kernel/error.ts";
 import type { Fd } from "../../kernel/fd.ts";
@@ -5,29 +6,97 @@ import { O } from "../../kernel/abi/file.ts";
 import { openAt, statAt, syncFileSystem } from "../../kernel/file.ts";
 import { must, utimesName } from "../../kernel/at.ts";
 import { type Hold, takeHold } from "../hold.ts";
-import { commitMark } from "../paths.ts";
+import { commitMark, commitsDir } from "../paths.ts";
 import { applyBackward, applyForward } from "./apply.ts";
-import { type Body, Journal, journalIds, type Marks, type Part, prepareCommits } from "./journal.ts";
+import { type Body, BrokenJournal, Journal, journalIds, type Marks, type Part, prepareCommits } from "./journal.ts";
 import { setMarks } from "./marks.ts";
 import { openPlace, removeArea } from "./place.ts";
 
+/** A commit that a killed process has left and that can't be finished: its disk is gone, or its journal is damaged. */
+export interface Stuck {
+  readonly commit: string;
+  readonly reason: string;
+  /** Where it is half done; undefined: nobody knows. */
+  readonly targets: readonly string[] | undefined;
+}
+
+/** The right to commit and undo. */
+export class Commits implements Disposable {
+  readonly #hold: Hold;
+  readonly #stuck: readonly Stuck[];
+
+  constructor(hold: Hold, stuck: readonly Stuck[]) {
+    this.#hold = hold;
+    this.#stuck = stuck;
+  }
+
+  /** What is half done must not be written over: whoever finishes it tells its steps by the inodes that are there. */
+  checkFree(targets: readonly string[]): void {
+    for (const { commit, reason, targets: half = [] } of this.#stuck) {
+      const target = targets.find((path) => half.some((other) => isNested(path, other) || isNested(other, path)));
+      if (target === undefined) continue;
+      throw new UserError(
+        "failed",
+        `commit ${commit} to ${target} was left half done, and can't be finished: ${reason}`,
+        {
+          hint: `mend that, and the next command finishes it; or leave it half done: mv ${commitsDir}/${commit} /root`,
+        },
+      );
+    }
+  }
+
+  /** Where something is stuck the mark stays, for others to try again and warn of it. */
+  release(): void {
+    if (this.#stuck.length === 0) this.#hold.release();
+  }
+
+  [Symbol.dispose](): void {
+    this.#hold[Symbol.dispose]();
+  }
+}
+
+function isNested(path: string, directory: string): boolean {
+  return path === directory || directory === "/" || path.startsWith(`${directory}/`);
+}
+
 /** Waits for whoever else commits or undoes, and finishes what a killed process has begun. */
-export async function takeCommits(): Promise<Hold> {
+export async function takeCommits(): Promise<Commits> {
   const hold = takeHold(commitMark);
   if (hold === undefined) throw new TypeError("a commit is no automatic session");
   try {
     prepareCommits();
-    await settleAll();
+    return new Commits(hold, await settleAll());
   } catch (error) {
     hold[Symbol.dispose]();
     throw error;
   }
-  return hold;
 }
 
-/** As takeCommits(), for who holds it already: it is what a killed process left. */
-export async function settleAll(): Promise<void> {
-  for (const id of journalIds()) await settle(new Journal(id));
+/**
+ * As takeCommits(), for who holds it already: it is what a killed process left.
+ * @returns those that can't be finished, which keeps nobody from the others
+ */
+export async function settleAll(): Promise<Stuck[]> {
+  const stuck: Stuck[] = [];
+  for (const commit of journalIds()) {
+    const journal = new Journal(commit);
+    try {
+      await settle(journal);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      stuck.push({ commit, reason, targets: targetsOf(journal) });
+    }
+  }
+  return stuck;
+}
+
+function targetsOf(journal: Journal): readonly string[] | undefined {
+  try {
+    return journal.header().targets;
+  } catch (error) {
+    if (error instanceof BrokenJournal) return undefined;
+    throw error;
+  }
 }
 
 async function settle(journal: Journal): Promise<void> {

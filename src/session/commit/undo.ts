@@ -9,6 +9,7 @@ import { explainFullLater, prepareState } from "../state.ts";
 import { callerName } from "./commit.ts";
 import {
   type Body,
+  BrokenJournal,
   type Header,
   Journal,
   journalIds,
@@ -45,6 +46,7 @@ export async function undoCommit(asked?: string): Promise<UndoReport> {
   try {
     const journal = asked === undefined ? lastCommit() : findCommit(asked);
     refuseState(journal);
+    commits.checkFree(journal.header().targets);
     return await explainFullLater(journal.path, () => undoHeld(journal));
   } finally {
     commits.release();
@@ -69,9 +71,28 @@ function lastCommit(): Journal {
   const open = journalIds()
     .map((id) => new Journal(id))
     .filter((journal) => journal.state() === "committed")
-    .toSorted((a, b) => b.header().createdMs - a.header().createdMs);
-  if (open[0] !== undefined) return open[0];
-  throw new UserError("not-found", "there is no commit to undo", { hint: "what there was: fallthru log" });
+    .map((journal) => ({ journal, ...ageOf(journal) }))
+    .toSorted((a, b) => b.ms - a.ms);
+  const [last] = open;
+  if (last === undefined)
+    throw new UserError("not-found", "there is no commit to undo", { hint: "what there was: fallthru log" });
+  if (last.broken === undefined) return last.journal;
+  // Another one is not what was meant.
+  const older = open.find(({ broken }) => broken === undefined);
+  if (older === undefined) throw last.broken;
+  throw new UserError(last.broken.code, `the last commit can't be undone: ${last.broken.message}`, {
+    hint: `the one before it: fallthru undo ${older.journal.id}`,
+    cause: last.broken,
+  });
+}
+
+function ageOf(journal: Journal): { readonly ms: number; readonly broken?: BrokenJournal } {
+  try {
+    return { ms: journal.header().createdMs };
+  } catch (error) {
+    if (error instanceof BrokenJournal) return { ms: journal.changedMs(), broken: error };
+    throw error;
+  }
 }
 
 function refuseState(journal: Journal): void {

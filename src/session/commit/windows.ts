@@ -1,11 +1,23 @@
 import type { RecordSummary } from "../record.ts";
-import { Journal, journalIds, type Window } from "./journal.ts";
+import { BrokenJournal, type Header, Journal, journalIds, type Window } from "./journal.ts";
 
-/** Everything that was committed and not left half. */
-function* finished(): Generator<{ journal: Journal; isUndone: boolean }> {
+interface Finished {
+  readonly header: Header;
+  readonly done: Window;
+  readonly undone: Window | undefined;
+}
+
+/** Everything that was committed and not left half. What a damaged one did counts as done by others: it is a conflict. */
+function* finished(): Generator<Finished> {
   for (const id of journalIds()) {
     const journal = new Journal(id);
-    if (journal.has("done")) yield { journal, isUndone: journal.has("undone") };
+    if (!journal.has("done")) continue;
+    try {
+      const undone = journal.has("undone") ? journal.window("undone") : undefined;
+      yield { header: journal.header(), done: journal.window("done"), undone };
+    } catch (error) {
+      if (!(error instanceof BrokenJournal)) throw error;
+    }
   }
 }
 
@@ -15,19 +27,17 @@ function* finished(): Generator<{ journal: Journal; isUndone: boolean }> {
  */
 export function ownWindows(session: RecordSummary & { readonly baseMs?: number }): Window[] {
   const { id, createdMs, forkedFrom, baseMs = createdMs } = session;
-  return Array.from(finished(), ({ journal, isUndone }) => {
-    const header = journal.header();
+  return Array.from(finished(), ({ header, done, undone }) => {
     const isBeforeFork = header.session === forkedFrom && header.createdMs < createdMs;
     const isOwn = isBeforeFork || (header.session === id && header.sessionMs === createdMs);
-    const done = isOwn ? [journal.window("done")] : [];
-    const undone = isUndone && (isOwn || header.createdMs >= baseMs) ? [journal.window("undone")] : [];
-    return [...done, ...undone];
+    const isBack = undone !== undefined && (isOwn || header.createdMs >= baseMs);
+    return [...(isOwn ? [done] : []), ...(isBack ? [undone] : [])];
   }).flat();
 }
 
 /** When commits that are newer than this one were undone: what they had changed is as this one left it. */
 export function undoneSince(createdMs: number): Window[] {
-  return Array.from(finished(), ({ journal, isUndone }) =>
-    isUndone && journal.header().createdMs >= createdMs ? [journal.window("undone")] : [],
+  return Array.from(finished(), ({ header, undone }) =>
+    undone !== undefined && header.createdMs >= createdMs ? [undone] : [],
   ).flat();
 }
