@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, test } from "bun:test";
 import { cleanUp, killCommits, prepare } from "./committed.ts";
 
-beforeAll(prepare);
+beforeAll(() => prepare());
 afterAll(cleanUp);
 
 const script = "cd /srv; echo more >>changed; mv dir other; rm other/file; echo n >other/new; mkdir dir";

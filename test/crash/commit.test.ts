@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, test } from "bun:test";
 import { cleanUp, killCommits, prepare } from "./committed.ts";
 
-beforeAll(prepare);
+beforeAll(() => prepare());
 afterAll(cleanUp);
 
 const script =

@@ -6,7 +6,7 @@ import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describeChroot, makeBareProfile } from "../support/directories.ts";
 import { fallthru } from "../support/fallthru.ts";
-import { leftovers, type Traces, traces } from "../support/leftovers.ts";
+import { leftoversAfter, type Traces, traces } from "../support/leftovers.ts";
 import { tinyRoot } from "../support/roots.ts";
 import { describeTree } from "../support/tree.ts";
 import { expectFate } from "./session.ts";
@@ -16,12 +16,13 @@ const root = tinyRoot();
 let clean: Traces;
 
 /** Makes the chroot that is committed to. */
-export async function prepare(): Promise<void> {
+export async function prepare(union = "overlay"): Promise<void> {
   makeBareProfile();
-  describeChroot("t", root, ["profile=bare"]);
+  describeChroot("t", root, ["profile=bare", `union-type=${union}`]);
   mkdirSync(join(root, "srv/dir/sub"), { recursive: true });
-  for (const name of ["changed", "gone", "moved", "mode", "dir/file", "dir/sub/deep"])
+  for (const name of ["changed", "gone", "moved", "mode", "able", "abler", "dir/file", "dir/sub/deep"])
     writeFileSync(join(root, "srv", name), name);
+  execFileSync("setcap", ["cap_net_raw+ep", join(root, "srv/able"), "cap_net_raw+ep", join(root, "srv/abler")]);
   execFileSync("ln", [join(root, "srv/changed"), join(root, "srv/linked")]);
   await fallthru(["recover"]);
   await sleep(30);
@@ -31,7 +32,8 @@ export async function prepare(): Promise<void> {
 /** Ends what is left, and looks whether all is gone. */
 export async function cleanUp(): Promise<void> {
   await fallthru(["end", "x"]);
-  expect(leftovers(clean)).toEqual([]);
+  // A union's own process takes a moment.
+  expect(await leftoversAfter(clean, 500)).toEqual([]);
 }
 
 interface Sides {

@@ -1,9 +1,9 @@
 import { UserError } from "../../error.ts";
 import { E } from "../../kernel/abi/errno.ts";
-import { O, S } from "../../kernel/abi/file.ts";
+import { FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, O, S } from "../../kernel/abi/file.ts";
 import { closeFd, fail, must, type Name, openName, stat, statName, utimesName } from "../../kernel/at.ts";
 import { fileSystemOf } from "../../kernel/file.ts";
-import { attributeName, getXattr, setXattrOf, truncateFd } from "../../kernel/io.ts";
+import { attributeName, control, getXattr, setXattrOf, truncateFd } from "../../kernel/io.ts";
 import type { Entry } from "../../layer/copyup.ts";
 import { quotePath } from "../../layer/quote.ts";
 import type { Tree } from "./tree.ts";
@@ -26,7 +26,7 @@ export function settleContents(after: Tree, paths: readonly Name[]): void {
     if (fd === -E.NOENT) continue;
     if (fd < 0) fail("open", path, fd);
     try {
-      if (isDeaf) truncateToItself(entry, fd, stat.size);
+      if (isDeaf && !setFlagsAgain(fd)) truncateToItself(entry, fd, stat.size);
       // The copying sets it, though nothing was written.
       must("stat", path, statName(entry.fd, entry.name));
       if (stat.mtime !== mtime.seconds || stat.mtimeNsec !== mtime.nsec)
@@ -37,10 +37,18 @@ export function settleContents(after: Tree, paths: readonly Name[]): void {
   }
 }
 
+const flags = Buffer.alloc(8);
+
+/** The union copies all of it then, and Linux changes nothing else. @returns false where the upper's file system has no flags */
+function setFlagsAgain(fd: number): boolean {
+  const result = control(fd, FS_IOC_GETFLAGS, flags);
+  return result >= 0 && control(fd, FS_IOC_SETFLAGS, flags) >= 0;
+}
+
 const capability = attributeName("security.capability");
 const value = Buffer.alloc(64);
 
-/** The kernel takes capabilities from what is truncated, to whatever size. */
+/** The kernel takes capabilities from what is truncated, to whatever size: who is killed in between loses them. */
 function truncateToItself({ fd: dirfd, name }: Entry, fd: number, size: number): void {
   const length = getXattr(dirfd, name, capability, value);
   must("truncate", name, truncateFd(fd, size));
