@@ -22,10 +22,9 @@ import {
 } from "../kernel/mount.ts";
 import { nameOf, parentOf } from "../kernel/names.ts";
 import { copyInto, openParent } from "../layer/inside.ts";
-import { type FallthruMount, fallthruMount } from "./fallthru/index.ts";
 import { canBuildDetached, makeOverlay } from "./overlay/mount.ts";
 import { cloneAsAllowed, makeAsAllowed } from "./unprivileged.ts";
-import { describeStep, type MountPlan, type PlanStep } from "./plan.ts";
+import { describeStep, type MountPlan, type PlanStep, type UnionStep } from "./plan.ts";
 
 export interface Attached {
   /** Of each union, in the plan's order: what the kernel took. */
@@ -49,12 +48,13 @@ export interface AttachOptions {
   readonly ours?: MakeOurs | undefined;
 }
 
-export type MakeOurs = (mount: FallthruMount, target: string) => Fd;
+/** Makes one of our own unions, detached. */
+export type MakeOurs = (step: UnionStep) => Fd;
 
 /** Loads what our own unions need, where there is one: sessions on overlays, which nearly all are, do without. */
 export async function oursFor({ steps }: MountPlan): Promise<MakeOurs | undefined> {
   const isOurs = steps.some((step) => step.kind === "union" && step.union.type === "fallthru");
-  return isOurs ? (await import("./fallthru/mount.ts")).makeFallthru : undefined;
+  return isOurs ? (await import("./fallthru/step.ts")).makeOurs : undefined;
 }
 
 /**
@@ -102,7 +102,7 @@ export function attachInto(root: Fd, mount: Fd, at: string): void {
 }
 
 /** One union of a plan, detached. @throws {MountError} */
-export function makeUnionMount(step: PlanStep & { readonly kind: "union" }, ours: MakeOurs): Fd {
+export function makeUnionMount(step: UnionStep, ours: MakeOurs): Fd {
   return makeStep(step, [], ours);
 }
 
@@ -187,7 +187,7 @@ function isRefusal(error: MountError): boolean {
   return isErrno(error, "EINVAL", "EOPNOTSUPP", "ELOOP", "EPERM", "EACCES", "EIO", "ENOTCONN", "ESTALE");
 }
 
-function readOnly(step: PlanStep & { kind: "union" }): PlanStep {
+function readOnly(step: UnionStep): PlanStep {
   const attributes = step.attributes | MOUNT_ATTR.RDONLY;
   return {
     kind: "bind",
@@ -205,7 +205,7 @@ function makeStep(step: PlanStep, unionOptions: (readonly string[])[], ours: Mak
       if (step.union.type === "fallthru") {
         if (ours === undefined) throw new Error(`nothing is loaded for ${describeStep(step)}`);
         unionOptions.push([]);
-        return ours(fallthruOf(step), step.at);
+        return ours(step);
       }
       const long: Fd[] = [];
       try {
@@ -243,14 +243,6 @@ function makeStep(step: PlanStep, unionOptions: (readonly string[])[], ours: Mak
     case "copy":
       throw new Error(`not a mount: ${describeStep(step)}`);
   }
-}
-
-function fallthruOf({ union, attributes }: PlanStep & { kind: "union" }): FallthruMount {
-  const { lowers, upper, work, volatile, ours } = union;
-  // Builds and logins open the same files over and over: docs/performance.md.
-  const passthrough = ours?.passthrough ?? false;
-  const dialect = union.dialect ?? ours?.dialect;
-  return fallthruMount({ ...ours, lowers, upper, work, volatile, attributes, passthrough, dialect });
 }
 
 /** Opens the mount point inside the tree, making what is missing: a directory, or a file for a file's mount. */

@@ -77,6 +77,8 @@ export type PlanStep =
     }
   | { readonly kind: "copy"; readonly at: string; readonly from: string };
 
+export type UnionStep = PlanStep & { readonly kind: "union" };
+
 /**
  * A session's mount tree as data: the first step is its root, the others follow in order. It is written into the
  * session's record, printed by --dry-run, and executed by attach.ts. Each step is undone by closing or detaching the

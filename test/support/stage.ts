@@ -5,7 +5,7 @@ import type { Fd } from "../../src/kernel/fd.ts";
 import { openDirectory } from "../../src/kernel/file.ts";
 import { cloneMount, detachMount } from "../../src/kernel/mount.ts";
 import { attachSteps } from "../../src/mount/attach.ts";
-import { makeFallthru } from "../../src/mount/fallthru/mount.ts";
+import { makeOurs } from "../../src/mount/fallthru/step.ts";
 import type { Union } from "../../src/mount/plan.ts";
 import { openUnionTrees } from "../../src/session/changes/trees.ts";
 import type { UnionTrees } from "../../src/session/changes/types.ts";
@@ -47,7 +47,7 @@ export class Stage implements Disposable {
 
   #attach(): void {
     using place = openDirectory(join(this.base, "place"));
-    attachSteps(place, [{ kind: "union", at: "/merged", union: this.union, attributes: 0 }], makeFallthru);
+    attachSteps(place, [{ kind: "union", at: "/merged", union: this.union, attributes: 0 }], makeOurs);
   }
 
   trees(): UnionTrees {

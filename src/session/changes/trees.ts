@@ -5,7 +5,7 @@ import { openAt, openDirectory, statAt } from "../../kernel/file.ts";
 import { cloneMount } from "../../kernel/mount.ts";
 import { openLayerRoot } from "../../layer/layer.ts";
 import { mountLowers, upperDialect } from "../../mount/lowers.ts";
-import { type PlanStep, splitLowers } from "../../mount/plan.ts";
+import { splitLowers, type UnionStep } from "../../mount/plan.ts";
 import { flushUnions } from "../flush.ts";
 import { mountPointOf } from "../paths.ts";
 import type { SessionRecord } from "../record.ts";
@@ -40,11 +40,7 @@ export function openTrees(record: Pick<SessionRecord, "id" | "plan" | "begun">):
   return Object.assign(trees, { [Symbol.dispose]: () => all.dispose() });
 }
 
-export function openUnionTrees(
-  { at, union }: PlanStep & { kind: "union" },
-  root: Fd,
-  begun: UnionTrees["begun"] = {},
-): UnionTrees {
+export function openUnionTrees({ at, union }: UnionStep, root: Fd, begun: UnionTrees["begun"] = {}): UnionTrees {
   using undo = new DisposableStack();
   const { own, base } = splitLowers(union);
   const lowers = base.map((lower) => undo.use(openLayerRoot(lower, "noatime")));

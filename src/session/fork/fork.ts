@@ -5,7 +5,7 @@ import { unless } from "../../kernel/error.ts";
 import type { Fd } from "../../kernel/fd.ts";
 import { lock, openDirectory, syncFileSystem } from "../../kernel/file.ts";
 import { attachPlan } from "../../mount/attach.ts";
-import { makeFallthru } from "../../mount/fallthru/mount.ts";
+import { makeOurs } from "../../mount/fallthru/step.ts";
 import type { PlanStep } from "../../mount/plan.ts";
 import { claimSession, taken } from "../begin.ts";
 import { copyBegun } from "../begun.ts";
@@ -156,7 +156,7 @@ async function build(source: Source, hold: Hold, options: ForkOptions): Promise<
     const setup = SessionSetup.fork(source.dir, dir, rename, options.setup ?? {});
     await setup?.start("setup-recover", "unmounted");
     const attached = attachPlan({ steps: made.steps }, makeMountPoint(hold.id, record.visitor), {
-      ours: makeFallthru,
+      ours: makeOurs,
     });
     await setup?.start("setup-recover", "mounted");
     copySchrootFile(id, hold.id, rename);

@@ -18,8 +18,8 @@ import {
 import { setMountAttributes } from "../../kernel/mount.ts";
 import { removeTree } from "../../layer/remove.ts";
 import { makeUnionMount } from "../../mount/attach.ts";
-import { makeFallthru } from "../../mount/fallthru/mount.ts";
-import type { PlanStep } from "../../mount/plan.ts";
+import { makeOurs } from "../../mount/fallthru/step.ts";
+import type { PlanStep, UnionStep } from "../../mount/plan.ts";
 import { finishReplacing, mountIdAt, replaceUnions } from "../../mount/retree.ts";
 import {
   frozenPlace,
@@ -35,8 +35,6 @@ import { mountPointOf } from "../paths.ts";
 import { pause } from "../processes.ts";
 import { type Freezing, keepRecord, placeRecord, readRecord, type SessionRecord, stageRecord } from "../record.ts";
 import { completeLinks } from "./aliases.ts";
-
-type UnionStep = PlanStep & { readonly kind: "union" };
 
 /** A session that is forked, held and with its directory locked. */
 export interface Original {
@@ -143,7 +141,7 @@ function makeUnions(steps: readonly PlanStep[], from: Pick<SessionRecord, "plan"
   try {
     for (const step of steps) {
       if (step.kind !== "union" || from?.plan.steps.includes(step) === true) continue;
-      made.mounts.set(step.at, makeUnionMount(step, makeFallthru));
+      made.mounts.set(step.at, makeUnionMount(step, makeOurs));
     }
     return made;
   } catch (error) {
