@@ -42,9 +42,8 @@ const top = resolve(import.meta.dirname, "..");
 function closure(file: string, by = "", found = new Map<string, string>()): Map<string, string> {
   if (found.has(file)) return found;
   found.set(file, by);
-  const { imports } = new Bun.Transpiler({ loader: "ts" }).scan(readFileSync(join(top, file), "utf8"));
-  for (const { kind, path } of imports) {
-    if (kind !== "import-statement") continue;
+  const waitedFor = /^(?:import|export)\b(?!\s+type\b)(?:[^"';=()]*?\bfrom)?\s*"([^"\n]+)"/gm;
+  for (const [, path = ""] of readFileSync(join(top, file), "utf8").matchAll(waitedFor)) {
     if (path.startsWith(".")) closure(relative(top, resolve(top, dirname(file), path)), file, found);
     else found.set(path, file);
   }
@@ -52,12 +51,17 @@ function closure(file: string, by = "", found = new Map<string, string>()): Map<
 }
 
 // Each of Node's own modules costs a start 0.3 to 3 ms, and what our union consists of half as much as all else of `end`.
-test.each(["main.ts", "commands/begin.ts", "commands/end.ts", "commands/run-once.ts"])(
-  "cli/%s, for a session on overlayfs, loads nothing of our own union, and no module of Node's",
-  (file) => {
-    const loaded = [...closure(`src/cli/${file}`)];
-    expect(loaded.length).toBeGreaterThan(30);
-    const dear = /^(?:src\/(?:union|fuse|mount\/fallthru)\/|(?!src\/))/;
-    expect(loaded.filter(([each]) => dear.test(each)).map(([each, by]) => `${each}, by ${by}`)).toEqual([]);
-  },
-);
+const frontends = ["begin", "end", "show"].map((name) => `frontend/schroot/${name}`);
+test.each([
+  "cli/main",
+  "cli/commands/begin",
+  "cli/commands/end",
+  "cli/commands/run-once",
+  "cli/schroot-here",
+  ...frontends,
+])("%s.ts loads nothing of our own union, which few sessions have, and no module of Node's", (file) => {
+  const loaded = [...closure(`src/${file}.ts`)];
+  expect(loaded.length).toBeGreaterThan(20);
+  const dear = /^(?:src\/(?:union|fuse|mount\/fallthru)\/|(?!src\/))/;
+  expect(loaded.filter(([each]) => dear.test(each)).map(([each, by]) => `${each}, by ${by}`)).toEqual([]);
+});

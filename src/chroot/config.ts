@@ -2,7 +2,7 @@ import { UserError } from "../error.ts";
 import { readStanza } from "./chroot.ts";
 import { hasSource } from "./cloned.ts";
 import { type ConfigFiles, configDirectory, readConfigFiles, readTrusted } from "./files.ts";
-import { isSettled, keepKnown, type Known, type Outline, readKnown, type Stamp, stampOf } from "./known.ts";
+import { keepKnown, type Known, type Overview, readKnown, type Stamp, stampOf } from "./known.ts";
 import { nearNames } from "./names.ts";
 import { parseConfig, type Stanza } from "./parse.ts";
 import { joinHints, type Problem, problemError, problemText } from "./problem.ts";
@@ -39,28 +39,32 @@ export function readChroots(directory: string = configDirectory): Configuration 
 }
 
 /** As readChroots(), for who lists them: hundreds are only looked at, where none was changed since the last time. */
-export function readOverview(directory: string = configDirectory): Known {
+export function readOverview(directory: string = configDirectory): Overview {
   const stamp = stampOf(directory);
-  return (stamp && readKnown(stamp)) ?? learn(directory, stamp);
+  return ((stamp && readKnown(stamp, "overview")) ?? learn(directory, stamp)).overview;
 }
 
 /** Reads all of them, and keeps what was found for the next one where that can be. */
 function learn(directory: string, stamp: Stamp | undefined): Known {
-  const { chroots, problems, warnings } = readChroots(directory);
-  const outlines = chroots.map(outlineOf);
-  const known: Known = {
-    chroots: outlines,
-    problems,
-    warnings,
-    ...(problems.length === 0 ? { files: filesOf(chroots) } : {}),
-  };
-  if (stamp !== undefined && isSettled(stamp)) keepKnown(stamp, known);
+  const configuration = readChroots(directory);
+  const overview = overviewOf(configuration);
+  const known = { overview, files: overview.problems.length === 0 ? filesOf(configuration.chroots) : undefined };
+  if (stamp?.isSettled === true) keepKnown(stamp, known);
   return known;
 }
 
-export function outlineOf(chroot: Chroot): Outline {
-  const { name, aliases, type } = chroot;
-  return { name, aliases, hasSource: hasSource(chroot), isPlain: type === "plain" };
+export function overviewOf({ chroots, problems, warnings }: Configuration): Overview {
+  const withSource = chroots.filter(hasSource);
+  const aliasesOfAll = (some: readonly Chroot[]) => some.flatMap(({ aliases }) => aliases).toSorted();
+  return {
+    names: chroots.map(({ name }) => name),
+    aliases: aliasesOfAll(chroots),
+    sources: withSource.map(({ name }) => name),
+    sourceAliases: aliasesOfAll(withSource),
+    plain: chroots.filter(({ type }) => type === "plain").map(({ name }) => name),
+    problems,
+    warnings,
+  };
 }
 
 function filesOf(chroots: readonly Chroot[]): Record<string, string[]> {
@@ -101,7 +105,7 @@ type Choice =
 function chooseKnown(name: string, directory: string): Choice {
   const stamp = stampOf(directory);
   if (stamp === undefined) return { kind: "unknown" };
-  const files = (readKnown(stamp) ?? (isSettled(stamp) ? learn(directory, stamp) : undefined))?.files;
+  const files = (readKnown(stamp, "files") ?? (stamp.isSettled ? learn(directory, stamp) : undefined))?.files;
   if (files === undefined) return { kind: "unknown" };
   const paths = Object.hasOwn(files, name) ? files[name] : undefined;
   if (paths === undefined) return { kind: "nothing", names: Object.keys(files) };

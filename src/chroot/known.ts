@@ -1,103 +1,83 @@
-import { STATX_SIZE } from "../kernel/abi/file.ts";
-import { isErrno, unless } from "../kernel/error.ts";
-import { findAt, openDirectory, renameAt } from "../kernel/file.ts";
-import { namesOf, readText, statInto, writeText } from "../kernel/trusted.ts";
-import { isUsers, places } from "../places.ts";
+import { unless } from "../kernel/error.ts";
+import { openDirectory } from "../kernel/file.ts";
+import { entriesOf, lookAtAll } from "../kernel/trusted.ts";
 import { configDirectory } from "./files.ts";
+import { canKeep, enoughFiles, keep, readKept, settledBy, stampFields, stampLength, stampOfFile } from "./kept.ts";
 import type { Problem } from "./problem.ts";
 
-/**
- * What was found in hundreds of descriptions, kept for the next one who asks: to read and check 500 takes 30 ms, to see that
- * none was changed 3. Kept for the superuser alone, where only the superuser can write; a file that was changed in any
- * way, or came, or went, or another executable of ours, makes all of it void.
- */
+/** What was found in hundreds of descriptions: to read and check 500 takes 30 ms, to see that none was changed 2. */
 export interface Known {
-  readonly chroots: readonly Outline[];
+  readonly overview: Overview;
+  readonly files: NamedFiles;
+}
+
+/** What a list shows; names are sorted. */
+export interface Overview {
+  readonly names: readonly string[];
+  readonly aliases: readonly string[];
+  /** The names, and the aliases, of those that have a `source:` too. */
+  readonly sources: readonly string[];
+  readonly sourceAliases: readonly string[];
+  readonly plain: readonly string[];
   readonly problems: readonly Problem[];
   readonly warnings: readonly Problem[];
-  /** The files that describe a name or alias; not where something is wrong anywhere, which may concern any name. */
-  readonly files?: Readonly<Record<string, readonly string[]>>;
 }
 
-/** What a list shows of a chroot. */
-export interface Outline {
-  readonly name: string;
-  readonly aliases: readonly string[];
-  readonly hasSource: boolean;
-  readonly isPlain: boolean;
-}
+/** The files that describe a name or alias; undefined where something is wrong anywhere, which may concern any name. */
+export type NamedFiles = Readonly<Record<string, readonly string[]>> | undefined;
 
-/** Fewer are read as fast as they are looked at. */
-const enoughFiles = 20;
-
-const cacheFile = `${places.run}/chroots.json`;
+const keptName = "chroots.json";
 
 /** The state of the descriptions, as far as anything can be known of it. */
 export interface Stamp {
-  readonly text: string;
-  /** When the last of them was changed, in seconds since 1970. */
-  readonly newest: number;
+  readonly bytes: Buffer;
+  /** Whether what is found after it was taken can be kept. */
+  readonly isSettled: boolean;
 }
 
 /** To be taken before the descriptions are read. @returns undefined where nothing is kept */
 export function stampOf(directory: string): Stamp | undefined {
-  // Where no session was ever begun, there is no place yet that is ours alone.
-  if (directory !== configDirectory || isUsers || findAt(null, places.run)?.isMountRoot !== true) return undefined;
-  using dir = unless(["ENOENT", "ENOTDIR"], () => openDirectory(`${directory}/chroot.d`));
-  const names = dir === undefined ? [] : namesOf(dir).toSorted();
-  if (dir === undefined || names.length < enoughFiles) return undefined;
-  const fields = new Uint32Array(STATX_SIZE / 4);
-  const bytes = new Uint8Array(fields.buffer);
-  const seen = new Uint32Array((names.length + 2) * (stamped.length + 1));
-  let [length, newest] = [0, 0];
-  const add = (at: typeof dir | null, name: string): void => {
-    const isThere = statInto(at, name, bytes);
-    seen[length++] = isThere ? 1 : 0;
-    for (const field of stamped) seen[length++] = isThere ? (fields[field] ?? 0) : 0;
-    if (isThere) newest = Math.max(newest, fields[ctimeSeconds] ?? 0, fields[mtimeSeconds] ?? 0);
-  };
-  add(null, process.execPath);
-  newest = 0;
-  add(null, `${directory}/schroot.conf`);
-  for (const name of names) add(dir, name);
-  // In one piece: to write out each number of hundreds of files would take as long as to look at them.
-  return { text: `${names.join("\0")}\n${Buffer.from(seen.buffer).toString("base64")}`, newest };
+  if (directory !== configDirectory || !canKeep()) return undefined;
+  const opened = unless(["ENOENT", "ENOTDIR"], () => openDirectory(`${directory}/chroot.d`));
+  if (opened === undefined) return undefined;
+  using dir = opened;
+  const isSettled = settledBy(Date.now());
+  const entries = entriesOf(dir);
+  // An entry is at least 24 bytes long.
+  if (entries.length < enoughFiles * 24) return undefined;
+  const seen = lookAtAll(dir, entries, { fields: stampFields, links: "followed" });
+  const count = seen.length / stampLength;
+  if (count < enoughFiles) return undefined;
+  const main = stampOfFile(`${directory}/schroot.conf`);
+  let isAllSettled = isSettled(main, 0);
+  for (let at = 0; isAllSettled && at < seen.length; at += stampLength) isAllSettled = isSettled(seen, at);
+  // The length stands in front of all; with another executable of ours what was kept may mean something else.
+  const parts = [new Uint32Array(1), stampOfFile(process.execPath), main, seen];
+  const bytes = Buffer.concat([...parts.map(({ buffer }) => new Uint8Array(buffer)), entries]);
+  bytes.writeUInt32LE(bytes.length, 0);
+  return { bytes, isSettled: isAllSettled };
 }
 
-/**
- * Of struct statx by its 32-bit halves: owner, mode (and 16 bits that are nothing), inode, size, times of change of the inode and of the
- * content in seconds and nanoseconds, device.
- */
-const stamped = [5, 7, 8, 9, 10, 11, 24, 25, 26, 28, 29, 30, 34, 35] as const;
-const [ctimeSeconds, mtimeSeconds] = [24, 28];
-
-/** What was kept of descriptions that are still what they were then. */
-export function readKnown({ text }: Stamp): Known | undefined {
-  const kept = unless(["ENOENT"], () => readText(cacheFile));
-  if (kept === undefined) return undefined;
+/** What was kept of descriptions that are still what they were then: only the part that is asked for is parsed. */
+export function readKnown<T extends keyof Known>(
+  { bytes }: Stamp,
+  part: T,
+): { readonly [part in T]: Known[T] } | undefined {
+  const kept = readKept(keptName);
+  if (kept === undefined || kept.length < bytes.length || bytes.compare(kept, 0, bytes.length) !== 0) return undefined;
+  const end = kept.indexOf(newline, bytes.length);
+  const text = part === "overview" ? kept.toString("utf8", bytes.length, end) : kept.toString("utf8", end + 1);
   try {
-    const { stamp, known } = JSON.parse(kept) as { stamp: string; known: Known };
-    return stamp === text ? known : undefined;
+    return JSON.parse(text) as { readonly [part in T]: Known[T] };
   } catch (error) {
     if (error instanceof SyntaxError) return undefined;
     throw error;
   }
 }
 
-/** A file that was changed in the same moment in which it was looked at might show the same times when it is changed again. */
-const settledSeconds = 2;
+const newline = 0x0a;
 
-/** Whether what is found after the stamp was taken can be kept. */
-export function isSettled({ newest }: Stamp): boolean {
-  return newest + settledSeconds <= Date.now() / 1000;
-}
-
-export function keepKnown({ text }: Stamp, known: Known): void {
-  const temporary = `${cacheFile}.${process.pid}`;
-  try {
-    writeText(temporary, JSON.stringify({ stamp: text, known }), 0o600);
-    renameAt(null, temporary, null, cacheFile);
-  } catch (error) {
-    if (!isErrno(error, "ENOSPC", "EROFS")) throw error;
-  }
+export function keepKnown({ bytes }: Stamp, { overview, files }: Known): void {
+  const text = `${JSON.stringify({ overview })}\n${JSON.stringify({ files })}`;
+  keep(keptName, Buffer.concat([bytes, Buffer.from(text)]));
 }

@@ -278,6 +278,17 @@ export function addressOf(data: Uint8Array): bigint {
   return bun === undefined ? load().koffi.address(data) : BigInt(bun.ptr(data));
 }
 
+/**
+ * The places in `data`, as arguments: for who makes hundreds of calls with one buffer. It must outlive them, and what is read there
+ * end in it.
+ */
+export function placesIn(data: Uint8Array): (at: number) => Argument {
+  const bun = bunFfi();
+  if (bun === undefined) return (at) => data.subarray(at);
+  const start = bun.ptr(data);
+  return (at) => start + at;
+}
+
 /** A path or name as the kernel takes it: bytes with a terminating NUL. */
 export type Path = string | Uint8Array;
 

@@ -1,6 +1,7 @@
 import { O } from "../kernel/abi/file.ts";
 import { unless } from "../kernel/error.ts";
 import { linkAt, makeDirectoryAt, openAt, readAll, statAt, unlinkAt, writeAll } from "../kernel/file.ts";
+import { namesIn } from "../kernel/trusted.ts";
 import { isUsers } from "../places.ts";
 import { mountPointOf } from "./paths.ts";
 
@@ -57,6 +58,11 @@ export function readSchrootFile(id: string): string | undefined {
   const { mode, uid, size } = statAt(file);
   const isTrusted = (mode & 0o170000) === 0o100000 && uid === 0 && (mode & 0o002) === 0;
   return isTrusted ? readAll(file, size).toString("utf8") : undefined;
+}
+
+/** The names of the files that there are, whatever they say. */
+export function schrootFileNames(): string[] {
+  return unless(["ENOENT", "ENOTDIR", "EACCES"], () => namesIn(schrootSessions)) ?? [];
 }
 
 /** No session's name begins with a dot, and schroot passes such files over. */

@@ -1,6 +1,5 @@
 import { UserError } from "../../error.ts";
 import { endSession } from "../../session/end.ts";
-import { recoverSessions } from "../../session/recover.ts";
 import { isOwnSession } from "../../session/there.ts";
 import type { Caller } from "./caller.ts";
 import { refusal, tell } from "./messages.ts";
@@ -37,6 +36,7 @@ export async function recoverOne({ name, keys }: Subject, request: Request, call
     await explainSetup(name, () => recoverForeignSession(name, keys, setup));
     return 0;
   }
+  const { recoverSessions } = await import("../../session/recover.ts");
   const lost = (await recoverSessions()).lost.find(({ id }) => id === name);
   if (lost === undefined) return 0;
   throw refusal(`${name}: Chroot setup failed: stage=setup-recover`, lost.reason);

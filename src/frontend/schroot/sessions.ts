@@ -78,9 +78,7 @@ async function chosenSubjects(request: Request, caller: Caller): Promise<readonl
     throw refusal("The specified chroots are not defined in ‘/etc/schroot/schroot.conf’");
   }
   const { readCatalogue } = await import("./catalogue.ts");
-  const entries = readCatalogue(request, caller).filter(({ isAlias }) => !isAlias);
-  const subjects = entries.map(({ subject }) => subject());
-  return subjects.filter(({ namespace }) => ofSessions || namespace !== "session");
+  return readCatalogue(request, caller).filter(({ namespace }) => ofSessions || namespace !== "session");
 }
 
 function askerOf(caller: Caller): Asker {

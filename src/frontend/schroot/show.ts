@@ -1,6 +1,6 @@
 import { localDescription } from "../../chroot/locale.ts";
 import type { Caller } from "./caller.ts";
-import { readCatalogue } from "./catalogue.ts";
+import { listNames, readCatalogue } from "./catalogue.ts";
 import { infoText } from "./details.ts";
 import { groupText, pathOf } from "./keys.ts";
 import type { Request } from "./request.ts";
@@ -24,16 +24,13 @@ async function listedNames(request: Request, caller: Caller): Promise<readonly s
     await findSubjects(request.chroots, "all", caller);
     return request.chroots;
   }
-  const entries = readCatalogue(request, caller);
-  return entries.filter(({ isAlias }) => request.withAliases || !isAlias).map(({ name }) => name);
+  return listNames(request, caller);
 }
 
 /** Those that are named, else those in the sets, each once. */
 async function chosenSubjects(request: Request, caller: Caller): Promise<readonly Subject[]> {
   if (request.chroots.length > 0) return findSubjects(request.chroots, "all", caller);
-  return readCatalogue(request, caller)
-    .filter(({ isAlias }) => !isAlias)
-    .map(({ subject }) => subject());
+  return readCatalogue(request, caller);
 }
 
 function textOf({ action }: Request, subjects: readonly Subject[], caller: Caller): string {

@@ -1,7 +1,7 @@
 import type { Chroot } from "../../chroot/types.ts";
 import type { UserError } from "../../error.ts";
 import { readSchrootFile } from "../../session/schrootfile.ts";
-import type { SessionFiles } from "../../session/schrootfiles.ts";
+import type { Verdict } from "../../session/schrootlist.ts";
 import { isOwnSession, isSessionThere } from "../../session/there.ts";
 import { type Keys, parseGroup } from "./keys.ts";
 import type { Caller } from "./caller.ts";
@@ -69,28 +69,36 @@ function splitName(given: string, otherwise: Namespace): { namespace: Namespace;
   return { namespace, name: given.slice(colon + 1) };
 }
 
-/**
- * A session of ours or of a real schroot's; undefined where its file is there without it.
- * @param files of all sessions, for who looks at many
- */
-export function readSession(id: string, files?: SessionFiles): Subject | undefined {
-  if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(id)) return undefined;
-  const text = files === undefined ? readSchrootFile(id) : files.read(id);
+/** What a session's file says of it; undefined where that is nothing. */
+function parseSession(id: string, text: string | undefined): Keys | undefined {
   const group = text === undefined ? undefined : parseGroup(text);
-  if (group === undefined || group.name !== id) return undefined;
-  const mountLocation = group.keys["mount-location"];
-  const isThere =
-    files === undefined ? isSessionThere(id, mountLocation) : !isOwnSession(id, mountLocation) || files.isThere(id);
-  if (!isThere) return undefined;
-  const union = group.keys["union-type"];
+  return group?.name === id ? group.keys : undefined;
+}
+
+/** For who lists sessions. */
+export function judgeSession(id: string, text: string): Verdict {
+  const keys = isSessionName(id) ? parseSession(id, text) : undefined;
+  if (keys === undefined) return "nothing";
+  return isOwnSession(id, keys["mount-location"]) ? "ours" : "theirs";
+}
+
+function isSessionName(id: string): boolean {
+  return /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(id);
+}
+
+/** A session of ours or of a real schroot's; undefined where its file is there without it. */
+export function readSession(id: string): Subject | undefined {
+  const keys = isSessionName(id) ? parseSession(id, readSchrootFile(id)) : undefined;
+  if (keys === undefined || !isSessionThere(id, keys["mount-location"])) return undefined;
+  const union = keys["union-type"];
   const isUnion = union !== undefined && union !== "none";
   return {
     namespace: "session",
     name: id,
     // schroot leaves them out of the file, and knows them again when it reads it.
-    keys: isUnion ? { ...noSources, ...group.keys } : withoutUnion(group.keys),
+    keys: isUnion ? { ...noSources, ...keys } : withoutUnion(keys),
     isPlain: false,
-    isCloned: isUnion || /-snapshot$|^file$/.test(group.keys["type"] ?? ""),
+    isCloned: isUnion || /-snapshot$|^file$/.test(keys["type"] ?? ""),
     selectedName: id,
   };
 }

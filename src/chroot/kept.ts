@@ -1,0 +1,71 @@
+import { isErrno, unless } from "../kernel/error.ts";
+import { findAt, openAt, readAll, renameAt, writeAll } from "../kernel/file.ts";
+import { O, STATX_SIZE } from "../kernel/abi/file.ts";
+import { statInto } from "../kernel/trusted.ts";
+import { isUsers, places } from "../places.ts";
+
+/**
+ * What was found in hundreds of files, kept for the next one who asks. For the superuser alone, where only the superuser can write;
+ * a file that was changed in any way, or another executable of ours, makes void what was kept of it.
+ */
+
+/** Fewer are read as fast as they are looked at. */
+export const enoughFiles = 20;
+
+/** Where no session was ever begun, there is no place yet that is ours alone. */
+export function canKeep(): boolean {
+  return !isUsers && findAt(null, places.run)?.isMountRoot === true;
+}
+
+/**
+ * What tells that a file was changed, of struct statx by its 32-bit halves: owner, mode (and 16 bits that are nothing), inode, size,
+ * times of change of the inode and of the content in seconds and nanoseconds, device.
+ */
+export const stampFields = [5, 7, 8, 9, 10, 11, 24, 25, 26, 28, 29, 30, 34, 35] as const;
+/** Where those that say seconds lie behind the 1 of lookAtAll(). */
+const [ctimePlace, mtimePlace] = [7, 10];
+export const stampLength = stampFields.length + 1;
+
+/** As lookAtAll() says it, of one file. */
+export function stampOfFile(path: string): Uint32Array {
+  const attributes = new Uint32Array(STATX_SIZE / 4);
+  const stamp = new Uint32Array(stampLength);
+  if (!statInto(null, path, new Uint8Array(attributes.buffer))) return stamp;
+  stamp[0] = 1;
+  for (const [place, field] of stampFields.entries()) stamp[place + 1] = attributes[field] ?? 0;
+  return stamp;
+}
+
+/** A file that was changed in the same moment in which it was looked at might show the same times when it is changed again. */
+const settledSeconds = 2;
+
+/** @returns whether what is found in the file with this stamp can be kept; to be made before the stamps are taken */
+export function settledBy(nowMs: number): (stamps: Uint32Array, at: number) => boolean {
+  const latest = Math.floor(nowMs / 1000) - settledSeconds;
+  return (stamps, at) => (stamps[at + ctimePlace] ?? 0) <= latest && (stamps[at + mtimePlace] ?? 0) <= latest;
+}
+
+/** @returns undefined where nothing was kept by this name */
+export function readKept(name: string): Buffer | undefined {
+  const opened = unless(["ENOENT"], () => openAt(null, fileOf(name), O.RDONLY | O.NOFOLLOW));
+  if (opened === undefined) return undefined;
+  using file = opened;
+  return readAll(file);
+}
+
+export function keep(name: string, data: Uint8Array): void {
+  const temporary = `${fileOf(name)}.${process.pid}`;
+  try {
+    {
+      using file = openAt(null, temporary, O.WRONLY | O.CREAT | O.TRUNC | O.NOFOLLOW, { mode: 0o600 });
+      writeAll(file, data);
+    }
+    renameAt(null, temporary, null, fileOf(name));
+  } catch (error) {
+    if (!isErrno(error, "ENOSPC", "EROFS")) throw error;
+  }
+}
+
+function fileOf(name: string): string {
+  return `${places.run}/${name}`;
+}
