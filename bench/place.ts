@@ -68,6 +68,8 @@ function layState(base: string): void {
   cover("/run/schroot", join(base, "run-schroot"));
   const locks = makeDir(join(base, "run-lock-schroot"));
   chmodSync(locks, 0o700); // schroot-listmounts insists on it
+  // Where it isn't there yet it stays, empty, on the machine's own /run.
+  mkdirSync("/run/lock/schroot", { recursive: true, mode: 0o700 });
   cover("/run/lock/schroot", locks);
   // The host's own sessions: only this name space's copy of their mounts goes.
   while (readMountInfo().some(({ mountPoint }) => mountPoint === "/run/fallthru")) {
