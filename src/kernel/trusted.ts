@@ -38,12 +38,7 @@ export function writeText(path: string, text: string, mode: number): void {
 /** The names in a directory, in the order in which the file system has them; those that aren't UTF-8 aren't to be opened. */
 export function namesIn(path: string): string[] {
   using directory = openAt(null, path, O.RDONLY | O.DIRECTORY);
-  return namesOf(directory);
-}
-
-/** As namesIn(), of an open directory. */
-export function namesOf(directory: Fd): string[] {
-  return [...typesOf(directory).keys()];
+  return namesAmong(entriesOf(directory));
 }
 
 /** The names in a directory, and of each its type as readdir(3) has it (DT_*): 0 where the file system doesn't say. */

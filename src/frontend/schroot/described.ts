@@ -149,6 +149,6 @@ export function findPlain(name: string, namespace: Subject["namespace"]): Subjec
   return chroot.name === name ? plainSession(chroot) : undefined;
 }
 
-export function plainSession(chroot: Chroot): Subject {
+function plainSession(chroot: Chroot): Subject {
   return { ...describeChroot(chroot, chroot.name), namespace: "session" };
 }
