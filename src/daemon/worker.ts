@@ -1,17 +1,18 @@
 import { UserError } from "../error.ts";
 import { findHostUser } from "../session/accounts.ts";
 import { workFor } from "../session/client.ts";
+import type { User } from "../session/user.ts";
 import type { Caller } from "../frontend/schroot/caller.ts";
 import { Fd } from "../kernel/fd.ts";
 import { receiveDescriptor } from "../kernel/pass.ts";
 import { waitUntilReady } from "../kernel/poll.ts";
-import { forgetKeys } from "../kernel/self.ts";
-import { type Peer, peerOf, sendAll } from "../kernel/socket.ts";
+import { exitNow, forgetKeys } from "../kernel/self.ts";
+import { type Peer, peerOf, receiveNow, sendAll } from "../kernel/socket.ts";
 import { type Asked, Connection, receiveRequest } from "./connection.ts";
 import { log } from "./log.ts";
 import { PeerCaller } from "./peer.ts";
 import { protocolVersion, ProtocolError, VersionError } from "./protocol.ts";
-import { workerWords } from "./words.ts";
+import { connectionTags, workerWords } from "./words.ts";
 
 /** What the service does for one caller: the whole of a program. */
 export interface FrontEnds {
@@ -33,35 +34,64 @@ const workerSocket = 3;
  */
 export async function work(frontEnds: FrontEnds): Promise<void> {
   using control = new Fd(workerSocket, "the service");
-  for (;;) {
+  for (let isFirst = true; ; isFirst = false) {
     waitUntilReady([{ file: control }], -1);
     const received = receiveDescriptor(control);
     if (received === undefined) return;
+    if (received.tag === connectionTags.drop) buryAll(control);
+    if (!hears(control)) exitNow(0);
     using socket = new Fd(received.descriptor, "connection");
-    const state = await serve(socket, frontEnds);
+    const said = await serve(
+      socket,
+      frontEnds,
+      isFirst ? () => sendAll(control, Uint8Array.of(workerWords.known)) : () => true,
+    );
     socket.close();
-    if (!sendAll(control, Uint8Array.of(state === "ready" ? workerWords.ready : workerWords.done))) return;
-    if (state === "used up") return;
+    if (!sendAll(control, Uint8Array.of(workerWords[said]))) return;
+    if (said === "done") return;
   }
 }
 
-/** Serves one client. Nothing that it says or does goes beyond its connection. */
-async function serve(socket: Fd, frontEnds: FrontEnds): Promise<"ready" | "used up"> {
+/** Connections that the service closes: it has let go of them when it has closed this socket, and they of us when we end. */
+function buryAll(control: Fd): never {
+  do waitUntilReady([{ file: control }], -1);
+  while (receiveDescriptor(control) !== undefined);
+  exitNow(0);
+}
+
+/** @returns whether the service has closed the connection at its end: else it has ended, or given us up */
+function hears(control: Fd): boolean {
+  waitUntilReady([{ file: control }], -1);
+  return (receiveNow(control, Buffer.alloc(1))?.length ?? 0) > 0;
+}
+
+type Said = "ready" | "done" | "unused";
+
+/** Serves one client. Nothing that it says or does goes beyond its connection. @param onKnown called when it has an account */
+async function serve(socket: Fd, frontEnds: FrontEnds, onKnown: () => void): Promise<Said> {
   const peer = peerOf(socket);
   const connection = new Connection(socket);
+  // Before it has said anything: those without an account are many, and must not keep a process waiting.
+  const account = findHostUser(peer.uid);
+  if (account?.uid !== peer.uid) {
+    log(`uid ${peer.uid} (process ${peer.pid}) was turned away: it has no account`);
+    refuse(connection, `E: User ‘${peer.uid}’ not found\n`);
+    return "unused";
+  }
+  onKnown();
   let asked: Asked | undefined;
   try {
     asked = receiveRequest(socket);
   } catch (error) {
     if (!(error instanceof ProtocolError)) throw error;
     log(`uid ${peer.uid} (process ${peer.pid}) was cut off: ${error.message}`);
-    if (error instanceof VersionError) refuseVersion(connection);
+    if (error instanceof VersionError) refuse(connection, otherVersion);
     return "ready";
   }
   if (asked === undefined) return "ready";
   workFor(peer.pid);
   try {
-    return await answer(connection, peer, asked, frontEnds);
+    return await answer(connection, peer, account, asked, frontEnds);
   } finally {
     workFor(undefined);
   }
@@ -70,23 +100,22 @@ async function serve(socket: Fd, frontEnds: FrontEnds): Promise<"ready" | "used 
 async function answer(
   connection: Connection,
   peer: Peer,
+  account: User,
   asked: Asked,
   frontEnds: FrontEnds,
-): Promise<"ready" | "used up"> {
+): Promise<Said> {
   const { program, argv } = asked.request;
   const words = [program, ...argv.map((word) => Buffer.from(word).toString("utf8"))].map(quoted).join(" ");
   try {
     // Not what the one who started the service has there, and not what an earlier command left.
     forgetKeys();
-    const account = findHostUser(peer.uid);
-    if (account?.uid !== peer.uid) throw new UserError("not-found", `User ‘${peer.uid}’ not found`);
     const who = `${account.name} (uid ${peer.uid}, process ${peer.pid})`;
     log(`${who}: ${words}`);
     const { answered, hadTerminal } = await ask(new PeerCaller(connection, peer, account, asked), asked, frontEnds);
     log(`${who}: ${answered.kind === "host" ? "left to the host" : `status ${answered.status}`}: ${words}`);
     connection.send(answered.kind === "host" ? answered : { kind: "exit", status: answered.status });
     if (answered.kind === "status") await finish(answered.afterwards, `${who}: ${words}`);
-    return hadTerminal ? "used up" : "ready";
+    return hadTerminal ? "done" : "ready";
   } catch (error) {
     for (const file of asked.files) file.close();
     const message = error instanceof Error ? error.message : String(error);
@@ -94,7 +123,7 @@ async function answer(
     const text = error instanceof UserError ? message : `the service met a bug of its own: ${message}`;
     connection.send({ kind: "say", stream: 2, text: Buffer.from(`E: ${text}\n`) });
     connection.send({ kind: "exit", status: 1 });
-    return error instanceof UserError ? "ready" : "used up";
+    return error instanceof UserError ? "ready" : "done";
   }
 }
 
@@ -122,8 +151,9 @@ async function finish(afterwards: (() => Promise<void>) | undefined, what: strin
   }
 }
 
-function refuseVersion(connection: Connection): void {
-  const text = `E: The service speaks version ${protocolVersion} of its protocol only\nI: restart it: systemctl restart fallthrud\n`;
+const otherVersion = `E: The service speaks version ${protocolVersion} of its protocol only\nI: restart it: systemctl restart fallthrud\n`;
+
+function refuse(connection: Connection, text: string): void {
   connection.send({ kind: "say", stream: 2, text: Buffer.from(text) });
   connection.send({ kind: "exit", status: 1 });
 }

@@ -1,6 +1,6 @@
 import { O } from "./abi/file.ts";
 import { AF_UNIX, MSG, SCM_RIGHTS, SO, SOCK, SOL_SOCKET } from "./abi/socket.ts";
-import { check, errnoName, isErrno } from "./error.ts";
+import { check, errnoName, isErrno, unless } from "./error.ts";
 import { Fd } from "./fd.ts";
 import { addressOf, cString, lastErrno, quick } from "./libc.ts";
 
@@ -41,7 +41,8 @@ export function connectTo(path: string): Fd {
 
 /** Sends a datagram to whoever reads at `path`. @returns false where that can't be done at once */
 export function sendDatagram(path: string, data: Uint8Array): boolean {
-  using socket = makeSocket(SOCK.DGRAM, path);
+  using socket = unless(["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"], () => makeSocket(SOCK.DGRAM, path));
+  if (socket === undefined) return false;
   const address = addressFor(path);
   if (connect_(socket.number, address, address.length) !== 0) return false;
   return send_(socket.number, data, data.length, MSG.DONTWAIT | MSG.NOSIGNAL) === data.length;
@@ -196,7 +197,7 @@ function isEnd(socket: Fd): boolean {
     check("receive", socket, -1);
   } catch (error) {
     if (isErrno(error, "EAGAIN", "EINTR")) return false;
-    if (!isErrno(error, "ECONNRESET")) throw error;
+    if (!isErrno(error, "ECONNRESET", "EPIPE")) throw error;
   }
   return true;
 }

@@ -74,6 +74,23 @@ test("what is cut, what is random, and what comes behind a request cost only the
   await stillServes(service);
 });
 
+test("a client that has gone before it is answered is no mistake of its worker's", async () => {
+  await using service = await new Service().start();
+  const words = Array.from({ length: 20 }, () => ["say", "x".repeat(1000)]).flat();
+  const asked = encodeClient({
+    kind: "request",
+    request: { ...request, argv: words.map((word) => Buffer.from(word)) },
+  });
+  const before = service.workers();
+  for (let round = 0; round < 20; round++) {
+    using socket = connectTo(service.path);
+    sendAllWith(socket, asked, []);
+  }
+  await stillServes(service);
+  // Those that there were go on; one whose client couldn't be answered had died of it.
+  expect(service.workers()).toEqual(expect.arrayContaining(before));
+});
+
 test("a request of another version is told so", async () => {
   await using service = await new Service().start();
   const other = Buffer.from(encodeClient({ kind: "request", request }));

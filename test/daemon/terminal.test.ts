@@ -79,8 +79,8 @@ test("a shell inside has job control, and sees the window change", async () => {
   const terminal = await shell();
   terminal.type(line(service.client(["run", "env", "PS1=inside ", "bash", "--norc", "--noediting"])));
   await terminal.until(/\ninside /);
-  terminal.type("sleep 1000\n");
-  await terminal.until("\n");
+  terminal.type("sh -c 'echo sle''eps; exec sleep 1000'\n");
+  await terminal.until("\nsleeps");
   terminal.type("\x1a");
   await terminal.until(/Stopped.*\r\ninside /);
   terminal.resize({ columns: 70, rows: 20 });

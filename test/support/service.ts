@@ -24,13 +24,15 @@ export class Service implements AsyncDisposable {
   readonly path: string;
   #child: ChildProcess | undefined;
   readonly #env: Readonly<Record<string, string>>;
+  readonly #prefix: readonly string[];
 
-  /** @param env of the service itself */
-  constructor(env: Readonly<Record<string, string>> = {}) {
+  /** @param env of the service itself @param prefix words before its command */
+  constructor(env: Readonly<Record<string, string>> = {}, prefix: readonly string[] = []) {
     const directory = temporaryDirectory("service");
     chmodSync(directory, 0o755);
     this.path = join(directory, "socket");
     this.#env = env;
+    this.#prefix = prefix;
   }
 
   get processId(): number {
@@ -39,7 +41,8 @@ export class Service implements AsyncDisposable {
 
   /** Also in the place of one that was killed. */
   async start(): Promise<this> {
-    this.#child = spawn(process.execPath, [program, "server", this.path], {
+    const [file, ...words] = [...this.#prefix, process.execPath, program, "server", this.path];
+    this.#child = spawn(file, words, {
       stdio: ["ignore", "inherit", "inherit"],
       env: { ...process.env, ...this.#env },
     });
