@@ -91,32 +91,37 @@ export function requireSuperuser(): void {
   throw new UserError("failed", "only the superuser can do this", { hint: "run it as root: sudo fallthru …" });
 }
 
+const elsewhere = "free some space there, or keep the changes elsewhere: --upper DIR, --upper tmpfs";
+
+/** Where nothing was changed that a full disk could have left half done. */
+export const doItAgain = "free some space there, and do it again: nothing was changed";
+
 /**
  * Runs `call`; a full file system becomes an error that says which one and how to go on.
  * @param path where the space was wanted
  */
-export function explainFull<T>(path: string, call: () => T): T {
+export function explainFull<T>(path: string, call: () => T, hint = elsewhere): T {
   try {
     return call();
   } catch (error) {
-    throw explained(path, error);
+    throw explained(path, error, hint);
   }
 }
 
 /** As explainFull(), for what takes its time. */
-export async function explainFullLater<T>(path: string, call: () => Promise<T>): Promise<T> {
+export async function explainFullLater<T>(path: string, call: () => Promise<T>, hint = elsewhere): Promise<T> {
   try {
     return await call();
   } catch (error) {
-    throw explained(path, error);
+    throw explained(path, error, hint);
   }
 }
 
-function explained(path: string, error: unknown): unknown {
+function explained(path: string, error: unknown, hint: string): unknown {
   if (!isErrno(error, "ENOSPC", "EDQUOT")) return error;
+  const why = isErrno(error, "EDQUOT")
+    ? `a quota of the file system of ${path} is used up`
+    : `the file system of ${path} is full`;
   const full = error instanceof Error ? error.message : String(error);
-  return new UserError("no-space", `the file system of ${path} is full: ${full}`, {
-    hint: "free some space there, or keep the changes elsewhere: --upper DIR, --upper tmpfs",
-    cause: error,
-  });
+  return new UserError("no-space", `${why}: ${full}`, { hint, cause: error });
 }

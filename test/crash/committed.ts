@@ -82,22 +82,30 @@ interface Fates {
   after: number;
 }
 
-async function killAll(args: readonly string[], sides: Sides, start: "before" | "after"): Promise<Fates> {
+async function failAll(what: string, args: readonly string[], sides: Sides, start: "before" | "after"): Promise<Fates> {
   const reset = async (fate: "before" | "after"): Promise<void> => {
     if (fate === start) return;
     expect(await fallthru(start === "before" ? ["undo"] : ["commit", "x"])).toMatchObject({ status: 0, stderr: "" });
     expect(describeTree(root)).toEqual([...(start === "before" ? sides.before : sides.after)]);
   };
   await reset(await fateOf(sides));
-  const points: Point[] = await pointsOf(args);
+  const points: Point[] = (await pointsOf(args)).filter((point) => what === kill || takesSpace(point));
   await reset(await fateOf(sides));
   const fates: Fates = { points: points.length, before: 0, after: 0 };
   for (const point of points) {
-    const { isReached } = await inject(point, "signal=KILL", args);
+    const { isReached, status, stderr, call } = await inject(point, what, args);
+    // With every commit before it there is more to be read: it may have been another call.
+    if (what !== kill && !takesSpace({ ...point, call })) {
+      await reset(await fateOf(sides));
+      continue;
+    }
     const fate = await expectFate(point, async () => {
+      if (what !== kill && status !== 0) expect([status, stderr]).toEqual([8, expect.stringMatching(explained)]);
       const found = await fateOf(sides);
       // One that was finished keeps what it has replaced.
       expect(areas().length).toBe(found === "before" ? 0 : 1);
+      // Whoever wasn't killed leaves nothing to others, and says what is so.
+      if (what !== kill && isReached) expect(found === start).toBe(status !== 0);
       return found;
     });
     if (isReached) fates[fate]++;
@@ -106,12 +114,37 @@ async function killAll(args: readonly string[], sides: Sides, start: "before" | 
   return fates;
 }
 
+const kill = "signal=KILL";
+
+/** Calls that a full disk, or a quota, makes fail; what was reserved is written over. */
+function takesSpace({ syscall, call }: Point): boolean {
+  return (
+    /^(mkdir|mknod|openat|link|symlink|rename|write|pwrite|l?setxattr|fsetxattr)/.test(syscall) &&
+    !/^write\([12],/.test(call) &&
+    (!call.startsWith("openat") || call.includes("O_CREAT"))
+  );
+}
+
+const explained = /^fallthru: (the file system of|a quota of the file system of) \/.*\nhint: free some space there/;
+
 /** Kills a commit of what `script` does, and its undoing, at every point. */
 export async function killCommits(script: string): Promise<void> {
   const sides = await begin(script);
-  for (const fates of [await killAll(["commit", "x"], sides, "before"), await killAll(["undo"], sides, "after")]) {
+  for (const fates of [
+    await failAll(kill, ["commit", "x"], sides, "before"),
+    await failAll(kill, ["undo"], sides, "after"),
+  ]) {
     expect(fates.points).toBeGreaterThan(40);
     expect(fates.before + fates.after).toBeGreaterThan(fates.points * 0.9);
     expect(Math.min(fates.before, fates.after)).toBeGreaterThan(5);
   }
+}
+
+/** Has the disk full at each step of a commit of what `script` does, and of its undoing: then all is as it was. */
+export async function fillCommits(script: string): Promise<void> {
+  const sides = await begin(script);
+  const commit = await failAll("error=ENOSPC", ["commit", "x"], sides, "before");
+  const undo = await failAll("error=EDQUOT", ["undo"], sides, "after");
+  expect(commit.before).toBeGreaterThan(20);
+  expect(undo.after).toBeGreaterThan(5);
 }

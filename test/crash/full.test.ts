@@ -1,7 +1,7 @@
 // Real full file systems: an error that says which, a status that isn't 0, and nothing left behind.
 import { afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { execFileSync } from "node:child_process";
-import { readdirSync, writeFileSync } from "node:fs";
+import { readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { temporaryDirectory } from "../support/directories.ts";
 import { executable, fallthru, run } from "../support/fallthru.ts";
 import { leftovers, type Traces } from "../support/leftovers.ts";
@@ -33,6 +33,10 @@ function fill(path: string): void {
   } catch {
     // It is full now.
   }
+}
+
+function locateTiny(): string {
+  return /^directory=(.*)$/m.exec(readFileSync("/etc/schroot/chroot.d/tiny.conf", "utf8"))?.[1] ?? "";
 }
 
 describe("a full file system under", () => {
@@ -156,5 +160,51 @@ describe("a full file system under", () => {
     const recovered = await fallthru(["recover"]);
     expect([0, 1]).toContain(recovered.status ?? -1);
     expect(await fallthru(["end", "x"])).toMatchObject({ status: 0, stderr: "" });
+  });
+
+  /** A session whose changes are on a small disk, with a file of 1 MB below that was deleted in it. */
+  async function beginSmall(): Promise<string> {
+    const upper = temporaryDirectory("small");
+    mountSmall(upper, "size=1500K");
+    await beginMarked("x", ["--upper", upper]);
+    return upper;
+  }
+
+  test("a discard: it says which disk, and brings nothing back half", async () => {
+    const big = `${locateTiny()}/bin/big`;
+    writeFileSync(big, Buffer.alloc(1 << 20, 1));
+    const upper = await beginSmall();
+    await fallthru(["run", "@x", "--", "sh", "-c", "rm /bin/big; echo other >/bin/other"]);
+    fill(upper);
+    expect(await fallthru(["discard", "x", "/bin"])).toMatchObject({
+      status: 8,
+      stderr: expect.stringMatching(
+        /^fallthru: the file system of \S*small\S* is full: .*\nhint: free some space there/,
+      ),
+    });
+    const { stdout } = await fallthru(["diff", "x", "--name-status", "--", "/bin"]);
+    expect(stdout).toBe("D\t/bin/big\n");
+    rmSync(`${upper}/.filler`);
+    expect(await fallthru(["discard", "x", "/bin"])).toMatchObject({ status: 0, stderr: "" });
+    expect((await fallthru(["run", "@x", "--", "wc", "-c", "/bin/big"])).stdout).toBe("1048576 /bin/big\n");
+    expect(await fallthru(["end", "x"])).toMatchObject({ status: 0, stderr: "" });
+    rmSync(big);
+  });
+
+  test("a fork: it says which disk, and neither leaves anything nor changes the first", async () => {
+    const upper = await beginSmall();
+    await fallthru(["run", "@x", "--", "dd", "if=/dev/zero", "of=/bin/big", "bs=1k", "count=600"]);
+    fill(upper);
+    const there = readdirSync(upper);
+    expect(await fallthru(["fork", "x", "--name", "y", "--copy"])).toMatchObject({
+      status: 8,
+      stderr: expect.stringMatching(/^fallthru: the file system of \/.* is full: .*\nhint: free some space there/),
+    });
+    expect(readdirSync(upper)).toEqual(there);
+    expect(await fallthru(["run", "@y", "--", "true"])).toMatchObject({ status: 125 });
+    expect((await fallthru(["run", "@x", "--", "wc", "-c", "/bin/big"])).stdout).toBe("614400 /bin/big\n");
+    // Where nothing is copied, nothing needs space.
+    expect(await fallthru(["fork", "x", "--name", "y"])).toMatchObject({ status: 0, stderr: "" });
+    expect(await fallthru(["end", "x", "y"])).toMatchObject({ status: 0, stderr: "" });
   });
 });

@@ -83,6 +83,8 @@ function again({ syscall, nth }: Point, what: string): string {
 export interface Injected extends RunResult {
   /** Whether the point was reached: start-up isn't the same every time. */
   readonly isReached: boolean;
+  /** That was made to fail, as strace shows it. */
+  readonly call: string;
 }
 
 /**
@@ -105,5 +107,5 @@ export async function inject(
   const result = await run(["strace", ...flags, ...injections, ...commandOf(args)]);
   const trace = existsSync(file) ? readFileSync(file, "utf8") : "";
   const calls = trace.split("\n").filter((line) => line.startsWith(`${point.syscall}(`));
-  return { ...result, isReached: calls.length >= point.nth };
+  return { ...result, isReached: calls.length >= point.nth, call: calls[point.nth - 1] ?? "" };
 }

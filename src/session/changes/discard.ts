@@ -9,7 +9,7 @@ import { factsOf, readXattrs, setFacts, setTimes } from "../commit/facts.ts";
 import { checkSessionId, randomHex } from "../id.ts";
 import { sessionDir } from "../paths.ts";
 import { readRecord } from "../record.ts";
-import { prepareState } from "../state.ts";
+import { explainFull, prepareState } from "../state.ts";
 import { attrAt, openDirectoryAt } from "./below.ts";
 import type { Entry } from "./content.ts";
 import { absolutePath, isTimesOnly, isWanted, type ShownChange, show, wantedPaths } from "./diff.ts";
@@ -51,7 +51,12 @@ export function discardChanges(id: string, { paths, dryRun = false }: DiscardOpt
       });
   const shown = chosen.map((change) => show(trees, change));
   if (dryRun) return shown;
-  takeBackChanges(trees, chosen, wanted);
+  const hint = "free some space there, and do it again: what was not reached yet is still changed";
+  explainFull(
+    record.upper.kind === "directory" ? record.upper.path : sessionDir(id),
+    () => takeBackChanges(trees, chosen, wanted),
+    hint,
+  );
   return shown;
 }
 
@@ -149,10 +154,25 @@ function remove(tree: UnionTrees, path: Name): boolean {
 /** What was deleted, or was something else, as it was. */
 function putBack(tree: UnionTrees, change: Change & { kind: "deleted" | "type" }, originals: Originals): void {
   const { path, before, was = path } = change;
-  inSession(tree, path, (to) => originals.bring(was, before, to, path));
+  if (isDirectory(before)) inSession(tree, path, (to) => originals.bring(was, before, to, path));
+  else bringWhole(tree, was, before, path, originals);
 }
 
-/** What was modified as it was: a file by another one in its place, so that nobody sees half of it. */
+/** A file under another name first, so that nobody sees half of it: not where the disk is full in the middle, either. */
+function bringWhole(tree: UnionTrees, was: Name, before: Attr, path: Name, originals: Originals): void {
+  inSession(tree, path, ({ fd, name }) => {
+    const temporary = `.fallthru-discard-${randomHex()}`;
+    try {
+      originals.bring(was, before, { fd, name: temporary }, path);
+      must("rename", path, renameName(fd, temporary, fd, name, 0));
+    } finally {
+      // It is still there after an error, and where both are names of one file: then rename(2) does nothing.
+      unlinkName(fd, temporary);
+    }
+  });
+}
+
+/** What was modified as it was: a file by another one in its place. */
 function restore(
   tree: UnionTrees,
   change: Change & { kind: "modified" | "renamed" },
@@ -163,17 +183,8 @@ function restore(
   if (aspects.length === 0) return;
   const isOtherFile = aspects.some((aspect) => ["content", "target", "device", "links"].includes(aspect));
   if (!isOtherFile) return restoreAttributes(tree, change, path);
-  inSession(tree, path, ({ fd, name }) => {
-    const temporary = `.fallthru-discard-${randomHex()}`;
-    const was = change.kind === "renamed" ? change.from : (change.was ?? change.path);
-    try {
-      originals.bring(was, change.before, { fd, name: temporary }, path);
-      must("rename", path, renameName(fd, temporary, fd, name, 0));
-    } finally {
-      // It is still there after an error, and where both are names of one file: then rename(2) does nothing.
-      unlinkName(fd, temporary);
-    }
-  });
+  const was = change.kind === "renamed" ? change.from : (change.was ?? change.path);
+  bringWhole(tree, was, change.before, path, originals);
 }
 
 function restoreAttributes(tree: UnionTrees, change: Change & { kind: "modified" | "renamed" }, path: Name): void {

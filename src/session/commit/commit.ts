@@ -13,9 +13,10 @@ import { splitLowers } from "../../mount/plan.ts";
 import { findHostUser } from "../accounts.ts";
 import { type Hold, takeHold } from "../hold.ts";
 import { checkSessionId, randomHex } from "../id.ts";
+import { sessionsDir } from "../paths.ts";
 import { readRecord } from "../record.ts";
 import { clearLeftovers } from "../remains.ts";
-import { explainFullLater, prepareState } from "../state.ts";
+import { doItAgain, explainFull, explainFullLater, prepareState } from "../state.ts";
 import { type Body, type Journal, type Letter, type Logged, makeJournal, type Marks } from "./journal.ts";
 import { type Conflict, judgeByLooks, judgeByTime } from "./judge.ts";
 import { findMarks } from "./marks.ts";
@@ -86,7 +87,7 @@ export async function commitSession(id: string, options: CommitOptions = {}): Pr
   await clearLeftovers();
   if (readRecord(id) === undefined) throw gone(id);
   if (options.hold !== undefined) return commitHeld(heldRecord(id), options.hold, options);
-  using hold = takeHold(id);
+  using hold = explainFull(sessionsDir, () => takeHold(id), doItAgain);
   if (hold === undefined)
     throw new UserError("busy", `session ${id} is a run's own, and ends with its command`, {
       hint: "begin one that stays: fallthru begin",
@@ -120,9 +121,7 @@ async function commitHeld(record: WholeRecord, hold: Hold, options: CommitOption
   using commits = await takeCommits();
   try {
     commits.checkFree(parts.map(({ target }) => target.path));
-    return await explainFullLater(parts[0]?.target.path ?? "", () =>
-      new Commit(record, hold, options).run(parts, trees),
-    );
+    return await new Commit(record, hold, options).run(parts, trees);
   } finally {
     commits.release();
   }
@@ -207,8 +206,8 @@ class Commit {
     if (dryRun || parts.every(({ planned }) => planned.draft.isEmpty)) return { ...report, commit: undefined };
     if (!force) this.#refuseOthers(parts);
     for (const part of parts) refuseMovedInFork(part);
-    for (const { planned, after, relocated } of parts)
-      settleContents(after, [...planned.unsettled, ...relocated.files]);
+    for (const { tree, planned, after, relocated } of parts)
+      explainFull(tree.union.upper, () => settleContents(after, [...planned.unsettled, ...relocated.files]), doItAgain);
     const commit = await this.#write(parts, report.changes, () => {
       open.dispose();
       trees[Symbol.dispose]();
@@ -275,7 +274,7 @@ class Commit {
       const made = await stageParts(journal, parts);
       const marks = this.#marks(parts);
       const body: Body = { begun, changes, parts: made, marks };
-      journal.reserve("done");
+      journal.reserve("done", "back");
       for (const { planned } of parts) planned.checkAgain();
       letGo();
       // From there on it is done, or taken back.
@@ -329,12 +328,18 @@ async function stageParts(journal: Journal, parts: readonly PlannedPart[]): Prom
   const made: Body["parts"][number][] = [];
   for (const [index, { target, tree, planned, after, relocated }] of parts.entries()) {
     const area = areas[index] ?? "";
-    makeArea(area);
-    using opened = openPlace(target.path, area);
-    using upper = new Tree(duplicate(tree.upper));
-    const metacopy = metacopyMark(tree.dialect);
-    stageAll(opened.area.number, planned.draft.roots, { after, upper, metacopy, target: opened.tree });
-    await syncFileSystem(opened.area);
+    await explainFullLater(
+      target.path,
+      async () => {
+        makeArea(area);
+        using opened = openPlace(target.path, area);
+        using upper = new Tree(duplicate(tree.upper));
+        const metacopy = metacopyMark(tree.dialect);
+        stageAll(opened.area.number, planned.draft.roots, { after, upper, metacopy, target: opened.tree });
+        await syncFileSystem(opened.area);
+      },
+      doItAgain,
+    );
     const place = { target: target.path, area, moved: planned.moved, relocated: relocated.directories };
     made.push(planned.draft.finish(place, planned.directories));
   }

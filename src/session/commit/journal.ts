@@ -17,6 +17,7 @@ import {
 } from "../../kernel/file.ts";
 import { removeTree } from "../../layer/remove.ts";
 import { commitsDir } from "../paths.ts";
+import { doItAgain, explainFull } from "../state.ts";
 import type { Pair } from "./relocated.ts";
 
 /** The layout of a journal; a number greater than this was written by a newer Fallthru. */
@@ -140,11 +141,11 @@ export interface UndoPlan {
 /**
  * The files of a journal, each of which is renamed into place whole and synced: `plan` is there before anything is made,
  * `journal` says that the commit will be done, `done` that it is; `undo` and `undone` likewise. `forgotten`: what it needs to
- * be undone was given up.
+ * be undone was given up. `back`: it met an error, and was taken back as far as it was done; only when that was still counts.
  */
-type FileName = "plan" | "journal" | "done" | "undo" | "undone" | "forgotten";
+type FileName = "plan" | "journal" | "done" | "undo" | "undone" | "forgotten" | "back";
 
-export type State = "planned" | "committing" | "committed" | "undoing" | "undone" | "forgotten";
+export type State = "planned" | "committing" | "committed" | "undoing" | "undone" | "forgotten" | "back";
 
 /** One commit can't be read; it says nothing of the others. */
 export class BrokenJournal extends UserError {}
@@ -170,11 +171,15 @@ export class Journal {
   }
 
   write(name: FileName, data: unknown): void {
+    explainFull(commitsDir, () => this.#write(name, data), doItAgain);
+  }
+
+  #write(name: FileName, data: unknown): void {
     using dir = this.#open();
     const temporary = `.${name}.new`;
     {
       // What was reserved is written over: behind JSON there may be blanks.
-      const fresh = name === "done" || name === "undone" ? 0 : O.TRUNC;
+      const fresh = ["done", "undone", "back"].includes(name) ? 0 : O.TRUNC;
       using file = openAt(dir, temporary, O.WRONLY | O.CREAT | O.NOFOLLOW | fresh, { mode: 0o600 });
       writeAll(file, Buffer.from(`${JSON.stringify(data)}\n`));
       sync(file);
@@ -184,11 +189,20 @@ export class Journal {
   }
 
   /** Takes the space that write() will need, so that a full disk is met before there is anything to finish. */
-  reserve(name: "done" | "undone"): void {
-    using dir = this.#open();
-    using file = openAt(dir, `.${name}.new`, O.WRONLY | O.CREAT | O.NOFOLLOW, { mode: 0o600 });
-    writeAll(file, Buffer.alloc(512, 0x20));
-    sync(file);
+  reserve(...names: readonly ("done" | "undone" | "back")[]): void {
+    const blanks = Buffer.alloc(512, 0x20);
+    explainFull(
+      commitsDir,
+      () => {
+        using dir = this.#open();
+        for (const name of names) {
+          using file = openAt(dir, `.${name}.new`, O.WRONLY | O.CREAT | O.NOFOLLOW, { mode: 0o600 });
+          writeAll(file, blanks);
+          sync(file);
+        }
+      },
+      doItAgain,
+    );
   }
 
   remove(name: FileName): void {
@@ -233,7 +247,7 @@ export class Journal {
     return this.#read<Body>("journal", ({ changes, parts, marks }) => [changes, parts, marks].every(Array.isArray));
   }
 
-  window(name: "done" | "undone"): Window {
+  window(name: "done" | "undone" | "back"): Window {
     const isTime = (text: string | undefined): boolean => /^\d+$/.test(text ?? "");
     return this.#read<Window>(name, ({ from, to }) => isTime(from) && isTime(to));
   }
@@ -248,6 +262,7 @@ export class Journal {
   }
 
   state(): State {
+    if (this.has("back")) return "back";
     if (this.has("undone")) return "undone";
     if (this.has("undo")) return "undoing";
     if (this.has("forgotten")) return "forgotten";
@@ -269,12 +284,17 @@ export function prepareCommits(): void {
 
 /** Makes a journal with its plan on the disk: whatever is made after it is found by it. */
 export function makeJournal(header: Omit<Header, "version">): Journal {
-  makeDirectoryAt(null, `${commitsDir}/${header.id}`, 0o700);
+  explainFull(commitsDir, () => makeDirectoryAt(null, `${commitsDir}/${header.id}`, 0o700), doItAgain);
   const journal = new Journal(header.id);
-  using dir = openDirectory(commitsDir);
-  sync(dir);
-  journal.write("plan", { version, ...header });
-  return journal;
+  try {
+    using dir = openDirectory(commitsDir);
+    sync(dir);
+    journal.write("plan", { version, ...header });
+    return journal;
+  } catch (error) {
+    journal.delete();
+    throw error;
+  }
 }
 
 /** All that are whole enough to be read, also those that a killed process left, in no order. */

@@ -6,7 +6,8 @@ import { O } from "../../kernel/abi/file.ts";
 import { openAt, statAt, syncFileSystem } from "../../kernel/file.ts";
 import { must, utimesName } from "../../kernel/at.ts";
 import { type Hold, takeHold } from "../hold.ts";
-import { commitMark, commitsDir } from "../paths.ts";
+import { commitMark, commitsDir, sessionsDir } from "../paths.ts";
+import { doItAgain, explainFull } from "../state.ts";
 import { applyBackward, applyForward } from "./apply.ts";
 import { type Body, BrokenJournal, Journal, journalIds, type Marks, type Part, prepareCommits } from "./journal.ts";
 import { setMarks } from "./marks.ts";
@@ -61,10 +62,10 @@ function isNested(path: string, directory: string): boolean {
 
 /** Waits for whoever else commits or undoes, and finishes what a killed process has begun. */
 export async function takeCommits(): Promise<Commits> {
-  const hold = takeHold(commitMark);
+  const hold = explainFull(sessionsDir, () => takeHold(commitMark), doItAgain);
   if (hold === undefined) throw new TypeError("a commit is no automatic session");
   try {
-    prepareCommits();
+    explainFull(sessionsDir, prepareCommits, doItAgain);
     return new Commits(hold, await settleAll());
   } catch (error) {
     hold[Symbol.dispose]();
@@ -110,6 +111,8 @@ async function settle(journal: Journal): Promise<void> {
     case "undone":
     case "forgotten":
       return removeAreas(journal);
+    case "back":
+      return clearTakenBack(journal);
     case "committed":
   }
 }
@@ -145,12 +148,17 @@ async function finishCommit(journal: Journal, { parts, marks, begun }: Body): Pr
   journal.write("done", { from: begun, to: afterwards(journal) });
 }
 
-/** Takes back what finishCommit() could do before an error. */
-async function rollBack(journal: Journal, { parts, marks }: Body): Promise<void> {
+/** Takes back what finishCommit() could do before an error. What that has touched was changed by nobody else. */
+async function rollBack(journal: Journal, { parts, marks, begun }: Body): Promise<void> {
   await everyPart(parts.toReversed(), (place, part) => applyBackward(place, part));
   await markAll(marks, "before");
+  journal.write("back", { from: begun, to: afterwards(journal) });
+  clearTakenBack(journal);
+}
+
+function clearTakenBack(journal: Journal): void {
   journal.remove("journal");
-  discard(journal);
+  removeAreas(journal);
 }
 
 export async function finishUndo(journal: Journal): Promise<void> {
@@ -162,11 +170,12 @@ export async function finishUndo(journal: Journal): Promise<void> {
   removeAreas(journal);
 }
 
-/** Does again what an undo could take back before an error. */
+/** Does again what an undo could take back before an error. It is as that commit left it, at another time. */
 export async function rollUndoBack(journal: Journal): Promise<void> {
   const { marks } = journal.undoPlan();
   await everyPart(journal.body().parts, (place, part) => applyForward(place, part));
   await markAll(marks, "before");
+  journal.write("done", { from: journal.window("done").from, to: afterwards(journal) });
   journal.remove("undo");
 }
 
@@ -176,7 +185,7 @@ async function everyPart(
 ): Promise<void> {
   for (const part of parts) {
     using place = openPlace(part.target, part.area);
-    work(place, part);
+    explainFull(part.target, () => work(place, part), doItAgain);
     await syncFileSystem(place.area);
   }
 }

@@ -3,9 +3,10 @@ import { openLayerRoot } from "../../layer/layer.ts";
 import { quotePath } from "../../layer/quote.ts";
 import { upperDialect } from "../../mount/lowers.ts";
 import { type Hold, takeHold } from "../hold.ts";
+import { sessionsDir } from "../paths.ts";
 import { readRecord, type SessionRecord } from "../record.ts";
 import { clearLeftovers } from "../remains.ts";
-import { explainFullLater, prepareState } from "../state.ts";
+import { doItAgain, explainFull, explainFullLater, prepareState } from "../state.ts";
 import { callerName } from "./commit.ts";
 import {
   type Body,
@@ -47,7 +48,7 @@ export async function undoCommit(asked?: string): Promise<UndoReport> {
     const journal = asked === undefined ? lastCommit() : findCommit(asked);
     refuseState(journal);
     commits.checkFree(journal.header().targets);
-    return await explainFullLater(journal.path, () => undoHeld(journal));
+    return await explainFullLater(journal.path, () => undoHeld(journal), doItAgain);
   } finally {
     commits.release();
   }
@@ -101,6 +102,8 @@ function refuseState(journal: Journal): void {
       throw new UserError("exists", `commit ${journal.id} is undone already`);
     case "forgotten":
       throw new UserError("not-found", `what commit ${journal.id} had replaced was given up (log --forget)`);
+    case "back":
+      throw new UserError("not-found", `commit ${journal.id} met an error, and was taken back then`);
     case "planned":
     case "committing":
     case "committed":
@@ -119,7 +122,7 @@ async function undoHeld(journal: Journal): Promise<UndoReport> {
   });
   const perform = async (marks: readonly Marks[]): Promise<void> => {
     const plan: UndoPlan = { begun: now(journal), createdMs: Date.now(), user: callerName(), keepTimes, marks };
-    journal.reserve("undone");
+    journal.reserve("undone", "done");
     journal.write("undo", plan);
     try {
       await finishUndo(journal);
@@ -160,7 +163,10 @@ async function withSession(
   { parts }: Body,
   perform: (marks: readonly Marks[]) => Promise<void>,
 ): Promise<void> {
-  const hold = parts.some(isMoving) && sessionOf(header) !== undefined ? takeHold(header.session) : undefined;
+  const hold =
+    parts.some(isMoving) && sessionOf(header) !== undefined
+      ? explainFull(sessionsDir, () => takeHold(header.session), doItAgain)
+      : undefined;
   const record = hold === undefined ? undefined : sessionOf(header);
   if (hold === undefined || record === undefined) {
     hold?.release();

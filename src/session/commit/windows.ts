@@ -7,14 +7,16 @@ interface Finished {
   readonly undone: Window | undefined;
 }
 
-/** Everything that was committed and not left half. What a damaged one did counts as done by others: it is a conflict. */
+/** Everything that was committed and not left half, or was taken back at once. What a damaged one did counts as done by others: it is a conflict. */
 function* finished(): Generator<Finished> {
   for (const id of journalIds()) {
     const journal = new Journal(id);
-    if (!journal.has("done")) continue;
+    const end = (["back", "undone"] as const).find((name) => journal.has(name));
+    const start = end === "back" ? end : "done";
+    if (!journal.has(start)) continue;
     try {
-      const undone = journal.has("undone") ? journal.window("undone") : undefined;
-      yield { header: journal.header(), done: journal.window("done"), undone };
+      const undone = end === undefined ? undefined : journal.window(end);
+      yield { header: journal.header(), done: journal.window(start), undone };
     } catch (error) {
       if (!(error instanceof BrokenJournal)) throw error;
     }

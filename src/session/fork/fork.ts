@@ -16,7 +16,7 @@ import { checkSessionId, makeSessionId, randomHex } from "../id.ts";
 import { type Layers, layersOf, makeLayers, makePair } from "../layers.ts";
 import { makeMountPoint } from "../mountpoint.ts";
 import { flushUnions } from "../flush.ts";
-import { mountPlaceOf, mountPointOf, sessionDir } from "../paths.ts";
+import { mountPlaceOf, mountPointOf, sessionDir, sessionsDir } from "../paths.ts";
 import { placeRecord, readRecord, recordKind, type SessionRecord, stageRecord } from "../record.ts";
 import { clearLeftovers, undo, undoSession } from "../remains.ts";
 import { readNote, type RootNote } from "../root/note.ts";
@@ -70,7 +70,7 @@ export async function forkSession(id: string, options: ForkOptions = {}): Promis
   const broken = stuck.find((each) => each.id === id);
   if (broken !== undefined) throw new UserError("failed", `session ${id} can't be put in order: ${broken.reason}`);
   if (recordKind(id) === undefined) throw gone(id);
-  const hold = takeHold(id);
+  const hold = explainFull(sessionsDir, () => takeHold(id));
   if (hold === undefined) throw automatic(id);
   using held = hold;
   try {
