@@ -15,6 +15,16 @@ export function verbatimArguments(words: readonly string[]): readonly Path[] {
   return areMangled(words) ? verbatimWords(words, splitAtNul(readFile("/proc/self/cmdline"))) : words;
 }
 
+/** A word that is one of our own arguments, as it was given. Of several that read alike it is the first. */
+export function verbatimArgument(word: string): Path {
+  if (!isMangled(word)) return word;
+  for (const given of splitAtNul(readFile("/proc/self/cmdline"))) {
+    const bytes = sameText(given, word);
+    if (bytes !== undefined) return bytes;
+  }
+  return word;
+}
+
 /** The same for words that end as what was `given` does. */
 export function verbatimWords(words: readonly string[], given: readonly Uint8Array[]): readonly Path[] {
   if (!areMangled(words)) return words;

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { mountPointOf } from "../../src/session/paths.ts";
 import { describeChroot, makeBareProfile } from "../support/directories.ts";
-import { fallthru } from "../support/fallthru.ts";
+import { executable, fallthru } from "../support/fallthru.ts";
 import { leftoversAfter, traces } from "../support/leftovers.ts";
 import { tinyRoot } from "../support/roots.ts";
 import { describeTree } from "../support/tree.ts";
@@ -118,4 +118,25 @@ test("directories deeper than PATH_MAX are committed, discarded and undone as ot
   expect(find()).toEqual(["", "dir d", "file f 6", "x f 2"]);
   expect(await fallthru(["undo"])).toMatchObject({ status: 0, stderr: "" });
   expect(existsSync(join(root, "srv", name))).toBe(false);
+});
+
+test("PATHs are bytes: a name that isn't UTF-8 is compared, committed and discarded by it", async () => {
+  await begin();
+  const merged = join(mountPointOf("s"), "srv");
+  const sh = (script: string): string => execFileSync("bash", ["-ec", script, executable], { encoding: "latin1" });
+  execFileSync(
+    "bash",
+    ["-ec", "for n in $'caf\\351' $'caf\\352' $'d\\377/x'; do mkdir -p $(dirname $n); echo $n >$n; done"],
+    {
+      cwd: merged,
+    },
+  );
+  expect(sh("$0 diff @s --name-status -- $'/srv/caf\\351'")).toBe('A\t"/srv/caf\\351"\n');
+  sh("$0 commit @s $'srv/caf\\352/' $'/srv/d\\377/x'");
+  const found = execFileSync("find", [join(root, "srv"), "-newer", join(root, "srv/one"), "-printf", "%P\\n"], {
+    encoding: "latin1",
+  });
+  expect(found.split("\n").toSorted()).toEqual(["", "", "caf\xea", "d\xff", "d\xff/x"]);
+  sh("$0 discard s $'/srv/caf\\351'");
+  expect(execFileSync("find", [merged, "-name", "caf*", "-printf", "%f\\n"], { encoding: "latin1" })).toBe("caf\xea\n");
 });

@@ -100,7 +100,7 @@ export function isTimesOnly(change: Change): boolean {
 
 /** What somebody has asked for, absolute, as bytes. */
 export function wantedPaths(paths: readonly string[]): Name[] {
-  return paths.map((path) => Buffer.from(pathInSession(path)).toString("latin1"));
+  return paths.map(pathInSession);
 }
 
 /** @param wanted wantedPaths(); none: all */

@@ -1,5 +1,6 @@
 import { UserError } from "../../error.ts";
 import type { Name } from "../../kernel/at.ts";
+import { verbatimArgument } from "../../kernel/own.ts";
 import type { Attr } from "../../kernel/file.ts";
 
 /** Paths as bytes, from the top of a tree, which is "". */
@@ -28,12 +29,15 @@ export function identityOf({ dev, ino }: Attr): string {
 }
 
 /**
- * A path that somebody gave, absolute in the session.
+ * A path that somebody gave, absolute in the session; where it is one of our own arguments, by its bytes.
  * @throws {UserError} usage: it is empty, as an unset variable of a script is, which must not mean everything
  */
-export function pathInSession(path: string): string {
+export function pathInSession(path: string): Name {
   if (path === "") throw new UserError("usage", "a PATH is empty", { hint: "/ is all of the session" });
-  const names = path.split("/").filter((name) => name !== "" && name !== ".");
+  const names = Buffer.from(verbatimArgument(path))
+    .toString("latin1")
+    .split("/")
+    .filter((name) => name !== "" && name !== ".");
   if (names.includes("..")) throw new UserError("usage", `${path}: give a path from the session's root, without ..`);
   return `/${names.join("/")}`;
 }

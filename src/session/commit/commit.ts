@@ -149,7 +149,7 @@ function selectAll(all: readonly Change[], trees: readonly UnionTrees[], paths: 
       }
     }
     if (count === 0)
-      throw new UserError("not-found", `nothing was changed at ${path}`, {
+      throw new UserError("not-found", `nothing was changed at ${quotePath(absolute)}`, {
         hint: "what was: fallthru diff @ID --name-status",
       });
   }
@@ -157,11 +157,10 @@ function selectAll(all: readonly Change[], trees: readonly UnionTrees[], paths: 
 }
 
 /** The path in a union, where that is at `at`; above it, all of the union. */
-function placeIn(at: string, path: string): Name | undefined {
-  const prefix = at === "/" ? "/" : `${at}/`;
-  const bytes = (text: string): Name => Buffer.from(text).toString("latin1");
+function placeIn(at: string, path: Name): Name | undefined {
+  const prefix = Buffer.from(at === "/" ? "/" : `${at}/`).toString("latin1");
   if (`${path}/` === prefix || path === prefix || prefix.startsWith(path === "/" ? "/" : `${path}/`)) return "";
-  return path.startsWith(prefix) ? bytes(path.slice(prefix.length)) : undefined;
+  return path.startsWith(prefix) ? path.slice(prefix.length) : undefined;
 }
 
 interface PartRequest {
