@@ -100,7 +100,8 @@ async function failAll(what: string, args: readonly string[], sides: Sides, star
       continue;
     }
     const fate = await expectFate(point, async () => {
-      if (what !== kill && status !== 0) expect([status, stderr]).toEqual([8, expect.stringMatching(explained)]);
+      if (what !== kill && status !== 0)
+        expect([status, stderr]).toEqual([8, expect.stringMatching(explained) as string]);
       const found = await fateOf(sides);
       // One that was finished keeps what it has replaced.
       expect(areas().length).toBe(found === "before" ? 0 : 1);
