@@ -78,4 +78,36 @@ describe("what a machine forbids or lacks", () => {
       "fallthru: a user name space can't be made: unshare: unshare failed: Operation not permitted",
     ]);
   });
+
+  test("a pid name space needs root, or unshare(1) in the session, as is said", async () => {
+    const refused = await anna.fallthru(["run", "tiny", "--pid-namespace", "--", "true"]);
+    expect([refused.status, refused.stderr]).toEqual([
+      125,
+      expect.stringMatching(
+        /^fallthru: --pid-namespace needs root\nhint: .* unshare --pid --fork --mount-proc COMMAND\n$/,
+      ),
+    ]);
+    const command = ["busybox", "unshare", "-p", "-f", "-m", "--mount-proc", "sh", "-c", "echo $$; ls -d /proc/[0-9]*"];
+    expect(await anna.fallthru(["run", "tiny", "--", ...command])).toMatchObject({
+      status: 0,
+      stdout: "1\n/proc/1\n",
+    });
+  });
+
+  test("the verb mount needs root, also of a user name space, as is said", async () => {
+    for (const name of ["lower", "upper", "work", "merged"]) await anna.run(["mkdir", name]);
+    const mount = ["mount", "-o", "lowerdir=lower,upperdir=upper,workdir=work", "merged"];
+    expect(await anna.fallthru(mount)).toMatchObject({
+      status: 7,
+      stderr: expect.stringMatching(/^fallthru: mount needs root.*\nhint: .*unshare --map-root-user --mount/),
+    });
+    // As udev makes it.
+    const open = 'mknod "$0" c 10 229 && chmod 666 "$0" && mount --bind "$0" /dev/fuse && exec "$@"';
+    const shell = `${executable} ${mount.join(" ")} && echo new >merged/file && cat upper/file && umount merged`;
+    const words = [...anna.words, "unshare", "--map-root-user", "--mount", "sh", "-ec", shell];
+    const device = join(anna.home, "fuse");
+    expect(
+      await run(["unshare", "--mount", "sh", "-c", open, device, ...words], { directory: anna.home }),
+    ).toMatchObject({ status: 0, stdout: "new\n", stderr: "" });
+  });
 });

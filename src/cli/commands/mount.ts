@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import { UserError } from "../../error.ts";
 import { mountFallthru } from "../../mount/fallthru/mount.ts";
 import { parseMountOptions } from "../../mount/fallthru/options.ts";
+import { isUsers } from "../../places.ts";
 import { command } from "../command.ts";
 
 export const mount = command({
@@ -31,7 +32,13 @@ export const mount = command({
   ],
   exits: { 3: "no such directory" },
   json: [{ name: "target", type: "string", summary: "where it is mounted" }],
-  run: ({ target }, { option }) => ({ data: { target: mountAt(option, "fallthru", target) } }),
+  run: ({ target }, { option }) => {
+    if (isUsers)
+      throw new UserError("unsupported", "mount needs root, of this machine or of a user name space", {
+        hint: "where only you see it: unshare --map-root-user --mount, and mount it in that shell; or a session: fallthru run --bind",
+      });
+    return { data: { target: mountAt(option, "fallthru", target) } };
+  },
 });
 
 /** Also for mount.fallthru. @returns the absolute path of the target */

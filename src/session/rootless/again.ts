@@ -11,8 +11,9 @@ import type { CommandOptions } from "../types.ts";
  */
 export function startAgain(id: string, options: CommandOptions): number {
   if (options.pidNamespace === true) {
+    // Our process couldn't come back from there, and would have to make no thread until the command ends.
     throw new UserError("unsupported", "--pid-namespace needs root", {
-      hint: "run it without, or as root: sudo fallthru …",
+      hint: "without root the session's own unshare(1) does it: fallthru run … -- unshare --pid --fork --mount-proc COMMAND",
     });
   }
   const given = [
