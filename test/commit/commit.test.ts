@@ -150,6 +150,39 @@ test("what others have changed since is a conflict: both sides are shown, nothin
   expect(describeTree(root)).toEqual(before);
 });
 
+test.each(["overlay", "fallthru"])(
+  "what others have deleted, and the session has changed, is a conflict: %s",
+  async (union) => {
+    await fallthru(["end", "s"]);
+    await fallthru(["begin", "t", "--name", "s", "--union", union]);
+    await sleep(30);
+    await inside(
+      "echo ours >>one; echo ours >>dir/file; mv two moved; echo new >new; echo more >>moved; echo fresh >two",
+    );
+    rmSync(join(root, "srv/one"));
+    rmSync(join(root, "srv/dir"), { recursive: true });
+    const before = describeTree(root);
+    const { status, stderr } = await fallthru(["commit", "s"]);
+    expect([status, stderr.match(/^conflict .*/gm)]).toEqual([
+      11,
+      ["conflict /srv/dir: vanished", "conflict /srv/dir/file: vanished", "conflict /srv/one: vanished"],
+    ]);
+    expect(describeTree(root)).toEqual(before);
+    expect(await fallthru(["commit", "s", "/srv/new", "/srv/moved", "/srv/two"])).toMatchObject({
+      status: 0,
+      stderr: "",
+    });
+    expect([text("moved"), text("two")]).toEqual(["two\nmore\n", "fresh\n"]);
+    // The union mount shows nothing any more of a directory whose lower has gone under it.
+    const rest = union === "overlay" ? [] : ["/srv/one"];
+    expect(await fallthru(["commit", "s", ...rest, "--force"])).toMatchObject({ status: 0, stderr: "" });
+    expect([text("one"), text("dir/file")]).toEqual([
+      "one\nours\n",
+      union === "overlay" ? "dir/file\nours\n" : undefined,
+    ]);
+  },
+);
+
 test("a session's own commits are no conflicts, another's are", async () => {
   await fallthru(["begin", "t", "--name", "other"]);
   await inside("echo 1 >one");

@@ -118,20 +118,31 @@ function attrInLowers({ lowers }: UnionTrees, path: Name): Attr | undefined {
 }
 
 /** Which file below it was copied from; "": unknown. */
-function originOf({ lowers, upper, dialect }: UnionTrees, { path, file }: Met): string {
-  if (!file.hasOrigin || !(dialect instanceof OverlayDialect)) return "";
+function originOf(trees: UnionTrees, { path, file }: Met): string {
+  const origin = file.hasOrigin ? findOrigin(trees, path) : undefined;
+  return typeof origin === "object" ? identityOf(origin) : "";
+}
+
+/**
+ * What something in the upper was copied from, wherever that is by now.
+ * @returns "gone" where it was deleted below; undefined: the upper doesn't say
+ */
+export function findOrigin({ lowers, upper, dialect }: UnionTrees, path: Name): Attr | "gone" | undefined {
+  if (!(dialect instanceof OverlayDialect)) return undefined;
   using directory = openDirectoryAt(upper, directoryOf(path));
-  const mark = directory && readMark(directory.number, file.name, dialect.marks.origin);
+  const mark = directory && readMark(directory.number, nameOf(path), dialect.marks.origin);
   const handle = mark && decodeOrigin(mark);
-  if (handle === undefined) return "";
+  if (handle === undefined) return undefined;
+  let isGone = false;
   for (const lower of lowers) {
     // A file system without one is known by all zeros.
     if (!handle.uuid.equals(fileSystemUuid(lower.number) ?? Buffer.alloc(16))) continue;
     const fd = openHandle(lower.number, handle);
+    isGone ||= fd === -E.STALE;
     if (fd < 0) continue;
     const result = statFd(fd);
     closeFd(fd);
-    if (result === 0) return identityOf(takeAttr());
+    if (result === 0) return takeAttr();
   }
-  return "";
+  return isGone ? "gone" : undefined;
 }

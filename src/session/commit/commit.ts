@@ -7,6 +7,7 @@ import { openAt, syncFileSystem } from "../../kernel/file.ts";
 import { quotePath } from "../../layer/quote.ts";
 import { pathInSession } from "../changes/names.ts";
 import { readChanges } from "../changes/read.ts";
+import { findOrigin } from "../changes/renames.ts";
 import { openTrees } from "../changes/trees.ts";
 import type { Change, UnionTrees } from "../changes/types.ts";
 import { splitLowers } from "../../mount/plan.ts";
@@ -224,7 +225,8 @@ class Commit {
     const { createdMs, baseMs = createdMs } = this.#record;
     const judge = target.isOwn ? judgeByTime(baseMs, ownWindows(this.#record)) : judgeByLooks;
     const reserved = reservedIn(below, target, names);
-    const planned = planChanges({ changes, all, target: below, after, judge, reserved });
+    const origin = (path: Name) => findOrigin(tree, path);
+    const planned = planChanges({ changes, all, target: below, after, judge, origin, reserved });
     // Elsewhere nothing is changed below the session.
     const relocated = target.isOwn ? findRelocated(tree, all, changes) : { directories: [], files: [] };
     return { ...request, planned, after, relocated };

@@ -18,6 +18,8 @@ export interface Conflict {
 export interface Judge {
   /** @param before what is below the session's upper */
   isChanged(target: Attr, before: Attr, change: Change): boolean;
+  /** Whether others have deleted, or moved away, what something in the session was copied from. */
+  isVanished(origin: Attr | "gone"): boolean;
 }
 
 /**
@@ -42,6 +44,7 @@ export function judgeByTime(sinceMs: number, windows: readonly Window[]): Judge 
       // Each name that comes or goes sets both of a directory's times; an attribute that is changed only one.
       return !isDirectory(target) || (target.ctimeNs !== target.mtimeNs && changesMore(change));
     },
+    isVanished: (origin) => origin === "gone" || isNew(origin),
   };
 }
 
@@ -61,6 +64,7 @@ export const judgeByLooks: Judge = {
       target.mtimeNs !== before.mtimeNs
     );
   },
+  isVanished: () => false,
 };
 
 /** More than the times of a directory, which each change in it sets. */

@@ -20,6 +20,8 @@ export interface Request {
   readonly target: Tree;
   readonly after: Tree;
   readonly judge: Judge;
+  /** What something new in the session was copied from; see findOrigin(). */
+  readonly origin: (path: Name) => Attr | "gone" | undefined;
   /** Paths of the target that aren't touched, ours. */
   readonly reserved: readonly Name[];
 }
@@ -123,8 +125,15 @@ class Planner implements Planned {
     const was = this.#was(path);
     const found = was === undefined || this.#leaving.has(was) ? undefined : this.#look(was);
     if (found !== undefined) this.#conflict(path, "appeared", after, found);
+    else this.#checkOrigin(path, after);
     if (found !== undefined && isDirectory(found) && isDirectory(after)) return this.#stand(change, was ?? path, found);
     this.#put(change, was, found);
+  }
+
+  /** What was changed in the session, and deleted by others, looks new. */
+  #checkOrigin(path: Name, after: Attr): void {
+    const origin = this.#request.origin(path);
+    if (origin !== undefined && this.#request.judge.isVanished(origin)) this.#conflict(path, "vanished", after);
   }
 
   #modified(change: Change & { kind: "modified" }): void {
