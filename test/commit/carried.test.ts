@@ -133,10 +133,8 @@ test("PATHs are bytes: a name that isn't UTF-8 is compared, committed and discar
   );
   expect(sh("$0 diff @s --name-status -- $'/srv/caf\\351'")).toBe('A\t"/srv/caf\\351"\n');
   sh("$0 commit @s $'srv/caf\\352/' $'/srv/d\\377/x'");
-  const found = execFileSync("find", [join(root, "srv"), "-newer", join(root, "srv/one"), "-printf", "%P\\n"], {
-    encoding: "latin1",
-  });
-  expect(found.split("\n").toSorted()).toEqual(["", "", "caf\xea", "d\xff", "d\xff/x"]);
+  const found = execFileSync("find", [join(root, "srv"), "-printf", "%P\\n"], { encoding: "latin1" });
+  expect(found.match(/^.*[\x80-\xff].*$/gm)?.toSorted()).toEqual(["caf\xea", "d\xff", "d\xff/x"]);
   sh("$0 discard s $'/srv/caf\\351'");
   expect(execFileSync("find", [merged, "-name", "caf*", "-printf", "%f\\n"], { encoding: "latin1" })).toBe("caf\xea\n");
 });
