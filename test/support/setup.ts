@@ -30,7 +30,8 @@ const covered = ["/var/lib/schroot", "/run/schroot", "/run/lock/schroot"];
 export function prepareSetup(): void {
   beforeAll(() => {
     for (const path of covered) {
-      mkdirSync(path, { recursive: true });
+      // Also right where it is the machine's own and stays: schroot refuses a directory of locks that others can enter.
+      mkdirSync(path, { recursive: true, mode: path === "/run/lock/schroot" ? 0o700 : 0o755 });
       execFileSync("mount", ["--bind", mkdtempSync(join(temporaryDirectory("state"), "x-")), path]);
     }
     for (const name of ["session", "unpack", "union/overlay", "union/underlay"]) {
