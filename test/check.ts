@@ -41,7 +41,7 @@ function filesOf(name: string): string[] {
 }
 
 function chooseStages(args: readonly string[]): Stage[] {
-  if (args.includes("--quick")) return [types, toolTypes, lint, format, executable];
+  if (args.includes("--quick")) return [types, toolTypes, lint, format, executable, ...debianPackages()];
   const always = [executable, library, ...nodeFromNpm(), ...debianPackages()];
   if (args.length > 0) return always;
   return [types, toolTypes, lint, format, deadCode, ...always, debianRoot];
