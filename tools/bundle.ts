@@ -18,6 +18,7 @@ const hot: readonly Group[] = [
   { name: "hot.js", entries: ["src/cli/main.ts"] },
   { name: "hot-client.js", entries: ["src/daemon/client.ts"] },
   { name: "hot-schroot.js", entries: ["src/cli/schroot-here.ts"] },
+  { name: "hot-list.js", entries: [list, begin, end, once] },
   { name: "hot-sessions.js", entries: [begin, end, once], but: [list] },
   { name: "hot-begin.js", entries: [begin, once], but: [list] },
   { name: "hot-end.js", entries: [end, once], but: [list] },

@@ -33,14 +33,16 @@ test("lookAt() and pathOf() say where a directory is", () => {
   const spot = { major: 0, minor: 0, mount: 0 };
   const ids = new Map<number, bigint>(); // of mounts, as lookAt() and as statAt() have them
   for (const path of ["/", "/proc", "/proc/self", "/usr", tmpdir(), "/proc/self/cwd/"]) {
-    lookAt(path, spot);
+    expect(lookAt(path, spot)).toBe(true);
     const attr = statAt(null, path.endsWith("/") ? path : `${path}/.`);
     expect(spot).toMatchObject(attr.dev);
     expect(ids.get(spot.mount) ?? attr.mountId).toBe(attr.mountId);
     ids.set(spot.mount, attr.mountId);
   }
   expect(new Set(ids.values()).size).toBe(ids.size);
-  expect(() => lookAt("/no/such", spot)).toThrow(/ENOENT/);
+  expect(lookAt("/no/such", spot)).toBe(false);
+  expect(lookAt(`/${"long/".repeat(20)}`, spot)).toBe(false);
+  expect(() => lookAt(`/${"x".repeat(300)}`, spot)).toThrow(/ENAMETOOLONG/);
   expect(pathOf("/proc/self/cwd")).toBe(process.cwd());
   expect(pathOf(`/proc/${process.pid}/root`)).toBe("/");
   expect(() => pathOf("/no/such")).toThrow(/ENOENT/);

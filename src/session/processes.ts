@@ -1,7 +1,7 @@
 import { UserError } from "../error.ts";
 import { isErrno, unless } from "../kernel/error.ts";
 import { type Attr, sameDevice, statAt, statFollowed } from "../kernel/file.ts";
-import { kernelThreads, lookAt, pathOf, processIds, type Spot, tooFar } from "../kernel/proc.ts";
+import { kernelThreads, lookAt, pathOf, processIds, type Spot, tooFar, unseen } from "../kernel/proc.ts";
 import { readText } from "../kernel/trusted.ts";
 import { readMountInfo } from "../mount/mountinfo.ts";
 
@@ -80,7 +80,7 @@ function placeOf(mountPoint: string): Place {
 
 function standsInside(pid: number, { mountPoint, hosts }: Place): boolean {
   const cwd = `/proc/${pid}/cwd`;
-  if (!sees(`${cwd}/`) || hosts.has(spot.mount)) return false;
+  if (!lookAt(`${cwd}/`, spot) || hosts.has(spot.mount)) return false;
   const path = ofProcess(() => pathOf(cwd));
   if (path === tooFar) return isFarInside(cwd, mountPoint);
   if (path === undefined || !isAtOrBelow(path, mountPoint) || !leadsTo(path, cwd)) return false;
@@ -99,7 +99,7 @@ function pids(): number[] {
 
 function isInside(pid: number, { mountPoint, device, hosts }: Place): boolean {
   const root = `/proc/${pid}/root`;
-  if (!sees(`${root}/`) || hosts.has(spot.mount)) return false;
+  if (!lookAt(`${root}/`, spot) || hosts.has(spot.mount)) return false;
   const { mount } = spot;
   const isOnIt = device !== undefined && isSpotOn(device);
   const path = ofProcess(() => pathOf(root));
@@ -117,11 +117,6 @@ const spot: Spot = { major: 0, minor: 0, mount: 0 };
 
 function isSpotOn({ major, minor }: Device): boolean {
   return spot.major === major && spot.minor === minor;
-}
-
-/** Whether it could be looked at: fills `spot` in. */
-function sees(path: string): boolean {
-  return ofProcess(() => lookAt(path, spot) ?? true) === true;
 }
 
 /** Whether a path leads, from here, to where a process's link does. */
@@ -155,7 +150,7 @@ function ofProcess<T>(look: () => T): T | undefined {
   try {
     return look();
   } catch (error) {
-    if (isErrno(error, "ENOENT", "ESRCH", "EACCES", "ENOTDIR", "ELOOP", "ENOTCONN", "ESTALE")) return undefined;
+    if (isErrno(error, ...unseen)) return undefined;
     throw error;
   }
 }

@@ -55,6 +55,18 @@ export class SignalRelay implements Disposable {
   };
 }
 
+/**
+ * Does `work` to its end, whatever signals come that end programs: what it makes or removes is whole or gone then.
+ * @returns also the status to end with where one came: 128 and its number
+ */
+export async function uninterrupted<T>(
+  work: () => T | Promise<T>,
+): Promise<{ result: T; interrupted: number | undefined }> {
+  using signals = new SignalRelay();
+  const result = await work();
+  return { result, interrupted: await signals.early() };
+}
+
 function isOneOf(signals: readonly NodeJS.Signals[], signal: NodeJS.Signals): boolean {
   return signals.includes(signal);
 }

@@ -1,6 +1,6 @@
 import { UserError } from "../../error.ts";
 import { commitSession, ConflictError } from "../../session/commit/commit.ts";
-import { uninterrupted } from "../../session/uninterrupted.ts";
+import { uninterrupted } from "../../session/waiting.ts";
 import { command } from "../command.ts";
 import { isTerminal } from "../errors.ts";
 import { write } from "../print.ts";

@@ -1,7 +1,6 @@
 import { UserError } from "../../error.ts";
 import { endSession } from "../../session/end.ts";
-import { listSessions } from "../../session/list.ts";
-import { uninterrupted } from "../../session/uninterrupted.ts";
+import { uninterrupted } from "../../session/waiting.ts";
 import { command } from "../command.ts";
 import { warn } from "../warn.ts";
 import { sessionId } from "./operands.ts";
@@ -38,7 +37,7 @@ export const end = command({
     }
     const errors: unknown[] = [];
     const ended: { id: string; killed: number }[] = [];
-    for (const id of all ? endableSessions() : session.map(sessionId)) {
+    for (const id of all ? await endableSessions() : session.map(sessionId)) {
       try {
         const { result, interrupted } = await uninterrupted(() => endSession(id, { force }));
         warn(result.warnings, common);
@@ -54,7 +53,8 @@ export const end = command({
 });
 
 /** Not those that are being begun or ended, or whose automatic command runs. */
-function endableSessions(): string[] {
+async function endableSessions(): Promise<string[]> {
+  const { listSessions } = await import("../../session/list.ts");
   return listSessions()
     .filter(({ state }) => state !== "held")
     .map(({ id }) => id);
