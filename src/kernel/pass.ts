@@ -1,12 +1,12 @@
 import { O } from "./abi/file.ts";
 import { check } from "./error.ts";
 import { Fd } from "./fd.ts";
-import { addressOf, native } from "./libc.ts";
+import { addressOf, quick } from "./libc.ts";
 
-const socketpair_ = native("socketpair", "int", ["int", "int", "int", "void *"]);
-const setsockopt_ = native("setsockopt", "int", ["int", "int", "int", "void *", "unsigned int"]);
-const sendmsg_ = native("sendmsg", "long", ["int", "void *", "int"]);
-const recvmsg_ = native("recvmsg", "long", ["int", "void *", "int"]);
+const socketpair_ = quick("socketpair", "int", ["int", "int", "int", "void *"]);
+const setsockopt_ = quick("setsockopt", "int", ["int", "int", "int", "void *", "unsigned int"]);
+const sendmsg_ = quick("sendmsg", "long", ["int", "void *", "int"]);
+const recvmsg_ = quick("recvmsg", "long", ["int", "void *", "int"]);
 
 const [AF_UNIX, SOCK_SEQPACKET, SOL_SOCKET, SO_SNDBUFFORCE, SCM_RIGHTS] = [1, 5, 1, 32, 1];
 const [MSG_DONTWAIT, MSG_CMSG_CLOEXEC] = [0x40, 0x40000000];
@@ -34,6 +34,19 @@ export function sendDescriptor(socket: Fd, tag: number, descriptor: number): boo
   message.control.writeInt32LE(SCM_RIGHTS, 12);
   message.control.writeInt32LE(descriptor, 16);
   return sendmsg_(socket.number, message.header, MSG_DONTWAIT) !== -1;
+}
+
+/**
+ * Lets go of an open file, and has a thread of the kernel's do what the last one to let go has to, some milliseconds later: it is in a
+ * socket that is on its way through itself, which nobody can read any more. Linux before 6.9 looks for such at once, in this call.
+ */
+export function letGoLater(file: Fd): void {
+  const [into, outOf] = makeSocketPair();
+  // Where the kernel takes no more of these, the file is just closed.
+  if (sendDescriptor(into, 0, file.number)) sendDescriptor(into, 0, outOf.number);
+  file.close();
+  into.close();
+  outOf.close();
 }
 
 /** @returns the oldest message that waits; its descriptor is the caller's; undefined where there is none */

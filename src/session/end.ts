@@ -62,13 +62,14 @@ export async function endSession(
     hold.release();
     throw noSession(id);
   }
-  const isUnlimited = readIsUnlimited(id);
+  const { limits, plan } = readWhatItHas(id);
   const isStopped = await stopSetup(hold, dir, { force, setup });
   // Keeps those out who would enter: who has entered before is seen now.
   lock(dir, "exclusive");
   const look = lookInside(mountPointOf(id));
   if (!force) await refuseWaitedFor(hold, look);
-  const how = { look, graceMs: force ? 0 : usualGraceMs, isUnlimited };
+  const isUnlimited = limits !== undefined && Object.keys(limits).length === 0;
+  const how = { look, graceMs: force ? 0 : usualGraceMs, isUnlimited, plan };
   const saved = force ? await trySaveSource(hold, dir, how) : await saveSource(hold, dir, how);
   removeRecord(dir);
   const { failure, ...removed } = await endHeld(hold, {
@@ -138,16 +139,15 @@ async function refuseWaitedFor(hold: Hold, look: Look): Promise<void> {
 }
 
 /**
- * Whether its record says that it has no control groups; a damaged one hides no more than it can say.
+ * What its record says that it has; a damaged one hides no more than it can say.
  * @throws {UserError} newer: a newer Fallthru may have put things where this one doesn't look
  */
-function readIsUnlimited(id: string): boolean {
+function readWhatItHas(id: string): Partial<RecordDetails> {
   try {
-    const { limits }: Partial<RecordDetails> = readRecord(id) ?? {};
-    return limits !== undefined && Object.keys(limits).length === 0;
+    return readRecord(id) ?? {};
   } catch (error) {
     if (!(error instanceof UserError) || error.code !== "data") throw error;
-    return false;
+    return {};
   }
 }
 
@@ -186,9 +186,9 @@ async function trySaveSource(...args: Parameters<typeof saveSource>): Promise<Sa
 export async function endAutomatic(
   hold: Hold,
   { source, setup: context, limits = {} }: SessionOptions,
-  graceMs: number = usualGraceMs,
+  { graceMs = usualGraceMs, plan }: Pick<Removal, "graceMs" | "plan"> = {},
 ): Promise<Removed> {
-  const usual = { ...asUsual(context), graceMs, isUnlimited: Object.keys(limits).length === 0 };
+  const usual = { ...asUsual(context), graceMs, plan, isUnlimited: Object.keys(limits).length === 0 };
   const removed = source === true ? await endSource(hold, context) : await endHeld(hold, usual);
   hold.release();
   if (removed.failure !== undefined) throw failedLate(hold.id, removed.failure);

@@ -56,7 +56,7 @@ export async function runOnce(
     status = fate.status;
   }
   const isKept = session.update !== true || status === 0;
-  await endAutomatic(hold, { ...session, source: isKept && session.source === true });
+  await endAutomatic(hold, { ...session, source: isKept && session.source === true }, begun.record);
   return status;
 }
 

@@ -3,11 +3,14 @@ import type { Fd } from "../kernel/fd.ts";
 import { O } from "../kernel/abi/file.ts";
 import { findAt, lock, openAt, openDirectory } from "../kernel/file.ts";
 import { detachMount } from "../kernel/mount.ts";
+import { letGoLater } from "../kernel/pass.ts";
 import { removeTree } from "../layer/remove.ts";
 import { clearBeside } from "../mount/attach.ts";
 import { canBuildDetached } from "../mount/overlay/mount.ts";
+import type { MountPlan } from "../mount/plan.ts";
 import { heldIds, type Hold, takeLeftover } from "./hold.ts";
 import { removeLayers } from "./layers.ts";
+import { canLetGoLater } from "./letgo.ts";
 import { removeMountPoint } from "./mountpoint.ts";
 import { commitMark, mountPointOf, sessionDir, sessionsDir } from "./paths.ts";
 import { askToEnd, describeProcess, killInside, type Look, lookInside } from "./processes.ts";
@@ -34,6 +37,8 @@ export interface Removal {
   readonly isStopped?: boolean;
   /** Its record says that it has no control groups, which needn't be looked for then. */
   readonly isUnlimited?: boolean;
+  /** What was mounted for it, where that is known. */
+  readonly plan?: MountPlan | undefined;
 }
 
 /** What went with a session. */
@@ -76,6 +81,7 @@ export async function removeRemains(hold: Hold, how: Removal = {}): Promise<Remo
     // A device or snapshot below it must be let go of before.
     using mount =
       note === undefined && isMounted(mountPoint) ? openAt(null, mountPoint, O.PATH | O.DIRECTORY) : undefined;
+    const isLater = dir !== undefined && how.plan !== undefined && canLetGoLater(how.plan, dir);
     while (isMounted(mountPoint)) detachMount(mountPoint);
     clearHalfMounted(mountPoint);
     removeMountPoint(id);
@@ -85,7 +91,7 @@ export async function removeRemains(hold: Hold, how: Removal = {}): Promise<Remo
     // Where those of a user's are, its directory says.
     if (how.isUnlimited !== true) (await import("./cgroup.ts")).removeControlGroups(id);
     if (dir !== undefined) await removeSessionDir(id, dir);
-    void mount;
+    if (mount !== undefined && isLater) letGoLater(mount);
   }
   return { killed, warnings: look.standing.map((pid) => warnOfStanding(id, pid)), failure };
 }

@@ -49,7 +49,7 @@ export class SharedSession {
   async leave(graceMs: number): Promise<void> {
     using hold = this.#hold;
     this.#presence?.close();
-    if (hold.holdAlone()) await endAutomatic(hold, this.#options, graceMs);
+    if (hold.holdAlone()) await endAutomatic(hold, this.#options, { graceMs });
   }
 }
 

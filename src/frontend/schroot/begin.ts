@@ -51,7 +51,7 @@ export async function runAutomatically(
     await undoSession(hold, options.setup);
     throw error;
   }
-  const { warnings } = await explainSetup(id, () => endAutomatic(hold, options));
+  const { warnings } = await explainSetup(id, () => endAutomatic(hold, options, begun.record));
   for (const warning of warnings) tell(caller, "W", warning);
   return status;
 }
