@@ -22,6 +22,10 @@ export const isInside: boolean =
 /** Whether this is a user's Fallthru, inside or not. */
 export const isUsers: boolean = isInside || (process.geteuid?.() ?? 0) !== 0;
 
+/** Where the superuser's programs are found, and everybody else's, as login(1) and schroot have it. */
+export const superuserPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+export const userPath = "/usr/local/bin:/usr/bin:/bin";
+
 interface Places {
   /** What outlives a restart of the machine: sessions and their changes. */
   readonly state: string;

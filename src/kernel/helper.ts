@@ -1,4 +1,5 @@
 import { F_DUPFD_CLOEXEC, POSIX_SPAWN_SETSID, POSIX_SPAWN_SETSIGDEF, POSIX_SPAWN_SETSIGMASK } from "./abi/process.ts";
+import { superuserPath } from "../places.ts";
 import { check, errnoName, KernelError } from "./error.ts";
 import { Fd } from "./fd.ts";
 import { cString, type Path, quick, withoutErrno } from "./libc.ts";
@@ -17,9 +18,7 @@ const actionsChdir_ = withoutErrno("posix_spawn_file_actions_addchdir_np", "int"
 const fcntl_ = quick("fcntl", "int", ["int", "int", "int"]);
 
 /** All that a process of ours has of an environment: what users or callers have in theirs isn't for what has our rights. */
-export const helperEnvironment: readonly string[] = [
-  "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-];
+export const helperEnvironment: readonly string[] = [`PATH=${superuserPath}`];
 
 /**
  * Starts a process with the working directory `/`, every signal at its default, and exactly these descriptors:

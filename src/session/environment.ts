@@ -5,10 +5,8 @@ import { unless } from "../kernel/error.ts";
 import { openAt, readLinkAt } from "../kernel/file.ts";
 import type { Path } from "../kernel/libc.ts";
 import { ownEnvironment } from "../kernel/own.ts";
+import { superuserPath, userPath } from "../places.ts";
 import type { User } from "./user.ts";
-
-const superuserPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-const userPath = "/usr/local/bin:/usr/bin:/bin";
 
 /** Of the caller's variables, those that describe the terminal and the time zone: a clean environment keeps them. */
 const kept = ["TERM", "COLORTERM", "NO_COLOR", "TZ"];

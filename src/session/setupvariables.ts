@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { configDirectory } from "../chroot/files.ts";
 import { unless } from "../kernel/error.ts";
 import { openDirectory } from "../kernel/file.ts";
+import { superuserPath } from "../places.ts";
 import { dataDirectory } from "./setupdata.ts";
 import type { SetupUser } from "./types.ts";
 import { findUser } from "./user.ts";
@@ -30,8 +31,6 @@ export interface SetupFacts {
 }
 
 type Keys = Readonly<Record<string, string>>;
-
-const searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /**
  * The variables that schroot 1.6.13 gives its setup scripts, from the keys of a chroot's description or of a session's
@@ -62,7 +61,7 @@ export function setupVariables(keys: Keys, facts: SetupFacts): Variables {
 
 function hostVariables(facts: SetupFacts): Variables {
   return {
-    PATH: searchPath,
+    PATH: superuserPath,
     PLATFORM: "linux",
     SYSCONF_DIR: configDirectory,
     DATA_DIR: "/usr/share/schroot",

@@ -2,6 +2,7 @@ import { defaultFilter, matcherOf, existsInside } from "../../session/environmen
 import type { Path, Program, Surroundings } from "../../session/run.ts";
 import { findUser } from "../../session/user.ts";
 import { UserError } from "../../error.ts";
+import { superuserPath, userPath } from "../../places.ts";
 import type { Caller } from "../schroot/caller.ts";
 import type { Login } from "./find.ts";
 import type { Shown } from "./shown.ts";
@@ -77,10 +78,7 @@ export function loginEnvironment(
   );
   const { name, home } = caller;
   return {
-    PATH:
-      caller.uid === 0
-        ? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-        : "/usr/local/bin:/usr/bin:/bin",
+    PATH: caller.uid === 0 ? superuserPath : userPath,
     HOME: home,
     USER: name,
     LOGNAME: name,

@@ -5,6 +5,7 @@ import { personalityNumber } from "../../session/personality.ts";
 import type { Path, Program, Surroundings } from "../../session/run.ts";
 import { findUser, type User } from "../../session/user.ts";
 import { UserError } from "../../error.ts";
+import { superuserPath, userPath } from "../../places.ts";
 import type { Caller, CommandEnd } from "./caller.ts";
 import { type Keys, listOf } from "./keys.ts";
 import { refusal, tell } from "./messages.ts";
@@ -107,9 +108,6 @@ function chooseShell({ root, subject }: Place, { request, caller, user, preserve
   }
   return "/bin/sh";
 }
-
-const superuserPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-const userPath = "/usr/local/bin:/usr/bin:/bin";
 
 function makeEnvironment(
   { name, keys, namespace, isPlain, selectedName }: Subject,

@@ -1,5 +1,6 @@
 import { type ErrorCode, UserError } from "../../error.ts";
 import { isErrno } from "../../kernel/error.ts";
+import { superuserPath } from "../../places.ts";
 import type { RootPlace } from "./keeper.ts";
 
 /** What a program said, and how it ended. */
@@ -21,7 +22,7 @@ export function runProgram(place: RootPlace, argv: readonly [string, ...string[]
   const result = spawnSync(program, args, {
     stdio: ["ignore", "pipe", "pipe", place.hold.number],
     // lvm(8) would otherwise complain about the descriptor.
-    env: { PATH: process.env["PATH"] ?? defaultPath, LC_ALL: "C", LVM_SUPPRESS_FD_WARNINGS: "1" },
+    env: { PATH: process.env["PATH"] ?? superuserPath, LC_ALL: "C", LVM_SUPPRESS_FD_WARNINGS: "1" },
     encoding: "utf8",
   });
   if (result.error !== undefined) {
@@ -34,8 +35,6 @@ export function runProgram(place: RootPlace, argv: readonly [string, ...string[]
   const [reason = `ended with ${result.status ?? result.signal}`] = nonEmptyLines(result.stderr);
   return { status: result.status, output: result.stdout, reason };
 }
-
-const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /** As runProgram(), for what must succeed. @returns its output */
 export function requireProgram(place: RootPlace, argv: readonly [string, ...string[]], packageName: string): string {
