@@ -150,15 +150,20 @@ test("what others have changed since is a conflict: both sides are shown, nothin
   expect(describeTree(root)).toEqual(before);
 });
 
-test.each(["overlay", "fallthru"])(
+test.each(["overlay", "fallthru", "overlay, forked"])(
   "what others have deleted, and the session has changed, is a conflict: %s",
-  async (union) => {
+  async (kind) => {
+    const [union = ""] = kind.split(",");
     await fallthru(["end", "s"]);
     await fallthru(["begin", "t", "--name", "s", "--union", union]);
     await sleep(30);
     await inside(
       "echo ours >>one; echo ours >>dir/file; mv two moved; echo new >new; echo more >>moved; echo fresh >two",
     );
+    if (kind !== union) {
+      await fallthru(["fork", "s", "--name", "other"]);
+      await fallthru(["end", "other"]);
+    }
     rmSync(join(root, "srv/one"));
     rmSync(join(root, "srv/dir"), { recursive: true });
     const before = describeTree(root);

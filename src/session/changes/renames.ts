@@ -1,5 +1,6 @@
 import { E } from "../../kernel/abi/errno.ts";
-import { closeFd, fail, type Name, statFd, takeAttr } from "../../kernel/at.ts";
+import { closeFd, fail, type Name, statFd, statName, takeAttr } from "../../kernel/at.ts";
+import { unless } from "../../kernel/error.ts";
 import type { Fd } from "../../kernel/fd.ts";
 import { type Attr, isDirectory } from "../../kernel/file.ts";
 import { fileSystemUuid, openHandle } from "../../kernel/handle.ts";
@@ -117,6 +118,17 @@ function attrInLowers({ lowers }: UnionTrees, path: Name): Attr | undefined {
   return undefined;
 }
 
+/** Of what a fork has frozen the topmost says it. */
+function readOrigin({ upper, frozen, dialect }: UnionTrees, path: Name): Buffer | undefined {
+  if (!(dialect instanceof OverlayDialect)) return undefined;
+  for (const layer of [upper, ...frozen]) {
+    using directory = openDirectoryAt(layer, directoryOf(path));
+    if (directory === undefined || statName(directory.number, nameOf(path)) !== 0) continue;
+    return unless(["ENOENT"], () => readMark(directory.number, nameOf(path), dialect.marks.origin));
+  }
+  return undefined;
+}
+
 /** Which file below it was copied from; "": unknown. */
 function originOf(trees: UnionTrees, { path, file }: Met): string {
   const origin = file.hasOrigin ? findOrigin(trees, path) : undefined;
@@ -127,10 +139,9 @@ function originOf(trees: UnionTrees, { path, file }: Met): string {
  * What something in the upper was copied from, wherever that is by now.
  * @returns "gone" where it was deleted below; undefined: the upper doesn't say
  */
-export function findOrigin({ lowers, upper, dialect }: UnionTrees, path: Name): Attr | "gone" | undefined {
-  if (!(dialect instanceof OverlayDialect)) return undefined;
-  using directory = openDirectoryAt(upper, directoryOf(path));
-  const mark = directory && readMark(directory.number, nameOf(path), dialect.marks.origin);
+export function findOrigin(trees: UnionTrees, path: Name): Attr | "gone" | undefined {
+  const { lowers } = trees;
+  const mark = readOrigin(trees, path);
   const handle = mark && decodeOrigin(mark);
   if (handle === undefined) return undefined;
   let isGone = false;
