@@ -17,12 +17,13 @@ export interface FileHandle {
 }
 
 /**
+ * @param use `identify`: a handle will do that nobody can open the inode by; some file systems have no other
  * @returns the handle, or −errno: EOPNOTSUPP where the file system has none
  * @see name_to_handle_at(2)
  */
-export function handleOf(dirfd: number, name: Name): FileHandle | number {
+export function handleOf(dirfd: number, name: Name, use: "open" | "identify" = "open"): FileHandle | number {
   handleBuffer.writeUInt32LE(MAX_HANDLE_SZ, 0);
-  const flags = name === "" ? AT.EMPTY_PATH : 0;
+  const flags = (name === "" ? AT.EMPTY_PATH : 0) | (use === "identify" ? AT.HANDLE_FID : 0);
   const result = outcome(nameToHandleAt_(dirfd, cString(bytesOf(name)), handleBuffer, mountId, flags));
   if (result < 0) return result;
   const length = handleBuffer.readUInt32LE(0);

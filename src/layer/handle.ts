@@ -1,4 +1,5 @@
-import type { Name } from "../kernel/at.ts";
+import { type Name, stat, statFd, statName } from "../kernel/at.ts";
+import { E } from "../kernel/abi/errno.ts";
 import { handleOf, type FileHandle } from "../kernel/handle.ts";
 import type { LayerFileSystem } from "./layer.ts";
 
@@ -13,6 +14,9 @@ const BIG_ENDIAN = 1;
 const ANY_ENDIAN = 2;
 const PATH_UPPER = 4;
 
+const OVERLAY_HANDLE = 0xf8; // OVL_FILEID_V1
+const OVERLAY_PADDING = 3;
+
 export interface OriginHandle extends FileHandle {
   readonly uuid: Buffer;
   readonly isUpper: boolean;
@@ -21,7 +25,8 @@ export interface OriginHandle extends FileHandle {
 /** @returns undefined where the file system has no handles: overlayfs then writes an empty origin */
 export function encodeOrigin(fileSystem: LayerFileSystem, dirfd: number, name: Name): Buffer | undefined {
   if (fileSystem.uuid === undefined) return undefined;
-  const handle = handleOf(dirfd, name);
+  let handle = handleOf(dirfd, name);
+  if (handle === -E.OPNOTSUPP) handle = overlayHandleOf(dirfd, name);
   if (typeof handle === "number" || handle.type > 255 || handle.bytes.length + HEADER > 255) return undefined;
   const header = Buffer.alloc(HEADER);
   header[1] = MAGIC;
@@ -29,6 +34,48 @@ export function encodeOrigin(fileSystem: LayerFileSystem, dirfd: number, name: N
   header[4] = handle.type;
   fileSystem.uuid.copy(header, 5);
   return Buffer.concat([header, handle.bytes]);
+}
+
+/**
+ * overlayfs's own, which can't be opened as it is mounted by default: it has the handle of the file in its layer. Only
+ * where the number in it is the one that overlayfs shows, by which the file is then known.
+ */
+function overlayHandleOf(dirfd: number, name: Name): FileHandle | number {
+  const handle = handleOf(dirfd, name, "identify");
+  if (typeof handle === "number") return handle;
+  if (handle.type !== OVERLAY_HANDLE) return -E.OPNOTSUPP;
+  const number = inodeNumberIn(handle);
+  const result = name === "" ? statFd(dirfd) : statName(dirfd, name);
+  if (result < 0) return result;
+  return number?.low === stat.inoLow && number.high === stat.inoHigh ? handle : -E.OPNOTSUPP;
+}
+
+/** Whether it is likely that nobody can open what has this handle, be it there or not. */
+export function isOnlyNamed({ type }: FileHandle): boolean {
+  return type === OVERLAY_HANDLE;
+}
+
+/**
+ * The inode number, of those file systems that keep it in a known place of their handles.
+ * @param isUnion they are those of a union of ours
+ */
+export function inodeNumberIn(
+  { type, bytes }: FileHandle,
+  isUnion = false,
+): { readonly high: number; readonly low: number } | undefined {
+  const at = (high: number, low: number): { readonly high: number; readonly low: number } => ({
+    high: high < 0 ? 0 : bytes.readUInt32LE(high),
+    low: bytes.readUInt32LE(low),
+  });
+  if (type === OVERLAY_HANDLE && bytes.length > OVERLAY_PADDING + HEADER) {
+    const inner = { type: bytes[OVERLAY_PADDING + 4] ?? 0, bytes: bytes.subarray(OVERLAY_PADDING + HEADER) };
+    return inner.type === OVERLAY_HANDLE ? undefined : inodeNumberIn(inner);
+  }
+  if (type === 1 && bytes.length === 8) return at(-1, 0); // FILEID_INO32_GEN: ext4 and others
+  if (type === 1 && bytes.length === 12) return at(8, 4); // tmpfs: generation, number
+  if (type === 0x81 && bytes.length >= 8) return isUnion ? at(0, 4) : at(4, 0); // FUSE: high half first; xfs
+  if (type === 0x4d && bytes.length >= 8) return at(4, 0); // btrfs
+  return undefined;
 }
 
 /** @returns undefined for what is malformed, of a newer version, or of the other byte order: origin unknown */

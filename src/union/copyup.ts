@@ -1,6 +1,7 @@
 import { E } from "../kernel/abi/errno.ts";
 import { O, RENAME_NOREPLACE, S } from "../kernel/abi/file.ts";
 import {
+  chmodName,
   closeFd,
   fail,
   linkName,
@@ -92,7 +93,7 @@ function copyUpDirectory(core: Core, upper: Writable, inode: Inode): void {
   const from = { fd: lower.fd, name: "" };
   const temporary = upper.work.withTemporary((name) => {
     const to = { fd: upper.work.fd, name };
-    const mark = (): void => markOrigin(upper, originOf(lower, ""), to.fd, name);
+    const mark = (): boolean => markOrigin(upper, originOf(lower, ""), to.fd, name);
     copyEntry(readOriginal(from), from, to, planOf(upper, undefined, mark));
   });
   putInPlace(upper, link, temporary);
@@ -128,11 +129,13 @@ function originOf(lower: LayerDirectory, name: Name): Buffer | undefined {
   return encodeOrigin(lower.layer.fileSystem, lower.fd, name);
 }
 
-function markOrigin(upper: Writable, origin: Buffer | undefined, tofd: number, to: Name): void {
-  if (upper.marks === undefined) return;
+/** @returns whether that says which file it was */
+function markOrigin(upper: Writable, origin: Buffer | undefined, tofd: number, to: Name): boolean {
+  if (upper.marks === undefined) return false;
   const result = setXattrOf(tofd, to, upper.marks.origin, origin ?? empty);
   // user.* can't be on links and devices.
   if (result < 0 && result !== -E.PERM && result !== -E.OPNOTSUPP) fail("mark", to, result);
+  return result === 0 && origin !== undefined;
 }
 
 /** Renames what was made to its name in the upper; the directory's times stay as they were. */
@@ -185,10 +188,11 @@ function copyUpFile(core: Core, upper: Writable, inode: Inode, wish: CopyUpWish)
   };
   const origin = originOf(lower, inode.lowerName);
   const indexed = isLinked && link !== undefined && upper.index !== undefined && origin !== undefined;
+  let isKnown = false;
   const temporary = upper.work.withTemporary((name) => {
     const to = { fd: upper.work.fd, name };
     const mark = (): void => {
-      if (!isLinked || indexed) markOrigin(upper, origin, to.fd, name);
+      if (!isLinked || indexed) isKnown = markOrigin(upper, origin, to.fd, name);
       if (leaves) must("mark", name, setXattrOf(to.fd, name, mustHaveMarks(upper, name).metacopy, empty));
     };
     const content = leaves ? undefined : { ...data, upTo: wish.upTo ?? Infinity, isSynced: !core.isVolatile };
@@ -204,7 +208,7 @@ function copyUpFile(core: Core, upper: Writable, inode: Inode, wish: CopyUpWish)
   else putInPlace(upper, link, temporary);
   finishFile(core, upper, inode);
   // Of a file with several names the others go on to be the lower's.
-  if (upper.marks === undefined && !isLinked) core.origins.set(inode.upperIno, inode.ino);
+  if (!isKnown && !isLinked) core.origins.set(inode.upperIno, inode.ino);
 }
 
 function statLower(core: Core, inode: Inode): number {
@@ -311,6 +315,7 @@ function copyUpContent(core: Core, upper: Writable, inode: Inode, upTo: number):
   const { fd: dirfd, name } = place;
   const kept = readMark(dirfd, name, capability);
   must("stat", inode.path, statPlace());
+  const { mode } = stat;
   const mtime = { seconds: stat.mtime, nsec: stat.mtimeNsec };
   const length = Math.min(upTo, stat.size);
   const path = name === "" ? `/proc/self/fd/${dirfd}` : name;
@@ -320,6 +325,8 @@ function copyUpContent(core: Core, upper: Writable, inode: Inode, upTo: number):
   } finally {
     closeFd(fd);
   }
+  // What writing has taken away.
+  if ((mode & 0o6000) !== 0 && upper.hasOwners) must("chmod", name, chmodName(dirfd, name, mode));
   if (kept !== undefined) must("setxattr", name, setXattrOf(dirfd, name, capability, kept));
   must("utimes", name, utimesName(dirfd, name, "keep", mtime));
   must("mark", name, removeXattr(dirfd, name, mustHaveMarks(upper, name).metacopy));

@@ -21,7 +21,7 @@ import { attributeName, setXattrOf } from "../kernel/io.ts";
 import { packDevice } from "../layer/copyup.ts";
 import { readMark } from "../layer/dialect/overlay.ts";
 import { LayerDirectory } from "../layer/directory.ts";
-import { hasWhiteoutBeside } from "../layer/probe.ts";
+import { hasWhiteoutBeside, probe } from "../layer/probe.ts";
 import { copyUp, markNested, markOpaque, mustHaveMarks } from "./copyup.ts";
 import { type Core, statIno, type Writable, writable } from "./core.ts";
 import type { Inode } from "./inode.ts";
@@ -90,7 +90,7 @@ function createNested(core: Core, upper: Writable, parent: Inode, name: Name, mo
     own(upper, parent, upper.work.fd, temporary, { mode: S.IFREG | mode }, creator);
     must("mark", name, setXattrOf(upper.work.fd, temporary, nestedWhiteout, Buffer.from("y")));
     const result = renameName(upper.work.fd, temporary, directory.fd, name, RENAME_NOREPLACE);
-    if (result === -E.EXIST) replaceWhiteout(upper.work.fd, temporary, directory.fd, name, false);
+    if (result === -E.EXIST) replaceWhiteout(upper.work.fd, temporary, directory, name, false);
     else must("mknod", name, result);
   } finally {
     upper.work.discard(temporary);
@@ -169,7 +169,7 @@ function createOverWhiteout(
     const fd = must("create", name, makeNode(nursery.fd, nursery.name, entry));
     own(upper, parent, nursery.fd, nursery.name, entry, creator);
     if (isDirectory) markOpaque(upper, nursery.fd, nursery.name);
-    replaceWhiteout(nursery.fd, nursery.name, directory.fd, name, isDirectory);
+    replaceWhiteout(nursery.fd, nursery.name, directory, name, isDirectory);
     return fd;
   } finally {
     nursery.end();
@@ -202,9 +202,15 @@ function makeNursery(
 }
 
 /** What takes a whiteout's place; a directory leaves the whiteout where it was. */
-export function replaceWhiteout(fromfd: number, from: Name, tofd: number, to: Name, isDirectory: boolean): void {
-  if (statName(tofd, to) !== 0 || !stat.isWhiteoutDevice) fail("create", to, -E.EXIST);
-  must("create", to, renameName(fromfd, from, tofd, to, isDirectory ? RENAME_EXCHANGE : 0));
+export function replaceWhiteout(
+  fromfd: number,
+  from: Name,
+  into: LayerDirectory,
+  to: Name,
+  isDirectory: boolean,
+): void {
+  if (probe(into, to) !== "whiteout") fail("create", to, -E.EXIST);
+  must("create", to, renameName(fromfd, from, into.fd, to, isDirectory ? RENAME_EXCHANGE : 0));
 }
 
 /** Where a dialect's whiteouts stand beside the names: what has a name now has won over one already. */

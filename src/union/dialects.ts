@@ -1,7 +1,17 @@
 import { UserError } from "../error.ts";
 import { E } from "../kernel/abi/errno.ts";
-import { O, S } from "../kernel/abi/file.ts";
-import { chownName, closeFd, fail, mknodName, must, type Name, openName, unlinkName } from "../kernel/at.ts";
+import { O, RENAME_EXCHANGE, S } from "../kernel/abi/file.ts";
+import {
+  chownName,
+  closeFd,
+  fail,
+  mknodName,
+  must,
+  type Name,
+  openName,
+  renameName,
+  unlinkName,
+} from "../kernel/at.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { attributeName, removeXattr, setXattrOf } from "../kernel/io.ts";
 import { AufsDialect, isAufsBranch } from "../layer/dialect/aufs.ts";
@@ -23,6 +33,7 @@ export function dialectOfUpper(upper: Fd, work: Fd, { dialect, marks }: Wishes):
   if (dialect === "aufs" || (dialect === undefined && isAufsBranch(upper.number))) return new AufsDialect();
   const prefix = marks ?? prefixFor(work);
   if (prefix !== undefined && canMakeWhiteouts(work)) return new OverlayDialect(`${prefix}.overlay.`);
+  if (prefix !== undefined && canMarkWhiteouts(work, prefix)) return new OverlayDialect(`${prefix}.overlay.`, "marked");
   if (dialect === undefined) return new AufsDialect();
   throw new UserError("unsupported", `the file system of ${upper.path} can't hold overlayfs's marks`, {
     hint: "dialect=aufs needs neither devices nor extended attributes",
@@ -47,6 +58,20 @@ function canMakeWhiteouts(work: Fd): boolean {
   else if (![E.PERM, E.INVAL, E.OPNOTSUPP, E.NOSYS, E.ACCES].includes(-result as never))
     fail("mknod", work.path, result);
   return result === 0 || result === -E.EXIST;
+}
+
+/** Whether an empty file can be a whiteout, as on overlayfs, which takes no device 0:0; it changes places with what is deleted. */
+function canMarkWhiteouts(work: Fd, prefix: Prefix): boolean {
+  const dialect = new OverlayDialect(`${prefix}.overlay.`, "marked");
+  const names = ["", "2"].map((suffix): Name => probeName + suffix) as [Name, Name];
+  try {
+    return (
+      names.every((name) => dialect.makeWhiteout(work.number, name) === 0) &&
+      renameName(work.number, names[0], work.number, names[1], RENAME_EXCHANGE) === 0
+    );
+  } finally {
+    for (const name of names) unlinkName(work.number, name);
+  }
 }
 
 /** How overlayfs's lowers are read: by the upper's prefix where it has one. */

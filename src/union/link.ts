@@ -26,7 +26,7 @@ export function link(core: Core, inode: Inode, parent: Inode, name: Name): void 
     locate(core, inode);
     must("link", name, linkPlace(upper.work.fd, temporary));
     try {
-      replaceWhiteout(upper.work.fd, temporary, directory.fd, name, false);
+      replaceWhiteout(upper.work.fd, temporary, directory, name, false);
     } finally {
       upper.work.discard(temporary);
     }

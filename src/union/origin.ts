@@ -1,15 +1,29 @@
 import { closeFd, stat, statFd } from "../kernel/at.ts";
 import { E } from "../kernel/abi/errno.ts";
-import { openHandle } from "../kernel/handle.ts";
-import { decodeOrigin, type OriginHandle } from "../layer/handle.ts";
+import { handleOf, openHandle } from "../kernel/handle.ts";
+import { attributeName, getXattrOfFd } from "../kernel/io.ts";
+import { decodeOrigin, inodeNumberIn, isOnlyNamed, type OriginHandle } from "../layer/handle.ts";
 import type { LayerFileSystem } from "../layer/layer.ts";
 import { type Core, encodeIno, statIno } from "./core.ts";
+import { layersAttribute } from "./layers.ts";
 
 /** The lower inode that an upper one was copied from. */
 export interface Origin {
   readonly ino: number;
   readonly type: number | undefined;
   readonly nlink: number;
+}
+
+const layersMark = attributeName(layersAttribute);
+const none = new Uint8Array(0);
+
+/** Whether it is a union of ours: seen at its root, elsewhere by a handle that has the number which it shows. */
+function isUnion({ fd }: LayerFileSystem): boolean {
+  if (getXattrOfFd(fd, layersMark, none) >= 0) return true;
+  const handle = handleOf(fd, "");
+  if (typeof handle === "number" || statFd(fd) < 0) return false;
+  const number = inodeNumberIn(handle, true);
+  return number?.low === stat.inoLow && number.high === stat.inoHigh && number.low + number.high > 1;
 }
 
 type Numbers = Pick<Core, "inoSpace" | "fileSystems">;
@@ -21,7 +35,7 @@ export function resolveOrigin(core: Numbers, mark: Buffer): Origin | undefined {
   for (const fileSystem of core.fileSystems) {
     if (fileSystem.uuid === undefined || !fileSystem.uuid.equals(handle.uuid)) continue;
     const fd = openHandle(fileSystem.fd, handle);
-    if (fd === -E.PERM) return readNumber(core, fileSystem, handle);
+    if (fd === -E.PERM || (fd < 0 && isOnlyNamed(handle))) return readNumber(core, fileSystem, handle);
     if (fd < 0) continue;
     const result = statFd(fd);
     closeFd(fd);
@@ -30,16 +44,9 @@ export function resolveOrigin(core: Numbers, mark: Buffer): Origin | undefined {
   return undefined;
 }
 
-/** Without the privilege to open handles: the inode number, of those file systems that keep it in a known place. */
-function readNumber(core: Numbers, fileSystem: LayerFileSystem, { type, bytes }: OriginHandle): Origin | undefined {
-  const at = (high: number, low: number): Origin => ({
-    ino: encodeIno(core.inoSpace, fileSystem, high < 0 ? 0 : bytes.readUInt32LE(high), bytes.readUInt32LE(low)),
-    type: undefined,
-    nlink: 1,
-  });
-  if (type === 1 && bytes.length === 8) return at(-1, 0); // FILEID_INO32_GEN: ext4 and others
-  if (type === 1 && bytes.length === 12) return at(8, 4); // tmpfs: generation, number
-  if (type === 0x81 && bytes.length >= 8) return at(4, 0); // xfs
-  if (type === 0x4d && bytes.length >= 8) return at(4, 0); // btrfs
-  return undefined;
+/** Where handles can't be opened, for want of privilege or by whoever made them. */
+function readNumber(core: Numbers, fileSystem: LayerFileSystem, handle: OriginHandle): Origin | undefined {
+  const number = inodeNumberIn(handle, isUnion(fileSystem));
+  if (number === undefined) return undefined;
+  return { ino: encodeIno(core.inoSpace, fileSystem, number.high, number.low), type: undefined, nlink: 1 };
 }

@@ -31,8 +31,8 @@ export function unlink(core: Core, parent: Inode, name: Name): void {
   const directory = parent.upperDir;
   if (directory === undefined) return fail("unlink", name, -E.STALE);
   keep(core, link);
-  if (!link.isUpper) upper.work.placeWhiteout(directory.fd, name);
-  else if (isBelow(parent, name)) upper.work.replaceByWhiteout(directory.fd, name, "file");
+  if (!link.isUpper) upper.work.placeWhiteout(directory, name);
+  else if (isBelow(parent, name)) upper.work.replaceByWhiteout(directory, name, "file");
   else must("unlink", name, unlinkName(directory.fd, name));
   afterUnlink(core, link);
 }
@@ -125,8 +125,8 @@ export function rmdir(core: Core, parent: Inode, name: Name): void {
   const directory = parent.upperDir;
   if (directory === undefined) return fail("rmdir", name, -E.STALE);
   keep(core, link);
-  if (inode.upperDir === undefined) upper.work.placeWhiteout(directory.fd, name);
-  else if (isBelow(parent, name)) upper.work.replaceByWhiteout(directory.fd, name, "directory");
+  if (inode.upperDir === undefined) upper.work.placeWhiteout(directory, name);
+  else if (isBelow(parent, name)) upper.work.replaceByWhiteout(directory, name, "directory");
   else upper.work.removeDirectory(directory.fd, name);
   inode.upperDir?.close();
   afterUnlink(core, link);

@@ -1,9 +1,10 @@
 import { E } from "../kernel/abi/errno.ts";
 import { RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT, S } from "../kernel/abi/file.ts";
-import { bytesOf, fail, must, type Name, renameName, stat, statName, unlinkName } from "../kernel/at.ts";
+import { bytesOf, fail, must, type Name, renameName, unlinkName } from "../kernel/at.ts";
 import { listDirectory, setXattrOf } from "../kernel/io.ts";
 import { copyEntry, readOriginal } from "../layer/copyup.ts";
 import type { LayerDirectory } from "../layer/directory.ts";
+import { probe } from "../layer/probe.ts";
 import { copyUp, linkUp, markImpure, markNested, markOpaque, mustHaveMarks, planOf, prepareUnlink } from "./copyup.ts";
 import { type Core, locate, place, type Writable, writable } from "./core.ts";
 import type { Inode, Link } from "./inode.ts";
@@ -101,11 +102,13 @@ function move(core: Core, upper: Writable, source: Link, to: RenameEnd, target: 
     settle(core, source, to, target);
     return;
   }
-  const hasWhiteout = target === undefined && statName(toDir.fd, to.name) === 0;
-  if (hasWhiteout && !stat.isWhiteoutDevice) fail("rename", to.name, -E.EXIST);
+  const presence = target === undefined ? probe(toDir, to.name) : "absent";
+  if (presence === "present") fail("rename", to.name, -E.EXIST);
+  const hasWhiteout = presence === "whiteout";
   if (isBelow(from.parent, from.name)) {
     moveLeavingWhiteout(upper, fromDir, from.name, toDir, to.name, hasWhiteout, target);
   } else if (source.inode.isDirectory && hasWhiteout) {
+    upper.work.announceWhiteouts(fromDir);
     must("rename", to.name, renameName(fromDir.fd, from.name, toDir.fd, to.name, RENAME_EXCHANGE));
     upper.work.discardFrom(fromDir.fd, from.name);
   } else {
@@ -124,7 +127,7 @@ function moveBeside(
 ): void {
   const from = source.name;
   const leaves = isBelow(source.parent, from);
-  if (leaves) upper.work.placeWhiteout(fromDir.fd, from);
+  if (leaves) upper.work.placeWhiteout(fromDir, from);
   const result = renameName(fromDir.fd, from, toDir.fd, to.name, 0);
   if (result < 0) {
     if (leaves) upper.work.dropWhiteout(fromDir.fd, from);
@@ -143,15 +146,18 @@ function moveLeavingWhiteout(
   target: Link | undefined,
 ): void {
   if (hasWhiteout) {
+    upper.work.announceWhiteouts(fromDir);
     must("rename", to, renameName(fromDir.fd, from, toDir.fd, to, RENAME_EXCHANGE));
     return;
   }
-  const result = renameName(fromDir.fd, from, toDir.fd, to, RENAME_WHITEOUT);
-  if (result === 0) return;
-  if (result !== -E.INVAL) fail("rename", to, result);
+  if (!upper.dialect.marksWhiteouts) {
+    const result = renameName(fromDir.fd, from, toDir.fd, to, RENAME_WHITEOUT);
+    if (result === 0) return;
+    if (result !== -E.INVAL) fail("rename", to, result);
+  }
   // Not every file system can leave a whiteout behind: then it is made beforehand and changes places.
   const temporary = upper.work.withTemporary((temporary) => {
-    upper.work.placeWhiteout(upper.work.fd, temporary);
+    upper.work.makeWhiteout(temporary, fromDir);
     must("rename", to, renameName(upper.work.fd, temporary, fromDir.fd, from, RENAME_EXCHANGE));
   });
   must("rename", to, renameName(upper.work.fd, temporary, toDir.fd, to, target === undefined ? RENAME_NOREPLACE : 0));
@@ -254,7 +260,7 @@ function clearWhiteouts(upper: Writable, target: Link, directory: LayerDirectory
   const parent = upperOf(target.parent);
   if (upper.dialect.whiteouts === "beside") {
     // It makes the directory opaque, so those in it have nothing left to say.
-    upper.work.placeWhiteout(parent.fd, target.name);
+    upper.work.placeWhiteout(parent, target.name);
     for (const name of names) must("rename", name, unlinkName(directory.fd, name));
     return;
   }

@@ -220,6 +220,7 @@ function fillRoot(rootInode: Inode, lowers: readonly Layer[], upperLayer: Layer 
     const marks = upperLayer.dialect.readMarks(upperLayer.rootDir.fd);
     rootInode.isImpure = marks.isImpure;
     rootInode.hasDefaultAcl = marks.hasDefaultAcl;
+    upperLayer.rootDir.hasMarkedWhiteouts = marks.hasMarkedWhiteouts;
     upperLayer.rootDir.hasNestedWhiteouts = marks.hasNestedWhiteouts;
   }
   for (const { rootDir, dialect } of lowers) {

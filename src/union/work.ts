@@ -1,5 +1,5 @@
 import { E } from "../kernel/abi/errno.ts";
-import { RENAME_EXCHANGE, S } from "../kernel/abi/file.ts";
+import { RENAME_EXCHANGE, RENAME_NOREPLACE, S } from "../kernel/abi/file.ts";
 import {
   closeFd,
   fail,
@@ -57,8 +57,27 @@ export class WorkDirectory {
     return name;
   }
 
-  /** A whiteout at a free name: one inode serves for all of them where the file system has links. */
-  placeWhiteout(dirfd: number, name: Name): void {
+  /** A whiteout at a free name. */
+  placeWhiteout(directory: LayerDirectory, name: Name): void {
+    this.announceWhiteouts(directory);
+    this.#place(directory.fd, name);
+  }
+
+  /** A whiteout here, for a directory that it is to be moved into. */
+  makeWhiteout(name: Name, into: LayerDirectory): void {
+    this.announceWhiteouts(into);
+    this.#place(this.fd, name);
+  }
+
+  /** Before a directory of the upper holds its first whiteout. */
+  announceWhiteouts(directory: LayerDirectory): void {
+    if (!this.#dialect.marksWhiteouts || directory.hasMarkedWhiteouts) return;
+    must("mark", directory.name, this.#dialect.announceWhiteouts(directory.fd));
+    directory.hasMarkedWhiteouts = true;
+  }
+
+  /** One inode serves for all whiteouts where the file system has links. */
+  #place(dirfd: number, name: Name): void {
     if (this.#dialect.whiteouts === "beside") {
       must("make whiteout", name, this.#dialect.makeWhiteout(dirfd, name));
       return;
@@ -71,7 +90,14 @@ export class WorkDirectory {
       unlinkName(this.fd, "#whiteout");
       this.#sharedWhiteout = "none";
     }
-    must("make whiteout", name, this.#dialect.makeWhiteout(dirfd, name));
+    if (!this.#dialect.marksWhiteouts || dirfd === this.fd) {
+      must("make whiteout", name, this.#dialect.makeWhiteout(dirfd, name));
+      return;
+    }
+    this.withTemporary((temporary) => {
+      must("make whiteout", name, this.#dialect.makeWhiteout(this.fd, temporary));
+      must("make whiteout", name, renameName(this.fd, temporary, dirfd, name, RENAME_NOREPLACE));
+    });
   }
 
   #makeShared(): void {
@@ -84,15 +110,16 @@ export class WorkDirectory {
   }
 
   /** Puts a whiteout where something stands, in one step; that is then removed. */
-  replaceByWhiteout(dirfd: number, name: Name, kind: "directory" | "file"): void {
+  replaceByWhiteout(directory: LayerDirectory, name: Name, kind: "directory" | "file"): void {
+    const dirfd = directory.fd;
     if (this.#dialect.whiteouts === "beside") {
-      this.placeWhiteout(dirfd, name); // what stands there wins over it until it goes
+      this.#place(dirfd, name); // what stands there wins over it until it goes
       if (kind === "directory") this.removeDirectory(dirfd, name);
       else must("unlink", name, unlinkName(dirfd, name));
       return;
     }
     const temporary = this.withTemporary((temporary) => {
-      this.placeWhiteout(this.fd, temporary);
+      this.makeWhiteout(temporary, directory);
       const flags = kind === "directory" ? RENAME_EXCHANGE : 0;
       must("make whiteout", name, renameName(this.fd, temporary, dirfd, name, flags));
     });

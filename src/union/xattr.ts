@@ -19,9 +19,15 @@ function stored(core: Core, attribute: Name): Uint8Array {
   return attributeName(attribute.startsWith(prefix) ? `${prefix}overlay.${attribute.slice(prefix.length)}` : attribute);
 }
 
+/** Attributes of other name spaces are none that a local file system could have. */
+function isPossible(attribute: Name): boolean {
+  return /^(user|trusted|security|system)\./.test(attribute);
+}
+
 /** @returns the value, or its length where `size` is 0; −errno: ENODATA, ERANGE */
 export function getAttribute(core: Core, inode: Inode, attribute: Name, size: number): Buffer | number {
   if (attribute === layersAttribute && inode === core.rootInode) return answer(describeLayers(core), size);
+  if (!isPossible(attribute)) return attribute === layersAttribute ? -E.NODATA : -E.OPNOTSUPP;
   const isCapability = attribute === "security.capability";
   if (isCapability && inode.lacksCapability) return -E.NODATA;
   locate(core, inode);
@@ -70,6 +76,7 @@ const [XATTR_CREATE, XATTR_REPLACE] = [1, 2];
 
 /** @param flags XATTR_CREATE 1, XATTR_REPLACE 2: refused before anything is copied up */
 export function setAttribute(core: Core, inode: Inode, attribute: Name, value: Uint8Array, flags: number): void {
+  if (!isPossible(attribute)) fail("setxattr", inode.path, -E.OPNOTSUPP);
   if (flags !== 0) {
     const there = getAttribute(core, inode, attribute, 0);
     if ((flags & XATTR_CREATE) !== 0 && typeof there === "number" && there >= 0) fail("setxattr", inode.path, -E.EXIST);

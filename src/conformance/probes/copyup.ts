@@ -277,6 +277,7 @@ export const copyUp = area("copy-up", [
       });
       fails("ENODATA", () => removeXattr(file, "user.none"), "removexattr of what isn't there");
       fails("EEXIST", () => setXattr(file, "user.there", "y", 1), "setxattr with XATTR_CREATE");
+      for (const act of [setXattr, getXattr]) fails("EOPNOTSUPP", () => act(file, "nonsense", "x"), "no name space");
       fails("EEXIST", () => open(file, O.RDWR | O.CREAT | O.EXCL), "open with O_EXCL");
       read(open(file, O.RDONLY | O.CREAT));
       getXattr(file, "user.there");

@@ -206,6 +206,22 @@ export const owners = area("owners and modes", [
     },
   },
   {
+    name: "chown to nobody else takes nothing from a directory",
+    why: "chown(2): set-group-ID of a directory says something else; chown -R with -1 is common",
+    needs: ["privilege"],
+    prepare: (lower) => {
+      fs.mkdirSync(`${lower}/dir`);
+      fs.chmodSync(`${lower}/dir`, 0o6775);
+    },
+    run: (mount) => {
+      fs.chownSync(`${mount}/dir`, -1, -1);
+      same(mode(`${mount}/dir`), "6775", "mode of one from below");
+      fs.chownSync(`${mount}/dir`, 0, 0);
+      fs.chownSync(`${mount}/dir`, -1, -1);
+      same(mode(`${mount}/dir`), "6775", "mode of the copy");
+    },
+  },
+  {
     name: "chmod by an owner who isn't in the group clears set-group-ID",
     why: "POSIX chmod()",
     needs: ["privilege"],

@@ -28,6 +28,7 @@ export const AT = {
   REMOVEDIR: 0x200,
   SYMLINK_FOLLOW: 0x400,
   EMPTY_PATH: 0x1000,
+  HANDLE_FID: 0x200,
   RECURSIVE: 0x8000,
 } as const;
 

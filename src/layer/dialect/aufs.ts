@@ -18,6 +18,7 @@ export class AufsDialect implements Dialect {
   readonly name = "aufs";
   readonly whiteouts = "beside";
   readonly prefix = undefined;
+  readonly marksWhiteouts = false;
 
   readMarks(dirfd: number): DirectoryMarks {
     return {
@@ -45,6 +46,10 @@ export class AufsDialect implements Dialect {
   /** @returns −EPERM for a name of the dialect's own, which another layer may have as a plain file */
   makeWhiteout(dirfd: number, name: Name): number {
     return this.isReserved(name) ? -E.PERM : makeMark(dirfd, PREFIX + name);
+  }
+
+  announceWhiteouts(): number {
+    return 0;
   }
 
   makeOpaque(dirfd: number, name: Name): number {

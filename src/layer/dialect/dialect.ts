@@ -35,6 +35,10 @@ export interface Dialect {
   /** The name that an entry with a reserved name deletes. */
   deletedBy(name: Name): Name | undefined;
   makeWhiteout(dirfd: number, name: Name): number;
+  /** Whether that takes several steps, and a directory has to say of itself that it may hold such whiteouts. */
+  readonly marksWhiteouts: boolean;
+  /** Has an open directory say so. */
+  announceWhiteouts(dirfd: number): number;
   /** Marks a directory, the open one with an empty name: nothing below merges into it. */
   makeOpaque(dirfd: number, name: Name): number;
 }

@@ -1,6 +1,6 @@
 import { E } from "../../kernel/abi/errno.ts";
-import { S } from "../../kernel/abi/file.ts";
-import { fail, mknodName, type Name } from "../../kernel/at.ts";
+import { O, S } from "../../kernel/abi/file.ts";
+import { closeFd, fail, mknodName, type Name, openName, unlinkName } from "../../kernel/at.ts";
 import { attributeName, getXattr, getXattrOfFd, listXattrs, listXattrsOfFd, setXattrOf } from "../../kernel/io.ts";
 import type { Dialect, DirectoryMarks } from "./dialect.ts";
 
@@ -52,6 +52,7 @@ function isNoAttribute(result: number): boolean {
 }
 
 const yes = Buffer.from("y");
+const mayHoldWhiteouts = Buffer.from("x");
 
 const none: DirectoryMarks = {
   isOpaque: false,
@@ -62,14 +63,19 @@ const none: DirectoryMarks = {
   hasNestedWhiteouts: false,
 };
 
-/** overlayfs's own format: a character device 0:0 deletes; directories say the rest in attributes. */
+/**
+ * overlayfs's own format: a character device 0:0 deletes, or, where the file system takes none (overlayfs itself), an
+ * empty file with an attribute; directories say the rest in attributes.
+ */
 export class OverlayDialect implements Dialect {
   readonly name: "overlay" | "overlay-user";
   readonly prefix: Name;
   readonly whiteouts = "in-place";
   readonly marks: OverlayMarks;
+  readonly marksWhiteouts: boolean;
 
-  constructor(prefix: "trusted.overlay." | "user.overlay.") {
+  constructor(prefix: "trusted.overlay." | "user.overlay.", whiteoutsAre: "devices" | "marked" = "devices") {
+    this.marksWhiteouts = whiteoutsAre === "marked";
     this.name = prefix === "user.overlay." ? "overlay-user" : "overlay";
     this.prefix = prefix;
     this.marks = overlayMarks(prefix);
@@ -104,7 +110,17 @@ export class OverlayDialect implements Dialect {
   }
 
   makeWhiteout(dirfd: number, name: Name): number {
-    return mknodName(dirfd, name, S.IFCHR, 0n);
+    if (!this.marksWhiteouts) return mknodName(dirfd, name, S.IFCHR, 0n);
+    const fd = openName(dirfd, name, O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW, 0o644);
+    if (fd < 0) return fd;
+    closeFd(fd);
+    const result = setXattrOf(dirfd, name, this.marks.whiteout, yes);
+    if (result < 0) unlinkName(dirfd, name);
+    return result;
+  }
+
+  announceWhiteouts(dirfd: number): number {
+    return this.marksWhiteouts ? setXattrOf(dirfd, "", this.marks.opaque, mayHoldWhiteouts) : 0;
   }
 
   makeOpaque(dirfd: number, name: Name): number {

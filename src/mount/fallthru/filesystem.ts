@@ -383,6 +383,7 @@ export class UnionFileSystem implements FileSystem {
    */
   #killSuidGid(nodeid: number, { uid, gid }: Request): void {
     const { mode, gid: group } = this.#union.getattr(nodeid);
+    if ((mode & S.IFMT) === S.IFDIR) return; // theirs mean something else
     const isOthers = (mode & S_IXGRP) !== 0 || (uid !== 0 && gid !== group);
     this.#setMode(nodeid, mode, mode & ~(S_ISUID | (isOthers ? S_ISGID : 0)));
   }

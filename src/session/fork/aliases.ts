@@ -15,9 +15,9 @@ import {
 import { unless } from "../../kernel/error.ts";
 import { openDirectory } from "../../kernel/file.ts";
 import { attributeName, getXattr, listDirectory } from "../../kernel/io.ts";
-import { type FileHandle, openHandle } from "../../kernel/handle.ts";
+import { openHandle } from "../../kernel/handle.ts";
 import { cloneMount } from "../../kernel/mount.ts";
-import { decodeOrigin } from "../../layer/handle.ts";
+import { decodeOrigin, inodeNumberIn, isOnlyNamed } from "../../layer/handle.ts";
 import type { Union } from "../../mount/plan.ts";
 
 /**
@@ -78,20 +78,15 @@ function lowerInodes(name: Name, roots: readonly number[]): number[] {
   return roots.flatMap((root) => {
     const fd = openHandle(root, handle);
     // In a user name space nothing is opened so; where the number stands in it is known.
-    if (fd === -E.PERM) return numberIn(handle);
+    if (fd === -E.PERM || (fd < 0 && isOnlyNamed(handle))) {
+      const number = inodeNumberIn(handle);
+      return number === undefined ? [] : [number.high * 2 ** 32 + number.low];
+    }
     if (fd < 0) return [];
     const isThere = statFd(fd) === 0;
     closeFd(fd);
     return isThere ? [stat.ino] : [];
   });
-}
-
-/** Of ext4 and others, tmpfs, XFS, Btrfs. */
-function numberIn({ type, bytes }: FileHandle): number[] {
-  if (type === 1 && bytes.length === 8) return [bytes.readUInt32LE(0)];
-  if (type === 1 && bytes.length === 12) return [bytes.readUInt32LE(4)];
-  if ((type === 0x81 || type === 0x4d) && bytes.length >= 8) return [bytes.readUIntLE(0, 6)];
-  return [];
 }
 
 const DIRECTORY = 4; // DT_DIR of readdir(3)
