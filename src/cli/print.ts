@@ -63,6 +63,8 @@ export function write(fd: 1 | 2, text: string | Uint8Array): boolean {
       offset += writeSome(fd, bytes.subarray(offset));
     } catch (error) {
       if (isRefusal(error, "EPIPE")) return false;
+      // The terminal has hung up: whoever asks something there hears of it, and has the rest to do all the same.
+      if (fd === 2 && isRefusal(error, "EIO")) return false;
       if (!isRefusal(error, "EAGAIN", "EINTR")) throw error;
       pause(); // somebody else made the pipe or terminal non-blocking
     }

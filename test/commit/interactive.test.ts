@@ -1,0 +1,88 @@
+// What ends `commit --interactive` and the question after a run before all is answered: nothing is committed, nothing is left.
+import { afterAll, afterEach, beforeEach, expect, test } from "bun:test";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { describeChroot, makeBareProfile } from "../support/directories.ts";
+import { executable, fallthru } from "../support/fallthru.ts";
+import { leftoversAfter, traces } from "../support/leftovers.ts";
+import { tinyRoot } from "../support/roots.ts";
+import { Terminal } from "../support/terminal.ts";
+import { describeTree } from "../support/tree.ts";
+
+const root = tinyRoot();
+makeBareProfile();
+describeChroot("t", root, ["profile=bare"]);
+await fallthru(["recover"]);
+const clean = traces();
+
+beforeEach(async () => {
+  rmSync(join(root, "srv"), { recursive: true, force: true });
+  mkdirSync(join(root, "srv"));
+  for (const name of ["one", "two"]) writeFileSync(join(root, "srv", name), `${name}\n`);
+  await sleep(30);
+});
+
+afterEach(async () => {
+  await fallthru(["end", "--all", "--force"]);
+  rmSync("/var/lib/fallthru/sessions/.commits", { recursive: true, force: true });
+});
+
+afterAll(async () => {
+  expect(await leftoversAfter(clean, 2000)).toEqual([]);
+});
+
+const script = "cd /srv; echo more >>one; echo more >>two; echo x >ümläut";
+const question = "[y,n,a,q,d,?] ";
+const leave = {
+  "Ctrl-C": (terminal: Terminal) => terminal.type("\x03"),
+  "Ctrl-D": (terminal: Terminal) => terminal.type("\x04"),
+  "a closed window": (terminal: Terminal) => terminal.hangUp(),
+};
+
+for (const [what, act] of Object.entries(leave)) {
+  test(`${what} in the middle of commit --interactive commits nothing`, async () => {
+    await fallthru(["begin", "t", "--name", "s"]);
+    await sleep(30);
+    await fallthru(["run", "@s", "--", "sh", "-c", script]);
+    const before = describeTree(root);
+    const terminal = new Terminal([executable, "commit", "s", "--interactive"], { env: { LC_ALL: "C", LANG: "C" } });
+    await terminal.until(question);
+    terminal.type("y\n");
+    await terminal.until(question);
+    terminal.type("y\n");
+    // Whatever the locale: what is shown is what the name is.
+    expect(await terminal.until(question)).toContain("/srv/ümläut");
+    act(terminal);
+    const { status } = await terminal.ended;
+    expect(status).not.toBe(0);
+    expect(describeTree(root)).toEqual(before);
+    expect(await fallthru(["log"])).toMatchObject({ status: 0, stdout: "" });
+    expect(await fallthru(["commit", "s"])).toMatchObject({ status: 0, stderr: "" });
+    expect(readFileSync(join(root, "srv/one"), "utf8")).toBe("one\nmore\n");
+  });
+
+  // Ctrl-C there is the command's, which has ended.
+  for (const picking of what === "Ctrl-C" ? [] : [false, true])
+    test(`${what} at the question after a run${picking ? ", while picking," : ""} commits nothing and leaves nothing`, async () => {
+      const before = describeTree(root);
+      const terminal = new Terminal([executable, "run", "t", "--", "sh", "-c", script], { env: { LC_ALL: "C" } });
+      await terminal.until("[d]iscard? ");
+      if (picking) {
+        terminal.type("p\n");
+        await terminal.until(question);
+        terminal.type("y\n");
+        await terminal.until(question);
+      }
+      act(terminal);
+      if (picking && what === "Ctrl-D") {
+        // Nothing was picked, and it is asked again.
+        await terminal.until("[d]iscard? ");
+        act(terminal);
+      }
+      await terminal.ended;
+      expect(describeTree(root)).toEqual(before);
+      expect(await leftoversAfter(clean, 2000)).toEqual([]);
+      expect((await fallthru(["log"])).stdout).toBe("");
+    });
+}
