@@ -125,6 +125,16 @@ export function isBare({ mode, size, atime, mtime, uid, gid }: AttrChange): bool
   return atime === undefined && mtime === undefined;
 }
 
+/**
+ * Whether somebody may take set-user-ID away so. Linux has asked for no right: of a chown(2) it doesn't, and of a write
+ * it has when the file was opened.
+ * @throws {KernelError} EPERM
+ */
+export function checkBare({ mode, uid }: Pick<UnionAttr, "mode" | "uid">, who: number): void {
+  const isFree = (mode & S.IFMT) === S.IFDIR || (mode & 0o6000) === 0 || (mode & 0o022) !== 0;
+  if (!isFree && who !== 0 && who !== uid) fail("chown", "", -E.PERM);
+}
+
 function setMode(inode: Inode, fd: number, name: Name, mode: number): void {
   if (inode.type === S.IFLNK) fail("chmod", inode.path, -E.OPNOTSUPP);
   must("chmod", inode.path, chmodName(fd, name, mode));

@@ -222,6 +222,18 @@ export const owners = area("owners and modes", [
     },
   },
   {
+    name: "chown to nobody else takes set-user-ID from no one else's file",
+    why: "chown(2): whoever isn't the owner may not; su(1) is to stay what it is",
+    needs: ["privilege"],
+    prepare: (lower) => put(`${lower}/su`, "x", 0o4755),
+    run: (mount) => {
+      as(alice, () => fails("EPERM", () => fs.chownSync(`${mount}/su`, -1, -1), "chown"));
+      same(mode(`${mount}/su`), "4755", "mode");
+      fs.chownSync(`${mount}/su`, -1, -1);
+      same(mode(`${mount}/su`), "755", "mode, by the superuser");
+    },
+  },
+  {
     name: "chmod by an owner who isn't in the group clears set-group-ID",
     why: "POSIX chmod()",
     needs: ["privilege"],

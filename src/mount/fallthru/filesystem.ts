@@ -20,7 +20,7 @@ import type {
 import { E } from "../../kernel/abi/errno.ts";
 import { FS_IOC_FSGETXATTR, FS_IOC_FSSETXATTR, FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, S } from "../../kernel/abi/file.ts";
 import { unless } from "../../kernel/error.ts";
-import { isBare } from "../../union/attr.ts";
+import { checkBare, isBare } from "../../union/attr.ts";
 import type { Creator } from "../../union/create.ts";
 import type { RenameMode } from "../../union/rename.ts";
 import type { UnionEntry } from "../../union/entry.ts";
@@ -118,7 +118,7 @@ export class UnionFileSystem implements FileSystem {
   }
 
   setattr(nodeid: number, change: SetAttr, request: Request): AttrReply {
-    // Changing nothing, it says that somebody writes, or gives the file to nobody else: see isBare().
+    if (isBare(change)) checkBare(this.#union.getattr(nodeid), request.uid);
     if (change.killSuidGid || isBare(change)) this.#killSuidGid(nodeid, request);
     this.#stale?.told(nodeid);
     return this.#believed(nodeid, { attr: this.#union.setattr(nodeid, change, change.fh) });
