@@ -43,6 +43,12 @@ export { exitNow } from "../kernel/self.ts";
 /** How late a signal may be heard of that came at the worst moment. */
 const longestWaitMs = 500;
 
+/**
+ * Somebody who logs in waits so long for a service that hangs, or has too many to serve: longer than 200 logins at once take
+ * on a slow machine, and shorter than people do.
+ */
+const patienceMs = 20_000;
+
 /** Those that mean the command, where they reach us. */
 const forwarded = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2 } as const;
 
@@ -69,34 +75,47 @@ export async function askService(argv: readonly string[], path: string = socketP
   return outcome === "host" ? 1 : outcome;
 }
 
-/** The same for any of its programs. @param onUnreachable called in the place of an answer */
-export async function askFor(
-  wish: Wish,
-  path: string = socketPath,
-  onUnreachable: Unreachable = fail,
-): Promise<Outcome> {
-  const socket = connect(path);
-  if (typeof socket === "string") return onUnreachable(socket);
+/**
+ * The same for any of its programs.
+ * @param onUnreachable called in the place of an answer: where nobody answers in time, or nobody is there any more before the command
+ *   was started. Without it there is no hurry
+ */
+export async function askFor(wish: Wish, path: string = socketPath, onUnreachable?: Unreachable): Promise<Outcome> {
+  const socket = connect(path, onUnreachable === undefined ? undefined : patienceMs);
+  if (typeof socket === "string") return (onUnreachable ?? fail)(socket);
   using client = new Client(socket);
-  const outcome = await client.ask(wish);
+  const outcome = await client.ask(wish, onUnreachable).catch((error: unknown) => {
+    // What fails on the way to a shell leaves a login without one; in the midst of one there is no other to be had.
+    if (client.hasStarted || onUnreachable === undefined) throw error;
+    client.leave();
+    return onUnreachable(error instanceof Error ? error.message : String(error));
+  });
   // With a status all that is left is to end, for which undoing this would take 0.1 ms.
-  if (outcome === "host") client.leaveSignals();
+  if (outcome === "host") client.leave();
   return outcome;
+}
+
+/** Why there is no answer. */
+interface Failure {
+  readonly why: string;
 }
 
 type Unreachable = (why: string) => Outcome | Promise<Outcome>;
 
 /** @returns what is wrong, where nobody listens */
-function connect(path: string): Fd | string {
+function connect(path: string, patience: number | undefined): Fd | string {
   try {
-    return connectTo(path);
+    return connectTo(path, patience);
   } catch (error) {
     if (isErrno(error, "ENOENT", "ECONNREFUSED", "ENOTDIR"))
       return `The service isn't running: nobody listens on ${path}\nI: start it: systemctl start fallthrud.socket, or as root: fallthru daemon`;
-    if (isErrno(error, "EACCES", "EPERM", "EAGAIN")) return error instanceof Error ? error.message : String(error);
-    throw error;
+    if (isErrno(error, "EAGAIN")) return hanging;
+    return error instanceof Error ? error.message : String(error);
   }
 }
+
+const hanging =
+  "The service doesn't answer: it hangs, or serves as many as it can\nI: try again later; or restart it: systemctl restart fallthrud";
 
 function fail(message: string): number {
   show(2, Buffer.from(`E: ${message}\n`));
@@ -115,12 +134,14 @@ class Client implements Disposable {
   readonly #inbox = new Inbox(requestLimit);
   readonly #buffer = Buffer.allocUnsafe(65_536);
   #relay: Relay | undefined;
+  /** How far the service has come. */
+  #stage: "asked" | "accepted" | "started" = "asked";
 
   constructor(socket: Fd) {
     this.#socket = socket;
   }
 
-  async ask(wish: Wish): Promise<Outcome> {
+  async ask(wish: Wish, onUnreachable?: Unreachable): Promise<Outcome> {
     const open: Fd[] = [];
     const kinds: ReturnType<typeof kindOf>[] = [];
     for (const number of [0, 1, 2]) {
@@ -137,24 +158,38 @@ class Client implements Disposable {
       files = open.map((file) => (kinds[file.number] === "terminal" ? line : file));
     }
     const request = makeRequest(wish, open, this.#relay !== undefined);
-    const isSent = sendAllWith(this.#socket, encodeClient({ kind: "request", request }), files);
+    const isSent = this.#sendRequest(encodeClient({ kind: "request", request }), files);
     this.#relay?.line.close();
     // Not before: the service begins meanwhile, and a signal that ends us here ends what it does for us.
     for (const signal of signalNames) process.on(signal, this.#forward);
     process.on("SIGTSTP", this.#stop);
     if (kinds.includes("terminal")) process.on("SIGWINCH", this.#resize);
-    if (!isSent) return fail("The service sent us away: it has too many of our connections already");
-    return this.#listen();
+    const outcome = isSent === true ? await this.#listen(onUnreachable === undefined ? Infinity : patienceMs) : isSent;
+    if (typeof outcome === "number" || outcome === "host") return outcome;
+    this.leave();
+    return this.hasStarted || onUnreachable === undefined ? fail(outcome.why) : onUnreachable(outcome.why);
   }
 
-  async #listen(): Promise<Outcome> {
+  #sendRequest(request: Uint8Array, files: readonly Fd[]): true | Failure {
+    try {
+      if (sendAllWith(this.#socket, request, files)) return true;
+      return { why: "The service sent us away: it has too many of our connections already" };
+    } catch (error) {
+      if (isErrno(error, "EAGAIN")) return { why: hanging };
+      throw error;
+    }
+  }
+
+  async #listen(patience: number): Promise<Outcome | Failure> {
+    const deadline = performance.now() + patience;
     for (;;) {
+      if (this.#stage === "asked" && performance.now() > deadline) return { why: hanging };
       const ready = await this.#untilReady();
       this.#relay?.pass();
       if (!ready.includes(this.#socket)) continue;
       const data = receiveNow(this.#socket, this.#buffer);
       if (data === undefined) continue;
-      if (data.length === 0) return fail("The service ended the connection");
+      if (data.length === 0) return { why: "The service ended the connection" };
       this.#inbox.add(data);
       for (let next = this.#inbox.next(); next !== undefined; next = this.#inbox.next()) {
         const status = this.#obey(decodeService(next));
@@ -176,7 +211,7 @@ class Client implements Disposable {
 
   /** @returns the exit status, where that is what it was */
   #obey(message: ServiceMessage): Outcome | undefined {
-    if (message.kind !== "started" && message.kind !== "stopped") this.#relay?.leave();
+    if (message.kind !== "accepted" && message.kind !== "started" && message.kind !== "stopped") this.#relay?.leave();
     switch (message.kind) {
       case "say":
         show(message.stream, message.text);
@@ -184,7 +219,11 @@ class Client implements Disposable {
       case "show":
         this.#send({ kind: "shown" });
         return undefined;
+      case "accepted":
+        this.#stage = "accepted";
+        return undefined;
       case "started":
+        this.#stage = "started";
         this.#relay?.enter();
         return undefined;
       case "stopped":
@@ -227,7 +266,14 @@ class Client implements Disposable {
     else this.#relay.resize();
   };
 
-  leaveSignals(): void {
+  /** Whether the service has begun to start a command of ours. */
+  get hasStarted(): boolean {
+    return this.#stage === "started";
+  }
+
+  /** Signals and the terminal are as they were. */
+  leave(): void {
+    this.#relay?.leave();
     for (const signal of signalNames) process.off(signal, this.#forward);
     process.off("SIGTSTP", this.#stop);
     process.off("SIGWINCH", this.#resize);

@@ -1,7 +1,7 @@
 import { UserError } from "../error.ts";
 import { isErrno, unless } from "../kernel/error.ts";
 import { Fd } from "../kernel/fd.ts";
-import { changeModeAt, makeDirectoryAt, openDirectory, unlinkAt } from "../kernel/file.ts";
+import { makeDirectoryAt, unlinkAt } from "../kernel/file.ts";
 import { connectTo, listenAt } from "../kernel/socket.ts";
 
 const backlog = 256;
@@ -28,8 +28,11 @@ export function listenAlone(path: string): Fd {
   unless(["ENOENT"], () => {
     unlinkAt(null, path);
   });
-  const socket = listenAt(path, backlog);
-  using parent = openDirectory(directory);
-  changeModeAt(parent, path.slice(path.lastIndexOf("/") + 1), 0o666);
-  return socket;
+  // Everybody may connect from the first moment on: who comes then isn't to be refused.
+  const umask = process.umask(0o111);
+  try {
+    return listenAt(path, backlog);
+  } finally {
+    process.umask(umask);
+  }
 }

@@ -8,7 +8,8 @@ export async function serveClients(foreground: boolean): Promise<never> {
   if (process.geteuid?.() !== 0) {
     throw new UserError("failed", "only the superuser can be the service", { hint: "sudo fallthru daemon" });
   }
-  const [{ inheritedSocket, listenAlone }, { Server }] = await Promise.all([
+  const [{ followResolver }, { inheritedSocket, listenAlone }, { Server }] = await Promise.all([
+    import("../session/resolver.ts"),
     import("./listen.ts"),
     import("./server.ts"),
   ]);
@@ -18,7 +19,8 @@ export async function serveClients(foreground: boolean): Promise<never> {
     throw new UserError("usage", "systemd didn't start this, so there is no socket", { hint });
   }
   process.umask(0o022);
-  const server = new Server(inherited ?? listenAlone(socketPath), [process.execPath, "daemon-worker"]);
+  const listening = inherited ?? listenAlone(socketPath);
+  const server = new Server(listening, [process.execPath, "daemon-worker"], followResolver());
   return server.run();
 }
 

@@ -121,11 +121,12 @@ export class PeerCaller implements Caller, Disposable {
       const argv = program.argv.every((word) => typeof word === "string")
         ? verbatimWords(program.argv, this.#words)
         : program.argv;
+      // Not after it: a client whose service is killed in between would have the command a second time, on the machine's own root.
+      this.#connection.send({ kind: "started" });
       const pid = spawn(where, { ...program, argv, attachment: this.#attachment });
       if (this.#niceness !== undefined && this.#niceness !== 0) setNiceness(pid, this.#niceness);
       if (this.#limits !== undefined) completeLimits(pid, this.#limits);
       onStarted?.();
-      if (this.#hasTerminal) this.#connection.send({ kind: "started" });
       return await attend(pid, this.#connection, { tellsStops: this.#hasTerminal, patienceMs: this.#patienceMs });
     } finally {
       if (this.#hasTerminal) leaveTerminal(this.#attachment.descriptors[0]);

@@ -73,6 +73,7 @@ test("decodeService() reads what encodeService() wrote", () => {
     { kind: "say", stream: 1, text: Buffer.from("one\n") },
     { kind: "say", stream: 2, text: Buffer.alloc(0) },
     { kind: "show" },
+    { kind: "accepted" },
     { kind: "started" },
     { kind: "stopped" },
     { kind: "exit", status: 255 },

@@ -7,7 +7,7 @@
 export const socketPath = "/run/fallthrud/socket";
 
 /** Both ends must speak the same one: they come from one package. */
-export const protocolVersion = 2;
+export const protocolVersion = 3;
 
 /** Linux takes 6 MiB of arguments and variables at most, with the usual limit of stacks a third of that. */
 export const requestLimit = 4 << 20;
@@ -43,7 +43,8 @@ export type ClientMessage =
 export type ServiceMessage =
   | { readonly kind: "say"; readonly stream: 1 | 2; readonly text: Uint8Array }
   | { readonly kind: "show" } //    answer when all that was said has been shown
-  | { readonly kind: "started" } // a command has the terminal now
+  | { readonly kind: "accepted" } // somebody has begun with the request
+  | { readonly kind: "started" } // a command is being started, and has the terminal if there is one
   | { readonly kind: "stopped" } // and was stopped
   | { readonly kind: "host" } //    nothing was done: be a shell on the machine's own root
   | { readonly kind: "exit"; readonly status: number };
@@ -57,7 +58,7 @@ export class ProtocolError extends Error {
 export class VersionError extends ProtocolError {}
 
 const clientKinds = { request: 1, signal: 2, shown: 3 } as const;
-const serviceKinds = { say: 1, show: 2, started: 3, stopped: 4, exit: 5, host: 6 } as const;
+const serviceKinds = { say: 1, show: 2, started: 3, stopped: 4, exit: 5, host: 6, accepted: 7 } as const;
 
 export function encodeClient(message: ClientMessage): Uint8Array {
   const kind = clientKinds[message.kind];
@@ -198,6 +199,8 @@ export function decodeService(message: Buffer): ServiceMessage {
       return body.end({ kind: "started" });
     case serviceKinds.stopped:
       return body.end({ kind: "stopped" });
+    case serviceKinds.accepted:
+      return body.end({ kind: "accepted" });
     case serviceKinds.host:
       return body.end({ kind: "host" });
     case serviceKinds.exit:

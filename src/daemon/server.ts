@@ -52,6 +52,12 @@ interface Grave {
   count: number;
 }
 
+/** What is done whenever a descriptor is readable. */
+interface Other {
+  readonly file: Fd;
+  follow(): void;
+}
+
 /**
  * The service: hands each client to a process of its user's own, so that it never waits for any of them, does nothing with
  * what they say, and never has a user's id. It keeps nothing: killed at any moment it loses what wasn't handed over yet.
@@ -63,6 +69,7 @@ export class Server {
   readonly #workers = new Set<Worker>();
   /** Who has an account, as their workers said. */
   readonly #known = new Set<number>();
+  readonly #others: readonly Other[];
   readonly #nothing = openAt(null, "/dev/null", O.RDWR);
   readonly #buffer = Buffer.alloc(16);
   #grave: Grave | undefined;
@@ -71,8 +78,12 @@ export class Server {
   /** Nobody is let in before this moment, for want of descriptors or memory. */
   #acceptAt = 0;
 
-  /** @param workerCommand the program and arguments that make a worker of a process: work() */
-  constructor(listening: Fd, workerCommand: readonly string[]) {
+  /**
+   * @param workerCommand the program and arguments that make a worker of a process: work()
+   * @param others what else is to be done
+   */
+  constructor(listening: Fd, workerCommand: readonly string[], others: readonly Other[] = []) {
+    this.#others = others;
     this.#listening = listening;
     this.#workerCommand = workerCommand;
   }
@@ -88,13 +99,24 @@ export class Server {
       for (const worker of this.#workers) if (ready.has(worker.control)) this.#hear(worker);
       for (const client of this.#clients) if (ready.has(client.socket)) client.isReady = true;
       for (const client of this.#clients) if (client.isReady) this.#handOver(client);
+      for (const other of this.#others) if (ready.has(other.file)) this.#follow(other);
       this.#dismissIdle();
       this.#closeGrave();
     }
   }
 
+  /** Whatever that meets, people are served. */
+  #follow(other: Other): void {
+    try {
+      other.follow();
+    } catch (error) {
+      log(error instanceof Error ? error.message : String(error));
+    }
+  }
+
   #watched(): Watched[] {
     const files = [...this.#silent().map(({ socket }) => socket), ...[...this.#workers].map(({ control }) => control)];
+    for (const { file } of this.#others) files.push(file);
     if (this.#hasRoom() && Date.now() >= this.#acceptAt) files.push(this.#listening);
     return files.map((file) => ({ file }));
   }

@@ -11,6 +11,7 @@ const bind_ = quick("bind", "int", ["int", "void *", "unsigned int"]);
 const listen_ = quick("listen", "int", ["int", "int"]);
 const connect_ = quick("connect", "int", ["int", "void *", "unsigned int"]);
 const accept4_ = quick("accept4", "int", ["int", "void *", "void *", "int"]);
+const setsockopt_ = quick("setsockopt", "int", ["int", "int", "int", "void *", "unsigned int"]);
 const getsockopt_ = quick("getsockopt", "int", ["int", "int", "int", "void *", "void *"]);
 const sendmsg_ = quick("sendmsg", "long", ["int", "void *", "int"]);
 const recvmsg_ = quick("recvmsg", "long", ["int", "void *", "int"]);
@@ -26,9 +27,13 @@ export function listenAt(path: string, backlog: number): Fd {
   return socket;
 }
 
-/** @throws {KernelError} ENOENT, ECONNREFUSED: nobody listens there; EACCES */
-export function connectTo(path: string): Fd {
+/**
+ * @param patienceMs how long who listens may be busy, now and whenever something is sent; without it for ever
+ * @throws {KernelError} ENOENT, ECONNREFUSED: nobody listens there; EACCES; EAGAIN: their patience is over
+ */
+export function connectTo(path: string, patienceMs?: number): Fd {
   const socket = makeSocket(SOCK.STREAM, path);
+  if (patienceMs !== undefined) limitSending(socket, patienceMs);
   const address = addressFor(path);
   try {
     check("connect to", path, connect_(socket.number, address, address.length));
@@ -37,6 +42,14 @@ export function connectTo(path: string): Fd {
     throw error;
   }
   return socket;
+}
+
+/** @see socket(7), SO_SNDTIMEO: connect(2) keeps to it, too */
+function limitSending(socket: Fd, patienceMs: number): void {
+  // struct timeval, by 32-bit numbers: the first bigint costs a start 0.05 ms.
+  const time = Int32Array.of(Math.floor(patienceMs / 1000), 0, (patienceMs % 1000) * 1000, 0);
+  const bytes = new Uint8Array(time.buffer);
+  check("setsockopt", socket, setsockopt_(socket.number, SOL_SOCKET, SO.SNDTIMEO, bytes, bytes.length));
 }
 
 /** Sends a datagram to whoever reads at `path`. @returns false where that can't be done at once */

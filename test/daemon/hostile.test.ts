@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { connect } from "node:net";
-import { encodeClient } from "../../src/daemon/protocol.ts";
+import { encodeClient, protocolVersion } from "../../src/daemon/protocol.ts";
 import { O } from "../../src/kernel/abi/file.ts";
 import { threadCallNumbers } from "../../src/kernel/abi/process.ts";
 import { changeOwnerAt, openAt } from "../../src/kernel/file.ts";
@@ -95,7 +95,9 @@ test("a request of another version is told so", async () => {
   await using service = await new Service().start();
   const other = Buffer.from(encodeClient({ kind: "request", request }));
   other.writeUInt16LE(1, 5);
-  expect(await send(service.path, other)).toContain("E: The service speaks version 2 of its protocol only");
+  expect(await send(service.path, other)).toContain(
+    `E: The service speaks version ${protocolVersion} of its protocol only`,
+  );
 });
 
 test("a connection that begins with anything but a request is ended", async () => {
@@ -130,8 +132,8 @@ test("a signal that isn't a client's to send is not sent, and ends nobody", asyn
   const asked = encodeClient({ kind: "request", request: { ...request, argv: words } });
   const kills = [9, 11, 64, 0].map((signal) => encodeClient({ kind: "signal", signal }));
   const exit = await send(service.path, Buffer.concat([asked, ...kills]));
-  expect(exit.charCodeAt(4)).toBe(5); // exit, with status 0
-  expect(exit.charCodeAt(5)).toBe(0);
+  expect(exit.charCodeAt(exit.length - 2)).toBe(5); // exit, with status 0
+  expect(exit.charCodeAt(exit.length - 1)).toBe(0);
   await stillServes(service);
 });
 
@@ -145,8 +147,13 @@ test("a terminal that the caller hasn't made isn't given to a command", async ()
   for (const descriptor of [file, screen, line]) {
     using socket = connectTo(service.path);
     sendAllWith(socket, encodeClient({ kind: "request", request: message }), [descriptor]);
-    while (waitUntilReady([{ file: socket }], -1).length === 0);
-    expect(receiveNow(socket, Buffer.alloc(1000))?.toString("latin1")).toContain("The terminal isn't the caller's own");
+    let answer = "";
+    for (let data = receiveNow(socket, Buffer.alloc(1000)); data?.length !== 0;) {
+      answer += data?.toString("latin1") ?? "";
+      waitUntilReady([{ file: socket }], -1);
+      data = receiveNow(socket, Buffer.alloc(1000));
+    }
+    expect(answer).toContain("The terminal isn't the caller's own");
   }
   screen.close();
   line.close();

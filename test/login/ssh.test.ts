@@ -2,7 +2,16 @@
 // The real sshd on the loopback, with real keys: our shell in /etc/passwd, sessions that are views of this machine.
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
 import { execFileSync } from "node:child_process";
-import { chownSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  chownSync,
+  mkdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { temporaryDirectory } from "../support/directories.ts";
@@ -199,15 +208,32 @@ test("root inside by sudo, only where the policy says so", async () => {
   expect(without.stderr).toContain("sudo");
 });
 
-test("names are found after the network has changed", async () => {
+test("names are found after the network has changed, and that file is all that is shown for it", async () => {
+  const path = realpathSync("/etc/resolv.conf");
+  const kept = readFileSync(path);
   const terminal = await shellOf(alice);
-  writeFileSync("/etc/resolv.conf.new", "nameserver 192.0.2.7\n");
-  execFileSync("sh", [
-    "-c",
-    "cp -L /etc/resolv.conf /etc/resolv.kept; mv /etc/resolv.conf.new $(realpath /etc/resolv.conf)",
-  ]);
-  terminal.type("cat /etc/resolv.conf; echo do''ne\n");
-  const shown = await terminal.until("done\r\n");
-  execFileSync("sh", ["-c", "cp /etc/resolv.kept $(realpath /etc/resolv.conf)"]);
-  expect(shown).toContain("nameserver 192.0.2.7");
+  const until = async (word: string): Promise<void> => {
+    terminal.type(`until grep -q ${word} /etc/resolv.conf; do sleep 0.02; done; echo fo''und ${word}\n`);
+    await terminal.until(`found ${word}\r\n`);
+  };
+  try {
+    writeFileSync("/etc/resolv.conf.new", "# renamed\n");
+    renameSync("/etc/resolv.conf.new", path);
+    await until("renamed");
+    writeFileSync(path, "# written\n");
+    await until("written");
+    // As where systemd-resolved or NetworkManager is installed meanwhile.
+    writeFileSync(join(shared, "stub.conf"), "# elsewhere\n");
+    rmSync("/etc/resolv.conf");
+    symlinkSync(join(shared, "stub.conf"), "/etc/resolv.conf");
+    await until("elsewhere");
+    writeFileSync(join(shared, "stub.conf.new"), "# again\n");
+    renameSync(join(shared, "stub.conf.new"), join(shared, "stub.conf"));
+    await until("again");
+    terminal.type("ls -A /run/host/resolv; touch /run/host/resolv/x; echo do''ne\n");
+    expect(await terminal.until("done\r\n")).toMatch(/\r\nresolv.conf\r\n.*Read-only file system/);
+  } finally {
+    rmSync("/etc/resolv.conf", { force: true });
+    writeFileSync("/etc/resolv.conf", kept);
+  }
 });

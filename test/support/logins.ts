@@ -73,7 +73,17 @@ export function makeMachine(shell: string = loginShell): void {
 
 export async function unmakeMachine(): Promise<void> {
   await stopService();
-  for (const path of covered.toReversed()) execFileSync("umount", [path]);
+  for (const path of covered.toReversed()) await unmount(path);
+}
+
+/** What has just ended may still be letting go of it. */
+async function unmount(path: string): Promise<void> {
+  for (let tries = 0; ; tries++) {
+    const { status, stderr } = await run(["umount", path]);
+    if (status === 0) return;
+    if (!stderr.includes("busy") || tries === 100) throw new Error(stderr);
+    await sleep(20);
+  }
 }
 
 /** Lays a layer of the test's own over a directory of the machine's. */
@@ -121,7 +131,16 @@ export async function stopService(whom: "workers too" | "leave workers" = "worke
   const left = [service.pid, ...(whom === "workers too" ? childrenOf(service.pid) : [])];
   service.kill("SIGKILL");
   service = undefined;
-  while (left.some((pid) => existsSync(`/proc/${pid}/root/proc`))) await sleep(10);
+  while (left.some(isAlive)) await sleep(10);
+}
+
+/** Until it is a zombie it may still be closing what it had open, and keep a mount busy with that. */
+function isAlive(pid: number): boolean {
+  try {
+    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, "latin1"));
+  } catch {
+    return false;
+  }
 }
 
 const open: Terminal[] = [];
@@ -141,6 +160,12 @@ export async function loginOn(
 /** Closes the windows that a test has left open: theirs hang up. */
 export function closeTerminals(): void {
   for (const terminal of open.splice(0)) terminal.hangUp();
+}
+
+/** The service's own process. */
+export function servicePid(): number {
+  if (service?.pid === undefined) throw new Error("there is no service");
+  return service.pid;
 }
 
 /** The processes that the service has started. */

@@ -1,14 +1,14 @@
-import { realpathSync, statSync } from "node:fs";
 import { totalmem } from "node:os";
-import { basename, dirname } from "node:path";
 import type { Login } from "./find.ts";
 import type { Resident } from "./enter.ts";
 import { groupNameOf } from "../../session/accounts.ts";
 import { randomHex } from "../../session/id.ts";
+import { copyResolver, resolverDir, resolverName } from "../../session/resolver.ts";
 import type { ExtraFiles, ExtraMount, SessionOptions, SetupUser } from "../../session/types.ts";
 
 /** Where a session shows single things of the host's, out of the way of its own. */
 export const hostPlace = "/run/host";
+const resolverPlace = `${hostPlace}/resolv`;
 
 /** The session that a person's login is. */
 export function loginSession(
@@ -18,6 +18,7 @@ export function loginSession(
 ): SessionOptions & { readonly name: string } {
   const { policy } = login;
   const { memoryBytes, cpus, pids, ttlSeconds } = policy;
+  const hasResolver = policy.network === "host" && copyResolver();
   const own = `${login.chroot.name.slice(0, 90)}-login-${caller.uid}`;
   return {
     name: policy.session === "user" ? own : `${own}-${randomHex()}`,
@@ -32,8 +33,8 @@ export function loginSession(
     ...(policy.sudo ? {} : { noSuid: true }),
     // Everybody else who is logged in has a file system there, with sockets that are nobody else's business.
     ...(isHostView(login) ? { isHost: true, without: ["/run/user"] } : {}),
-    mounts: mountsOf(login, caller),
-    files: filesOf(login, caller, shells),
+    mounts: mountsOf(login, caller, hasResolver),
+    files: filesOf(login, caller, { shells, hasResolver }),
     setup: { user: setupUserOf(caller) },
   };
 }
@@ -50,11 +51,10 @@ function isHostView({ chroot }: Login): boolean {
 }
 
 /** What the login needs of the host is there before what the administrator shares, which may lie in it. */
-function mountsOf(login: Login, caller: Resident): ExtraMount[] {
+function mountsOf(login: Login, caller: Resident, hasResolver: boolean): ExtraMount[] {
   const { policy } = login;
   const share = (path: string, readOnly: boolean): ExtraMount => ({ kind: "share", from: path, at: path, readOnly });
   const { uid } = caller;
-  const resolver = policy.network === "host" ? resolverOf() : undefined;
   return [
     ...homeOf(login, caller),
     { kind: "empty", at: runtimeOf(caller), uid, gid: caller.gid, sizeBytes: runtimeBytes() },
@@ -62,7 +62,7 @@ function mountsOf(login: Login, caller: Resident): ExtraMount[] {
     share("/run/systemd", true),
     share("/run/utmp", true),
     share("/tmp/.X11-unix", true),
-    ...(resolver === undefined ? [] : [{ ...share(dirname(resolver), true), at: `${hostPlace}/resolv` }]),
+    ...(hasResolver ? [{ ...share(resolverDir, true), at: resolverPlace }] : []),
     ...policy.share.map((path) => share(path, false)),
   ];
 }
@@ -93,21 +93,13 @@ function homeOf(login: Login, { home, uid, gid }: Resident): ExtraMount[] {
   }
 }
 
-/** The file that says where names are looked up: it is replaced when the network changes. */
-function resolverOf(): string | undefined {
-  try {
-    const path = realpathSync("/etc/resolv.conf");
-    return statSync(path).isFile() ? path : undefined;
-  } catch {
-    return undefined; // There is none, or its link leads nowhere: the session has what it has.
-  }
-}
-
-function filesOf({ policy }: Login, caller: Resident, shells: readonly string[]): ExtraFiles {
+function filesOf(
+  { policy }: Login,
+  caller: Resident,
+  { shells, hasResolver }: { shells: readonly string[]; hasResolver: boolean },
+): ExtraFiles {
   const { name, uid, gid, home } = caller;
   const gids = [...new Set([gid, ...caller.groups])];
-  const resolver = policy.network === "host" ? resolverOf() : undefined;
-  const path = "/etc/resolv.conf";
   return {
     account: { name, uid, gid, home, shells, groups: gids.map((each) => ({ name: groupNameOf(each), gid: each })) },
     written: [
@@ -116,6 +108,6 @@ function filesOf({ policy }: Login, caller: Resident, shells: readonly string[])
         ? [{ path: "/etc/sudoers.d/fallthru-login", text: `#${uid} ALL=(ALL:ALL) NOPASSWD: ALL\n`, mode: 0o440 }]
         : []),
     ],
-    links: resolver === undefined ? [] : [{ path, target: `${hostPlace}/resolv/${basename(resolver)}` }],
+    links: hasResolver ? [{ path: "/etc/resolv.conf", target: `${resolverPlace}/${resolverName}` }] : [],
   };
 }

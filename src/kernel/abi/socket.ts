@@ -3,7 +3,7 @@ export const AF_UNIX = 1;
 export const SOL_SOCKET = 1;
 export const SCM_RIGHTS = 1;
 export const SOCK = { STREAM: 1, DGRAM: 2, SEQPACKET: 5 } as const;
-export const SO = { SNDBUFFORCE: 32, PEERCRED: 17, PEERGROUPS: 59, PEERPIDFD: 77 } as const;
+export const SO = { SNDTIMEO: 21, SNDBUFFORCE: 32, PEERCRED: 17, PEERGROUPS: 59, PEERPIDFD: 77 } as const;
 export const MSG = {
   CTRUNC: 0x8,
   DONTWAIT: 0x40,
