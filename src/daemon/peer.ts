@@ -9,7 +9,7 @@ import { openAt } from "../kernel/file.ts";
 import { unless } from "../kernel/error.ts";
 import { helperEnvironment, startHelper } from "../kernel/helper.ts";
 import type { Path } from "../kernel/libc.ts";
-import { verbatimWords } from "../kernel/own.ts";
+import { verbatimValue, verbatimWords } from "../kernel/own.ts";
 import { type Limits, limitsOf, completeLimits } from "../kernel/limits.ts";
 import { waitUntilReady } from "../kernel/poll.ts";
 import { nicenessOf, setNiceness } from "../kernel/nice.ts";
@@ -96,6 +96,10 @@ export class PeerCaller implements Caller, Disposable {
   /** Whether this process is one that has had the client's terminal, and what ran there, in its session. */
   get hadTerminal(): boolean {
     return this.#hadTerminal;
+  }
+
+  verbatim(value: string): Path {
+    return verbatimValue(value, this.#words);
   }
 
   get stdin(): Fd {

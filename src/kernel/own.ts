@@ -32,6 +32,20 @@ export function verbatimWords(words: readonly string[], given: readonly Uint8Arr
   return words.map((word, index) => sameText(given[index + skipped], word) ?? word);
 }
 
+/** An option's value as it was given: the end of one of these words, or of those that this process was started with. */
+export function verbatimValue(value: string, given?: readonly Uint8Array[]): Path {
+  if (!isMangled(value)) return value;
+  for (const each of given ?? splitAtNul(readFile("/proc/self/cmdline"))) {
+    const word = Buffer.from(each);
+    const text = word.toString("utf8");
+    if (!text.endsWith(value)) continue;
+    // What stands before it names the option.
+    const bytes = sameText(word.subarray(text.length - value.length), value);
+    if (bytes !== undefined) return bytes;
+  }
+  return value;
+}
+
 /**
  * This process's environment, or only these variables of it.
  * @see proc_pid_environ(5)

@@ -13,6 +13,7 @@ import { openAt, writeAll } from "./file.ts";
 import { addressOf, cString, isBun, lastErrno, native, type Path, quick, withoutErrno } from "./libc.ts";
 import { dropLastSteps, exitNow } from "./self.ts";
 import { borrowLimits } from "./limits.ts";
+import { raiseLoopback } from "./loopback.ts";
 import { type Attachment, prepareSpawn } from "./stdio.ts";
 
 const syscall3 = quick("syscall", "long", ["long", "long", "long", "long"]);
@@ -33,9 +34,7 @@ const sethostname_ = native("sethostname", "int", ["void *", "size_t"]);
 const posixSpawn_ = withoutErrno("posix_spawn", "int", ["void *", "void *", "void *", "void *", "void *", "void *"]);
 const umask_ = withoutErrno("umask", "int", ["int"]);
 const personality_ = quick("personality", "int", ["unsigned long"]);
-const socket_ = native("socket", "int", ["int", "int", "int"]);
 const fcntl_ = quick("fcntl", "int", ["int", "int", "int"]);
-const ioctl_ = native("ioctl", "int", ["int", "unsigned long", "void *"]);
 
 export interface Credentials {
   readonly uid: number;
@@ -142,16 +141,17 @@ export function spawn(where: Surroundings, program: Program): number {
   closeOnExec();
   if (program.inherits !== undefined) check("fcntl", "", fcntl_(program.inherits.number, F_SETFD, 0));
   if (program.attachment === undefined) restoreFileLimit();
+  const changed: Changed = {};
   try {
     isolate(where);
-    enter(where, "come back");
+    enter(where, changed);
     const file = findExecutable(program);
     if (where.pidSpace === undefined || pidSpace === undefined) return start(file, program, (call) => call());
     const { uid } = where.credentials;
     const change = { to: where.pidSpace, back: pidSpace, uid };
     return start(file, program, (call) => callInPidSpace(change, call));
   } finally {
-    comeBack(own, cwd, spaces, groups);
+    comeBack(own, cwd, spaces, { groups, changed });
     if (umask !== undefined) umask_(umask);
     // Somebody else's may be too low for what is left to do.
     if (program.attachment !== undefined) restoreFileLimit(Number(ownFileLimits()[1]));
@@ -221,23 +221,23 @@ export function unshareThread(spaces: number): void {
   check("unshare", "", unshare_(spaces));
 }
 
-/** Sets IFF_UP on `lo`. @see netdevice(7) */
-function raiseLoopback(): void {
-  using socket = new Fd(check("socket", "", socket_(2, 2 | O.CLOEXEC, 0)), "socket");
-  const request = Buffer.alloc(40);
-  request.write("lo");
-  request.writeInt16LE(1, 16);
-  check("set up the interface", "lo", ioctl_(socket.number, 0x8914, request));
+/** What is to be put right again: where something is refused, that of what comes behind would be refused, too. */
+interface Changed {
+  root?: true;
+  groups?: true;
 }
 
-/** The user's ids are set for this thread alone, by the bare system calls; with "come back" the saved id stays 0. */
-function enter(where: Surroundings, then: "stay" | "come back" = "stay"): void {
+/** The user's ids are set for this thread alone, by the bare system calls; who comes back notes it, and keeps the saved id 0. */
+function enter(where: Surroundings, changed?: Changed): void {
   const { uid, gid, groups } = where.credentials;
+  const then = changed === undefined ? "stay" : "come back";
   const calls = threadCallNumbers();
   check("chdir", where.root, fchdir_(where.root.number));
   check("chroot", where.root, chroot_(cString(".")));
+  if (changed !== undefined) changed.root = true;
   check("chdir", "/", chdir_(cString("/")));
   setGroups(groups);
+  if (changed !== undefined) changed.groups = true;
   check("setgid", "", syscall3(calls.setresgid, gid, gid, then === "stay" ? gid : 0));
   check("setuid", "", syscall3(calls.setresuid, uid, uid, then === "stay" ? uid : 0));
   if (where.personality !== undefined) check("set personality", "", personality_(where.personality));
@@ -277,16 +277,21 @@ function rememberNameSpaces(where: Surroundings): NameSpaces {
 }
 
 /** A thread that can't get its own root or user back must do nothing more. */
-function comeBack(own: Fd, cwd: Fd, spaces: NameSpaces, groups: readonly number[]): void {
+function comeBack(
+  own: Fd,
+  cwd: Fd,
+  spaces: NameSpaces,
+  { groups, changed }: { readonly groups: readonly number[]; readonly changed: Changed },
+): void {
   const calls = threadCallNumbers();
   try {
     check("setuid", "", syscall3(calls.setresuid, 0, 0, 0));
     check("setgid", "", syscall3(calls.setresgid, 0, 0, 0));
-    setGroups(groups);
+    if (changed.groups === true) setGroups(groups);
     // Before the directories: a mount name space brings its own root.
     for (const [fd, kind] of spaces.open) changeSpace(fd, kind);
     check("chdir", "/", fchdir_(own.number));
-    check("chroot", "/", chroot_(cString(".")));
+    if (changed.root === true || spaces.open.length > 0) check("chroot", "/", chroot_(cString(".")));
     check("chdir", cwd, fchdir_(cwd.number));
     check("set personality", "", personality_(0));
   } catch (error) {

@@ -8,7 +8,7 @@ import { type Credentials, type Program, spawn, type Surroundings } from "../ker
 import { type ChildEnd, type SignalRelay, waitForEnd } from "./waiting.ts";
 
 /** For front ends of this process's own caller: what it is made of, and where its words go. */
-export { ownEnvironment } from "../kernel/own.ts";
+export { ownEnvironment, verbatimValue } from "../kernel/own.ts";
 
 /**
  * Starts a command as a child of this process and waits for its end as a shell does.

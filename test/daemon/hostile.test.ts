@@ -1,13 +1,16 @@
 import { expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { connect } from "node:net";
+import { join } from "node:path";
+import { Connection } from "../../src/daemon/connection.ts";
 import { encodeClient, protocolVersion } from "../../src/daemon/protocol.ts";
 import { O } from "../../src/kernel/abi/file.ts";
 import { threadCallNumbers } from "../../src/kernel/abi/process.ts";
 import { changeOwnerAt, openAt } from "../../src/kernel/file.ts";
 import { makeTerminal } from "../../src/kernel/terminal.ts";
+import { temporaryDirectory } from "../support/directories.ts";
 import { run } from "../support/fallthru.ts";
-import { connectTo, receiveNow, sendAllWith } from "../../src/kernel/socket.ts";
+import { acceptFrom, connectTo, listenAt, receiveNow, sendAllWith } from "../../src/kernel/socket.ts";
 import { waitUntilReady } from "../../src/kernel/poll.ts";
 import { as, nobody, Service } from "../support/service.ts";
 
@@ -74,21 +77,16 @@ test("what is cut, what is random, and what comes behind a request cost only the
   await stillServes(service);
 });
 
-test("a client that has gone before it is answered is no mistake of its worker's", async () => {
-  await using service = await new Service().start();
-  const words = Array.from({ length: 20 }, () => ["say", "x".repeat(1000)]).flat();
-  const asked = encodeClient({
-    kind: "request",
-    request: { ...request, argv: words.map((word) => Buffer.from(word)) },
-  });
-  const before = service.workers();
-  for (let round = 0; round < 20; round++) {
-    using socket = connectTo(service.path);
-    sendAllWith(socket, asked, []);
-  }
-  await stillServes(service);
-  // Those that there were go on; one whose client couldn't be answered had died of it.
-  expect(service.workers()).toEqual(expect.arrayContaining(before));
+test("a client that has gone before it is answered is gone, and no mistake", () => {
+  const path = join(temporaryDirectory("socket"), "socket");
+  using listening = listenAt(path, 1);
+  const client = connectTo(path);
+  using accepted = acceptFrom(listening);
+  if (accepted === undefined) throw new Error("nobody has connected");
+  const connection = new Connection(accepted);
+  client.close();
+  connection.send({ kind: "exit", status: 1 });
+  expect(connection.isGone).toBe(true);
 });
 
 test("a request of another version is told so", async () => {
@@ -168,4 +166,40 @@ test("commands have an empty keyring of their own, neither the service's nor ano
   for (let round = 0; round < 2; round++) ids.push((await service.ask(as(nobody), ["run", "perl", "-e", call])).stdout);
   expect(ids.every((id) => Number(id) > 0)).toBe(true);
   expect(new Set(ids).size).toBe(3);
+});
+
+/** Asks from a process that ends before its last byte comes, and whose number is then another's, of another nice value. */
+const reuse = `
+import os, socket, sys, time
+path, request = sys.argv[1], bytes.fromhex(sys.argv[2])
+ours = socket.socket(socket.AF_UNIX)
+client = os.fork()
+if client == 0:
+    ours.connect(path)
+    socket.send_fds(ours, [request[:-1]], [0, 1, 2])
+    os._exit(0)
+os.waitpid(client, 0)
+for _ in range(2000):
+    with open("/proc/sys/kernel/ns_last_pid", "w") as last: last.write(str(client - 1))
+    other = os.fork()
+    if other == 0:
+        if os.getpid() != client: os._exit(0)
+        os.nice(11)
+        time.sleep(100)
+    if other == client: break
+    os.waitpid(other, 0)
+else: sys.exit("nobody got the number")
+while os.getpriority(os.PRIO_PROCESS, client) != 11: time.sleep(0.01)
+ours.sendall(request[-1:])
+while ours.recv(4096): pass
+os.kill(other, 9)
+`;
+
+test("who has got the number of a client that has ended isn't taken for it", async () => {
+  await using service = await new Service().start();
+  const words = ["run", "sh", "-c", "sleep 1; nice"].map((word) => Buffer.from(word));
+  const asked = { ...request, argv: words, descriptors: [0, 1, 2] };
+  const hex = Buffer.from(encodeClient({ kind: "request", request: asked })).toString("hex");
+  const { stdout, stderr } = await run(["/usr/bin/python3", "-c", reuse, service.path, hex], { input: "" });
+  expect([stdout, stderr]).toEqual(["0\n", ""]);
 });

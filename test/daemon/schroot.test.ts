@@ -1,6 +1,15 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -229,8 +238,20 @@ test("neither the environment, nor argv[0], nor files where the client is give a
   writeFileSync(join(here, ".env"), "FROM_DOT_ENV=1\nBUN_OPTIONS=--print=1\n");
   writeFileSync(join(here, "bunfig.toml"), 'preload = ["./preload.ts"]\n');
   writeFileSync(join(here, "preload.ts"), 'console.log("preloaded");\n');
+  writeFileSync(
+    join(here, "package.json"),
+    '{ "imports": { "#*": "./preload.ts" }, "bun": { "preload": "./preload.ts" } }\n',
+  );
+  writeFileSync(join(here, "tsconfig.json"), '{ "compilerOptions": { "paths": { "*": ["./preload.ts"] } } }\n');
   const env = {
     NODE_OPTIONS: "--require ./preload.ts",
+    NODE_PATH: here,
+    BUN_CONFIG_PRELOAD: "./preload.ts",
+    JSC_useJIT: "0",
+    MALLOC_CHECK_: "3",
+    GCONV_PATH: here,
+    LOCPATH: here,
+    LD_AUDIT: "",
     LD_LIBRARY_PATH: here,
     BUN_INSPECT: "",
     PATH: `${here}:/bin:/usr/bin`,
@@ -238,7 +259,9 @@ test("neither the environment, nor argv[0], nor files where the client is give a
   const words = ["-c", "tiny", "-d", "/", "--", "env"];
   const { stdout, status } = await ask(nobody, words, { directory: here, env });
   expect(status).toBe(0);
-  expect(stdout).not.toMatch(/FROM_DOT_ENV|preload|NODE_OPTIONS|LD_LIBRARY|BUN_/);
+  expect(stdout).not.toMatch(/FROM_DOT_ENV|preload|NODE_|LD_|BUN_|JSC_|MALLOC_|GCONV_|LOCPATH/);
+  for (const pid of childrenOf(service.pid ?? 0))
+    expect(readFileSync(`/proc/${pid}/environ`, "latin1")).toMatch(/^PATH=[^\0]*\0$/);
   expect(stdout).toContain("PATH=/usr/local/bin:/usr/bin:/bin\n");
   const named = await run([...as(nobody), "bash", "-c", `exec -a --user=root ${schroot} -V`], { directory: "/" });
   expect(named.stdout).not.toContain("root");

@@ -20,6 +20,7 @@ function caller(name: string, uid: number, meanwhile: () => Promise<unknown> = a
     shell: "/bin/sh",
     environment: {},
     directory: "/",
+    verbatim: (value) => value,
     say: (_, text) => {
       said += text;
     },

@@ -17,6 +17,8 @@ export interface Caller {
   readonly directory: Path | undefined;
   /** The caller's standard input, where it isn't this process's. */
   readonly stdin?: SetupContext["stdin"];
+  /** One of the caller's words, or what one ends with, byte by byte as it was given. */
+  verbatim(value: string): Path;
   /** To the caller's standard output or standard error. */
   say(stream: 1 | 2, text: string): void;
   /**

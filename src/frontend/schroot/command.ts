@@ -166,7 +166,7 @@ function announce(
 
 /** Where to try: a command is only ever run where the caller is or asked for. */
 function directoriesOf(request: Request, caller: Caller, user: User, preserve: boolean): readonly Path[] {
-  if (request.directory !== undefined) return [request.directory];
+  if (request.directory !== undefined) return [caller.verbatim(request.directory)];
   const here = caller.directory ?? "";
   if (request.command.length > 0) return [here];
   const home = preserve ? caller.environment["HOME"] : undefined;

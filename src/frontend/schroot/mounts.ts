@@ -43,7 +43,7 @@ export function runMountProgram(
     const orders = readOrders(program, argv);
     if (orders.help) caller.say(2, helpTexts[program]);
     else if (orders.version) caller.say(2, `${program} (Debian sbuild) 1.6.13 (13 Aug 2022)\n`);
-    else if (program === "schroot-mount") mount(orders, called);
+    else if (program === "schroot-mount") return mount(orders, called, caller);
     else list(orders, called, caller);
     return 0;
   } catch (error) {
@@ -63,14 +63,24 @@ function readOrders(program: MountProgram, argv: readonly string[]): Orders {
   };
 }
 
-function mount({ fstab, mountPoint, isDryRun }: Orders, called: string): void {
+/** What mount(8) ends with where the kernel refuses: schroot's program becomes that. */
+const mountFailed = 32;
+
+function mount({ fstab, mountPoint, isDryRun }: Orders, called: string, caller: Caller): number {
   const wanted = requireMountPoint(mountPoint, called);
   const root = resolveDirectory(wanted);
   if (root === undefined) throw refusal(`Failed to resolve path “${wanted}”: No such file or directory`);
-  if (fstab === undefined) return;
+  if (fstab === undefined) return 0;
   const text = readFstab(fstab);
   if (text === undefined) throw refusal(`Failed to open mount file ‘${fstab}’: No such file or directory`);
-  if (!isDryRun) mountFstab(root, text, fstab);
+  if (isDryRun) return 0;
+  try {
+    mountFstab(root, text, fstab);
+    return 0;
+  } catch (error) {
+    tellError(caller, error);
+    return mountFailed;
+  }
 }
 
 function list({ mountPoint }: Orders, called: string, caller: Caller): void {

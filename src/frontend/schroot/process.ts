@@ -1,5 +1,5 @@
 import { findHostUser, groupNameOf } from "../../session/accounts.ts";
-import { ownEnvironment, runCommand, writeText } from "../../session/command.ts";
+import { ownEnvironment, runCommand, verbatimValue, writeText } from "../../session/command.ts";
 import { callerDirectory } from "../../session/environment.ts";
 import type { SignalRelay } from "../../session/waiting.ts";
 import type { Caller } from "./caller.ts";
@@ -36,6 +36,7 @@ export function processCaller(signals: SignalRelay): Caller {
     get directory() {
       return callerDirectory();
     },
+    verbatim: (value) => verbatimValue(value),
     say: writeText,
     run: (where, program, onStarted) => runCommand(where, program, signals, onStarted),
     authenticate: async (user) => {

@@ -38,6 +38,7 @@ test("readRequest() takes an empty value for none, and a command without a name 
 test.each([
   [["--nosuch"], "unrecognised option '--nosuch'"],
   [["--nosuch=1"], "unrecognised option '--nosuch=1'"],
+  [["--="], "the argument for option should follow immediately after the equal sign"],
   [["---"], "unrecognised option '---'"],
   [["-lx"], "unrecognised option '-lx'"],
   [["-c"], "the required argument for option '--chroot' is missing"],

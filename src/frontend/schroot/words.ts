@@ -63,11 +63,13 @@ function readWord(word: string, next: string | undefined, known: readonly Option
 function readLong(word: string, next: string | undefined, known: readonly Option[]): Reading {
   const equals = word.indexOf("=");
   const name = word.slice(2, equals < 0 ? undefined : equals);
-  const option = findLong(word, name, known);
+  // An option without a name is a word of the command.
+  const option = equals === 2 ? known.find(({ takes }) => takes === "a word") : findLong(word, name, known);
   if (option === undefined) throw refusal(`unrecognised option '${word}'`);
   if (equals < 0) return takeNext([], option, next, known);
   if (equals === word.length - 1) {
-    throw refusal(`the argument for option '--${option.name}' should follow immediately after the equal sign`);
+    const named = name === "" ? "" : ` '--${option.name}'`;
+    throw refusal(`the argument for option${named} should follow immediately after the equal sign`);
   }
   if (option.takes === "nothing") throw refusal(`option '--${option.name}' does not take any arguments`);
   return { given: [{ option, value: word.slice(equals + 1) }], tookNext: false };
