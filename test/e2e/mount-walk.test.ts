@@ -1,4 +1,4 @@
-// Walking over a tree once more: what the kernel asks the server, by how often that reads from /dev/fuse.
+// Walking over a tree once more, and making files: what the kernel asks the server, by how often that reads from /dev/fuse.
 import { expect, test } from "bun:test";
 import { mkdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -62,4 +62,24 @@ test("what was read is listed with its attributes anew by a few requests, in the
   // Something else may have the kernel drop its caches meanwhile.
   for (let attempt = 0; attempt < 5 && fewest >= 60; attempt++) fewest = Math.min(fewest, await walkTwice());
   expect(fewest).toBeLessThan(60);
+});
+
+/** Makes and fills files. @returns how many requests that took */
+async function makeFiles(count: number): Promise<number> {
+  const target = await mount();
+  // The first open and the first create tell the kernel that there are none.
+  await shell(target, "mkdir new; echo first >new/0; cat new/0");
+  const before = readsOfServer();
+  await shell(target, `for at in $(seq ${count}); do echo $at >new/$at; done`);
+  const requests = readsOfServer() - before;
+  expect(await shell(target, "cat new/* | sort -n | tail -n 1; ls new | wc -l")).toBe(`${count}\n${count + 1}\n`);
+  expect(await run(["umount", target])).toMatchObject({ status: 0, stderr: "" });
+  return requests;
+}
+
+test("making a file and writing to it takes five requests, and closing it none", async () => {
+  let fewest = Infinity;
+  // GETATTR of the directory, LOOKUP, MKNOD, GETXATTR of security.capability, WRITE.
+  for (let attempt = 0; attempt < 5 && fewest >= 520; attempt++) fewest = Math.min(fewest, await makeFiles(100));
+  expect(fewest).toBeLessThan(520);
 });
