@@ -1,12 +1,12 @@
 import { expect, test } from "bun:test";
 import { spawn } from "node:child_process";
-import { chmodSync, existsSync, readFileSync } from "node:fs";
+import { chmodSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connectTo, listenAt } from "../../src/kernel/socket.ts";
 import { temporaryDirectory } from "../support/directories.ts";
 import { executable, fallthru } from "../support/fallthru.ts";
-import { childrenOf } from "../support/service.ts";
+import { childrenOf, isAlive } from "../support/service.ts";
 
 const units = resolve(import.meta.dirname, "../../share/systemd");
 
@@ -28,7 +28,7 @@ test("the service takes the socket that systemd has opened, clients that wait th
   const ended = new Promise((done) => service.on("exit", (_, signal) => done(signal)));
   service.kill("SIGTERM");
   expect(await ended).toBe("SIGTERM");
-  while (workers.some((pid) => existsSync(`/proc/${pid}/root/proc`))) await sleep(10);
+  while (workers.some(isAlive)) await sleep(10);
 });
 
 test("daemon says what is missing where nobody has opened a socket", async () => {

@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { appendFileSync, copyFileSync, existsSync, mkdirSync, symlinkSync } from "node:fs";
+import { appendFileSync, copyFileSync, mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describeChroot, temporaryDirectory } from "../support/directories.ts";
 import { executable, run } from "../support/fallthru.ts";
 import { tinyRoot } from "../support/roots.ts";
-import { childrenOf } from "../support/service.ts";
+import { childrenOf, isAlive } from "../support/service.ts";
 import { Terminal } from "../support/terminal.ts";
 
 // Two people of this test's own, in this mount name space's own /etc: bert has a password.
@@ -42,7 +42,7 @@ beforeAll(async () => {
 afterAll(async () => {
   const left = [service.pid ?? 0, ...childrenOf(service.pid ?? 0)];
   service.kill("SIGKILL");
-  while (left.some((pid) => existsSync(`/proc/${pid}/root/proc`))) await sleep(10);
+  while (left.some(isAlive)) await sleep(10);
   for (const path of ["/etc/passwd", "/etc/group", "/etc/shadow", "/run/fallthrud"]) execFileSync("umount", [path]);
 });
 

@@ -1,15 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import {
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  readdirSync,
-  readlinkSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { mkdirSync, readFileSync, readdirSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -18,7 +9,7 @@ import { describeChroot, temporaryDirectory } from "../support/directories.ts";
 import { executable, run, type RunOptions } from "../support/fallthru.ts";
 import { tinyRoot } from "../support/roots.ts";
 import { Terminal } from "../support/terminal.ts";
-import { type Account, as, childrenOf, games, nobody } from "../support/service.ts";
+import { type Account, as, childrenOf, games, isAlive, nobody } from "../support/service.ts";
 
 // The installed program and the real front end, at the real socket: as users have it.
 
@@ -45,7 +36,7 @@ beforeAll(async () => {
 afterAll(async () => {
   const left = [service.pid ?? 0, ...childrenOf(service.pid ?? 0)];
   service.kill("SIGKILL");
-  while (left.some((pid) => existsSync(`/proc/${pid}/root/proc`))) await sleep(10);
+  while (left.some(isAlive)) await sleep(10);
   execFileSync("umount", ["/run/fallthrud"]);
 });
 
@@ -271,7 +262,7 @@ test("a service that is killed leaves sessions as they are, and the next one goe
   expect(await ask(nobody, ["-b", "-c", "tiny", "-n", "stays"])).toMatchObject({ status: 0 });
   const before = childrenOf(service.pid ?? 0);
   service.kill("SIGKILL");
-  while (before.some((pid) => existsSync(`/proc/${pid}/root/proc`))) await sleep(10);
+  while (before.some(isAlive)) await sleep(10);
   const refused = await ask(nobody, ["-r", "-c", "stays", "--", "true"]);
   expect(refused).toMatchObject({ status: 1 });
   expect(refused.stderr).toContain("The service isn't running");

@@ -67,7 +67,7 @@ test("what was read is listed with its attributes anew by a few requests, in the
 /** Makes and fills files. @returns how many requests that took */
 async function makeFiles(count: number): Promise<number> {
   const target = await mount();
-  // The first open and the first create tell the kernel that there are none.
+  // The first open tells the kernel that nothing is to be told of closing.
   await shell(target, "mkdir new; echo first >new/0; cat new/0");
   const before = readsOfServer();
   await shell(target, `for at in $(seq ${count}); do echo $at >new/$at; done`);
@@ -79,7 +79,7 @@ async function makeFiles(count: number): Promise<number> {
 
 test("making a file and writing to it takes five requests, and closing it none", async () => {
   let fewest = Infinity;
-  // GETATTR of the directory, LOOKUP, MKNOD, GETXATTR of security.capability, WRITE.
+  // GETATTR of the directory, LOOKUP, CREATE, GETXATTR of security.capability, WRITE.
   for (let attempt = 0; attempt < 5 && fewest >= 520; attempt++) fewest = Math.min(fewest, await makeFiles(100));
   expect(fewest).toBeLessThan(520);
 });

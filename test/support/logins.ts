@@ -19,7 +19,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { temporaryDirectory } from "./directories.ts";
 import { executable, run, type RunOptions, type RunResult } from "./fallthru.ts";
-import { childrenOf } from "./service.ts";
+import { childrenOf, isAlive } from "./service.ts";
 import { Terminal, type TerminalOptions } from "./terminal.ts";
 
 export interface Person {
@@ -132,15 +132,6 @@ export async function stopService(whom: "workers too" | "leave workers" = "worke
   service.kill("SIGKILL");
   service = undefined;
   while (left.some(isAlive)) await sleep(10);
-}
-
-/** Until it is a zombie it may still be closing what it had open, and keep a mount busy with that. */
-function isAlive(pid: number): boolean {
-  try {
-    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, "latin1"));
-  } catch {
-    return false;
-  }
 }
 
 const open: Terminal[] = [];
