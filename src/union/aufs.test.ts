@@ -5,6 +5,7 @@ import { random, randomChanges } from "../../test/support/changes.ts";
 import { content, entries, errnoOf, find, name, space, superuser, write } from "../../test/support/space.ts";
 import { applyToPath, dumpPath, UnionTree } from "../../test/support/unions.ts";
 import { makeMount } from "../kernel/mount.ts";
+import type { KnownInodes, KnownName } from "./known.ts";
 import { Union } from "./union.ts";
 
 /** A file system without extended attributes, with an upper and its work directory. */
@@ -71,7 +72,7 @@ describe("an upper without extended attributes", () => {
     expect(inoOf(union, "file")).toBe(ino);
     union.rename(1, name("file"), 1, name("other"));
     expect(inoOf(union, "other")).toBe(ino);
-    const known = { inodes: new Map(), files: new Map(), origins: new Map(told) };
+    const known = { inodes: knownInodes([]), files: new Map(), origins: new Map(told) };
     {
       using next = at.union({ ...layers, known });
       expect(inoOf(next, "other")).toBe(ino);
@@ -96,7 +97,7 @@ describe("an upper without extended attributes", () => {
       write(union, nodeid, "new");
       attr = union.getattr(nodeid);
     }
-    const inodes = new Map([[nodeid, { parent: 1, name: "file", ino: attr.ino, isDirectory: false }]]);
+    const inodes = knownInodes([[nodeid, { parent: 1, name: "file", ino: attr.ino, isDirectory: false }]]);
     using union = at.union({ ...layers, known: { inodes, files: new Map([[7, { nodeid, flags: 2 }]]) } });
     expect(union.getattr(nodeid)).toEqual(attr as never);
     expect(union.write(7, Buffer.from("NEW"), 0)).toBe(3);
@@ -206,4 +207,16 @@ test("random changes show what a plain directory shows, and the same when mounte
 /** Names, types and modes: hard links of a lower break apart, attributes and times are the file system's. */
 function names(dump: readonly string[]): string[] {
   return dump.map((line) => line.split(" ").slice(0, 3).join(" "));
+}
+
+function knownInodes(entries: [number, KnownName | undefined][]): KnownInodes {
+  const map = new Map(entries);
+  return {
+    [Symbol.iterator]: () => map.entries(),
+    size: map.size,
+    highest: Math.max(0, ...map.keys()),
+    get: (nodeid) => map.get(nodeid),
+    delete: (nodeid) => map.delete(nodeid),
+    apart: () => map,
+  };
 }

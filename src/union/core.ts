@@ -7,7 +7,7 @@ import type { Layer, LayerFileSystem } from "../layer/layer.ts";
 import type { AccessTimes } from "./accesstimes.ts";
 import type { HardLinkIndex } from "./hardlinks.ts";
 import type { Inode, InodeTable } from "./inode.ts";
-import type { KnownName } from "./known.ts";
+import type { KnownInodes } from "./known.ts";
 import type { Origins } from "./origins.ts";
 import type { WorkDirectory } from "./work.ts";
 
@@ -39,7 +39,7 @@ export interface Core {
    * By nodeid: what the kernel knows from a server before, until it is found again or forgotten; undefined where there was
    * none before.
    */
-  readonly known: Map<number, KnownName | undefined> | undefined;
+  readonly known: KnownInodes | undefined;
   /** An inode's attributes are no longer what they were, though nobody asked for that: its ctime, for one. */
   readonly onCopyUp: (nodeid: number) => void;
   readonly accessTimes: AccessTimes;

@@ -167,8 +167,8 @@ export class InodeTable {
 
   /** Takes over what the kernel was told by another server: a number that is in use is given to nothing else. */
   reserve(known: Known): void {
-    for (const [nodeid, name] of known.inodes) {
-      if (nodeid >= this.#nextTemporary) this.#nextTemporary = nodeid + 1;
+    this.#nextTemporary = Math.max(this.#nextTemporary, known.inodes.highest + 1);
+    for (const [nodeid, name] of known.inodes.apart()) {
       if (name === undefined) this.#bury(nodeid, known.pins?.get(nodeid));
       else if (name.ino !== nodeid) this.#reserved.set(name.ino, nodeid);
       if (name?.isDirectory === true) this.#directories.set(`${name.parent}/${name.name}`, { nodeid, ino: name.ino });

@@ -2,7 +2,8 @@ import type { Fd } from "../../kernel/fd.ts";
 import { allocate } from "../../kernel/io.ts";
 import { mapFile, resizeFile } from "../../kernel/memory.ts";
 import type { KnownName } from "../../union/known.ts";
-import { type KnownFile, RECORD, replay, type Replay } from "./replay.ts";
+import { RECORD } from "./names.ts";
+import { type KnownFile, replay, type Replay } from "./replay.ts";
 
 /**
  * Page 0, in words of 32 bits, each written in one step: which of two banks is in use; for each, on which page it begins,
@@ -111,7 +112,8 @@ export class Journal {
   }
 
   replay(): Replay {
-    return replay(this.#bank, this.#at);
+    // Names are read when they are needed, and the bank may have been emptied by then.
+    return replay(Buffer.from(this.#bank.subarray(0, this.#at)), this.#at);
   }
 
   #begin(kind: number, first: number, size: number): void {
@@ -136,9 +138,11 @@ export class Journal {
 
   /** Goes over to the other bank, of which at most half is filled then. */
   #compact(needed: number): void {
-    const { inodes, origins, files } = this.replay();
+    const { inodes, origins, files } = replay(this.#bank, this.#at);
     const previous = this.#described(this.#active);
-    const next = this.#roomFor([...inodes.values()].reduce(sumSizes, files.size * 25 + origins.size * 17 + needed) * 2);
+    let used = files.size * 25 + origins.size * 17 + needed;
+    for (const [, known] of inodes) used += 27 + (known?.name.length ?? 0);
+    const next = this.#roomFor(used * 2);
     const other = 1 - this.#active;
     this.#describe(other, next);
     this.#bank = mapFile(this.#file, next.offset, next.size);
@@ -171,8 +175,4 @@ export class Journal {
     const [offset = 0, size = 0, length = 0] = this.#head.subarray(BANKS + bank * 3, BANKS + bank * 3 + 3);
     return { offset: offset * PAGE, size: size * PAGE, length };
   }
-}
-
-function sumSizes(sum: number, known: KnownName | undefined): number {
-  return sum + 27 + (known?.name.length ?? 0);
 }

@@ -7,6 +7,7 @@ import { Fd } from "../../kernel/fd.ts";
 import { writeAll } from "../../kernel/file.ts";
 import { isCompiled } from "../../kernel/libc.ts";
 import { serveThroughReclaim } from "../../kernel/self.ts";
+import type { KnownName } from "../../union/known.ts";
 import { Union } from "../../union/union.ts";
 import { UnionFileSystem } from "./filesystem.ts";
 import { LayerChanges } from "./changes.ts";
@@ -18,7 +19,6 @@ import { LayerStack } from "./stack.ts";
 import { log } from "./log.ts";
 import { type FallthruMount, opensFiles } from "./options.ts";
 import { Rehearsal } from "./rehearsal.ts";
-import type { Replay } from "./replay.ts";
 import { readState, writeState } from "./state.ts";
 
 /** The server's descriptors, beside 0 to 2: see startServer(). */
@@ -107,7 +107,12 @@ function takeInherited() {
 }
 
 /** The layers have changed: what the kernel has cached of names and directories may be out of date. */
-function announce(connection: Connection, state: Fd, id: string, inodes: Replay["inodes"] = new Map()): void {
+function announce(
+  connection: Connection,
+  state: Fd,
+  id: string,
+  inodes: Iterable<[number, KnownName | undefined]> = [],
+): void {
   connection.notify({ kind: "increment-epoch" });
   connection.notify({ kind: "invalidate-inode", nodeid: 1, offset: 0, length: 0 });
   for (const [nodeid, name] of inodes) {
