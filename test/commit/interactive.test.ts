@@ -62,7 +62,7 @@ for (const [what, act] of Object.entries(leave)) {
     expect(readFileSync(join(root, "srv/one"), "utf8")).toBe("one\nmore\n");
   });
 
-  // Ctrl-C there is the command's, which has ended.
+  // Ctrl-C does nothing there yet: who reads the answer waits in one system call.
   for (const picking of what === "Ctrl-C" ? [] : [false, true])
     test(`${what} at the question after a run${picking ? ", while picking," : ""} commits nothing and leaves nothing`, async () => {
       const before = describeTree(root);
