@@ -1,24 +1,16 @@
 // Commits that can't be read, or can't be finished: the others are as before.
-import { afterAll, afterEach, beforeEach, expect, test } from "bun:test";
+import { afterEach, beforeEach, expect, test } from "bun:test";
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { describeChroot, makeBareProfile, temporaryDirectory } from "../support/directories.ts";
+import { makeCommitRoot } from "../support/commits.ts";
+import { temporaryDirectory } from "../support/directories.ts";
 import { fallthru } from "../support/fallthru.ts";
-import { leftoversAfter, traces } from "../support/leftovers.ts";
-import { tinyRoot } from "../support/roots.ts";
 
-const root = tinyRoot();
-makeBareProfile();
-describeChroot("t", root, ["profile=bare"]);
-await fallthru(["recover"]);
-const clean = traces();
+const { root } = await makeCommitRoot(["one", "two", "dir/file"]);
 
 beforeEach(async () => {
-  rmSync(join(root, "srv"), { recursive: true, force: true });
-  mkdirSync(join(root, "srv/dir"), { recursive: true });
-  for (const name of ["one", "two", "dir/file"]) writeFileSync(join(root, "srv", name), `${name}\n`);
   await sleep(30);
   expect(await fallthru(["begin", "t", "--name", "s"])).toMatchObject({ status: 0, stderr: "" });
   await sleep(30);
@@ -27,10 +19,6 @@ beforeEach(async () => {
 afterEach(async () => {
   await fallthru(["end", "s", "other"]);
   rmSync(commits, { recursive: true, force: true });
-});
-
-afterAll(async () => {
-  expect(await leftoversAfter(clean, 500)).toEqual([]);
 });
 
 async function inside(script: string): Promise<void> {

@@ -1,35 +1,19 @@
 // What a commit carries that is easily lost: capabilities, contents that a union has left below, what lies deep.
-import { afterAll, afterEach, beforeEach, expect, test } from "bun:test";
+import { afterEach, expect, test } from "bun:test";
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { mountPointOf } from "../../src/session/paths.ts";
-import { describeChroot, makeBareProfile } from "../support/directories.ts";
+import { makeCommitRoot } from "../support/commits.ts";
 import { executable, fallthru } from "../support/fallthru.ts";
-import { leftoversAfter, traces } from "../support/leftovers.ts";
-import { tinyRoot } from "../support/roots.ts";
 import { describeTree } from "../support/tree.ts";
 
-const root = tinyRoot();
-makeBareProfile();
-describeChroot("t", root, ["profile=bare"]);
-await fallthru(["recover"]);
-const clean = traces();
-
-beforeEach(() => {
-  rmSync(join(root, "srv"), { recursive: true, force: true });
-  mkdirSync(join(root, "srv/dir/sub"), { recursive: true });
-  for (const name of ["one", "two", "dir/file", "dir/sub/deep"]) writeFileSync(join(root, "srv", name), `${name}\n`);
-});
+const { root } = await makeCommitRoot(["one", "two", "dir/file", "dir/sub/deep"]);
 
 afterEach(async () => {
   await fallthru(["end", "s"]);
   rmSync("/var/lib/fallthru/sessions/.commits", { recursive: true, force: true });
-});
-
-afterAll(async () => {
-  expect(await leftoversAfter(clean, 500)).toEqual([]);
 });
 
 async function begin(...options: string[]): Promise<void> {

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeEach, expect, test } from "bun:test";
+import { afterEach, beforeEach, expect, test } from "bun:test";
 import { execFileSync } from "node:child_process";
 import {
   existsSync,
@@ -12,23 +12,15 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { describeChroot, makeBareProfile, temporaryDirectory } from "../support/directories.ts";
+import { makeCommitRoot } from "../support/commits.ts";
+import { temporaryDirectory } from "../support/directories.ts";
 import { executable, fallthru, type RunResult, startFallthru } from "../support/fallthru.ts";
-import { leftoversAfter, traces } from "../support/leftovers.ts";
-import { tinyRoot } from "../support/roots.ts";
 import { Terminal } from "../support/terminal.ts";
 import { describeTree } from "../support/tree.ts";
 
-const root = tinyRoot();
-makeBareProfile();
-describeChroot("t", root, ["profile=bare"]);
-await fallthru(["recover"]);
-const clean = traces();
+const { root } = await makeCommitRoot(["one", "two", "dir/file", "dir/sub/deep"]);
 
 beforeEach(async () => {
-  rmSync(join(root, "srv"), { recursive: true, force: true });
-  mkdirSync(join(root, "srv/dir/sub"), { recursive: true });
-  for (const name of ["one", "two", "dir/file", "dir/sub/deep"]) writeFileSync(join(root, "srv", name), `${name}\n`);
   await sleep(30);
   expect(await fallthru(["begin", "t", "--name", "s"])).toMatchObject({ status: 0, stderr: "" });
   await sleep(30);
@@ -39,10 +31,6 @@ afterEach(async () => {
   rmSync("/var/lib/fallthru/sessions/.commits", { recursive: true, force: true });
   for (const name of readdirSync(dirname(root)))
     if (name.startsWith(".fallthru-commit-")) rmSync(join(dirname(root), name), { recursive: true });
-});
-
-afterAll(async () => {
-  expect(await leftoversAfter(clean, 500)).toEqual([]);
 });
 
 function inside(script: string, session = "s"): Promise<RunResult> {

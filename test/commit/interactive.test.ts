@@ -1,35 +1,23 @@
 // What ends `commit --interactive` and the question after a run before all is answered: nothing is committed, nothing is left.
-import { afterAll, afterEach, beforeEach, expect, test } from "bun:test";
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { describeChroot, makeBareProfile } from "../support/directories.ts";
+import { makeCommitRoot } from "../support/commits.ts";
 import { executable, fallthru } from "../support/fallthru.ts";
-import { leftoversAfter, traces } from "../support/leftovers.ts";
-import { tinyRoot } from "../support/roots.ts";
+import { leftoversAfter } from "../support/leftovers.ts";
 import { Terminal } from "../support/terminal.ts";
 import { describeTree } from "../support/tree.ts";
 
-const root = tinyRoot();
-makeBareProfile();
-describeChroot("t", root, ["profile=bare"]);
-await fallthru(["recover"]);
-const clean = traces();
+const { root, clean } = await makeCommitRoot(["one", "two"], 2000);
 
 beforeEach(async () => {
-  rmSync(join(root, "srv"), { recursive: true, force: true });
-  mkdirSync(join(root, "srv"));
-  for (const name of ["one", "two"]) writeFileSync(join(root, "srv", name), `${name}\n`);
   await sleep(30);
 });
 
 afterEach(async () => {
   await fallthru(["end", "--all", "--force"]);
   rmSync("/var/lib/fallthru/sessions/.commits", { recursive: true, force: true });
-});
-
-afterAll(async () => {
-  expect(await leftoversAfter(clean, 2000)).toEqual([]);
 });
 
 const script = "cd /srv; echo more >>one; echo more >>two; echo x >ümläut";
