@@ -1,4 +1,5 @@
 import { O } from "./abi/file.ts";
+import { AF_UNIX, MSG, SCM_RIGHTS, SO, SOCK, SOL_SOCKET } from "./abi/socket.ts";
 import { check } from "./error.ts";
 import { Fd } from "./fd.ts";
 import { addressOf, quick } from "./libc.ts";
@@ -8,16 +9,13 @@ const setsockopt_ = quick("setsockopt", "int", ["int", "int", "int", "void *", "
 const sendmsg_ = quick("sendmsg", "long", ["int", "void *", "int"]);
 const recvmsg_ = quick("recvmsg", "long", ["int", "void *", "int"]);
 
-const [AF_UNIX, SOCK_SEQPACKET, SOL_SOCKET, SO_SNDBUFFORCE, SCM_RIGHTS] = [1, 5, 1, 32, 1];
-const [MSG_DONTWAIT, MSG_CMSG_CLOEXEC] = [0x40, 0x40000000];
-
 /** Two ends of a socket of messages; what is sent into the first waits until somebody reads the second. */
 export function makeSocketPair(): readonly [Fd, Fd] {
   const numbers = new Int32Array(2);
   const bytes = new Uint8Array(numbers.buffer);
-  check("socketpair", "", socketpair_(AF_UNIX, SOCK_SEQPACKET | O.CLOEXEC, 0, bytes));
+  check("socketpair", "", socketpair_(AF_UNIX, SOCK.SEQPACKET | O.CLOEXEC, 0, bytes));
   // Room for some 10,000 messages; who isn't the machine's superuser has 278.
-  setsockopt_(numbers[0] ?? -1, SOL_SOCKET, SO_SNDBUFFORCE, Buffer.from(Int32Array.of(8 << 20).buffer), 4);
+  setsockopt_(numbers[0] ?? -1, SOL_SOCKET, SO.SNDBUFFORCE, Buffer.from(Int32Array.of(8 << 20).buffer), 4);
   return [new Fd(numbers[0] ?? -1, "socket"), new Fd(numbers[1] ?? -1, "socket")];
 }
 
@@ -33,7 +31,7 @@ export function sendDescriptor(socket: Fd, tag: number, descriptor: number): boo
   message.control.writeInt32LE(SOL_SOCKET, 8);
   message.control.writeInt32LE(SCM_RIGHTS, 12);
   message.control.writeInt32LE(descriptor, 16);
-  return sendmsg_(socket.number, message.header, MSG_DONTWAIT) !== -1;
+  return sendmsg_(socket.number, message.header, MSG.DONTWAIT) !== -1;
 }
 
 /**
@@ -52,7 +50,7 @@ export function letGoLater(file: Fd): void {
 /** @returns the oldest message that waits; its descriptor is the caller's; undefined where there is none */
 export function receiveDescriptor(socket: Fd): { readonly tag: number; readonly descriptor: number } | undefined {
   const message = new Message();
-  const length = recvmsg_(socket.number, message.header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  const length = recvmsg_(socket.number, message.header, MSG.DONTWAIT | MSG.CMSG_CLOEXEC);
   if (length !== 8 || message.control.readInt32LE(12) !== SCM_RIGHTS) return undefined;
   return { tag: message.data.readDoubleLE(), descriptor: message.control.readInt32LE(16) };
 }
