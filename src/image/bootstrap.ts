@@ -148,7 +148,7 @@ function adviceFor(text: string): string | undefined {
     return "the host lacks the archive's key: name apt sources with their own Signed-By with --sources FILE";
   }
   if (/ 404 |does not have a Release file|Failed to fetch|Invalid Release|Could not (?:connect|resolve)/.test(text)) {
-    return "these apt sources can't be reached or have no such suite: name others with --sources FILE or --mirror URI";
+    return "these apt sources can't be reached or lack that suite: --suite, or others with --sources FILE or --mirror URI";
   }
   return undefined;
 }

@@ -96,9 +96,9 @@ describe("createChrootRoot() says what is wrong with", () => {
   });
 
   test("a suite that isn't there", async () => {
-    expect((await problemOf({ directory, suite: "no-such-suite" })).message).toContain(
-      "no-such-suite Release' does not have a Release file",
-    );
+    const error = await problemOf({ directory, suite: "no-such-suite" });
+    expect(error.message).toContain("no-such-suite Release' does not have a Release file");
+    expect(error.hint).toContain("--suite");
   });
 
   test("sources: none, none in the file, together with a mirror", async () => {
