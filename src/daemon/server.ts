@@ -10,6 +10,7 @@ import { makeSocketPair, sendDescriptor } from "../kernel/pass.ts";
 import { type Watched, waitUntilReady } from "../kernel/poll.ts";
 import { ignoreSignals } from "../kernel/self.ts";
 import { acceptFrom, peerOf, receiveNow, sendAll } from "../kernel/socket.ts";
+import { copyAbove } from "../kernel/stdio.ts";
 import { log } from "./log.ts";
 import { connectionTags, workerWords } from "./words.ts";
 
@@ -27,6 +28,9 @@ const idleMs = 10_000;
 
 /** After this time a client that couldn't be handed over is tried again, where nothing else happens. */
 const retryMs = 1000;
+
+/** A worker's start takes a socket's two ends and copies of what is to be its descriptors 0 to 3; then one stays. */
+const keptBack = 7;
 
 interface Client {
   readonly socket: Fd;
@@ -73,6 +77,11 @@ export class Server {
   readonly #nothing = openAt(null, "/dev/null", O.RDWR);
   readonly #buffer = Buffer.alloc(16);
   #grave: Grave | undefined;
+  /**
+   * Descriptors that no client gets, all of them or none: without a worker none of those who wait would ever go, also when they have
+   * hung up long ago.
+   */
+  #kept: Fd[] = [];
   /** How many clients may wait: not so many that no descriptor is left for workers. */
   readonly #room = Math.min(limits.waiting, Math.max(8, Math.floor(((ownFileLimit() ?? 1024) - 64) / 2)));
   /** Nobody is let in before this moment, for want of descriptors or memory. */
@@ -94,6 +103,8 @@ export class Server {
     ignoreSignals([SIGCHLD, SIGHUP]);
     this.#ensureSpare();
     for (;;) {
+      this.#keepBack();
+      while (this.#kept.length === 0 && this.#dropOne()) this.#keepBack();
       const ready = new Set(waitUntilReady(this.#watched(), this.#timeout()));
       if (ready.has(this.#listening)) this.#accept();
       for (const worker of this.#workers) if (ready.has(worker.control)) this.#hear(worker);
@@ -117,7 +128,7 @@ export class Server {
   #watched(): Watched[] {
     const files = [...this.#silent().map(({ socket }) => socket), ...[...this.#workers].map(({ control }) => control)];
     for (const { file } of this.#others) files.push(file);
-    if (this.#hasRoom() && Date.now() >= this.#acceptAt) files.push(this.#listening);
+    if (this.#kept.length > 0 && this.#hasRoom() && Date.now() >= this.#acceptAt) files.push(this.#listening);
     return files.map((file) => ({ file }));
   }
 
@@ -135,7 +146,7 @@ export class Server {
       .filter(({ isBusy, uid }) => !isBusy && uid !== undefined)
       .map(({ idleSince }) => idleSince + idleMs);
     if (this.#grave !== undefined) moments.push(this.#grave.since + dropped.withinMs);
-    if ([...this.#clients].some(({ isReady }) => isReady) || this.#acceptAt > Date.now())
+    if ([...this.#clients].some(({ isReady }) => isReady) || this.#acceptAt > Date.now() || this.#kept.length === 0)
       moments.push(Date.now() + retryMs);
     return moments.length === 0 ? -1 : Math.max(0, Math.min(...moments) - Date.now());
   }
@@ -146,6 +157,7 @@ export class Server {
       socket = acceptFrom(this.#listening);
     } catch (error) {
       if (!isShortage(error)) throw error;
+      if (isErrno(error, "EMFILE") && this.#dropOne()) return;
       log(`nobody is let in for a moment: ${String(error)}`);
       this.#acceptAt = Date.now() + retryMs;
       return;
@@ -158,24 +170,28 @@ export class Server {
     if (others >= limits.waitingOfOne) {
       log(`uid ${uid} was sent away: it has ${others} connections that say nothing`);
       this.#drop(client);
-    } else if (this.#clients.size > this.#room) {
-      const [oldest] = this.#silent();
-      if (oldest !== undefined) this.#drop(oldest);
-    }
+    } else if (this.#clients.size > this.#room) this.#dropOne();
+  }
+
+  /** Of those who say nothing, the longest there of whoever has most of them. @returns whether one has gone */
+  #dropOne(): boolean {
+    const [most] = [...Map.groupBy(this.#silent(), ({ uid }) => uid).values()].toSorted((a, b) => b.length - a.length);
+    return most?.[0] !== undefined && this.#drop(most[0]);
   }
 
   /**
    * Closes a client's connection, but not here: open files that it has sent and nobody has taken are closed with it, and that may
    * take as long as the client likes (SO_LINGER). A process that ends waits for none of them. @see socket(7)
    */
-  #drop(client: Client): void {
+  #drop(client: Client): boolean {
     this.#grave ??= this.#makeGrave();
     // Where none can be made, another time.
     if (this.#grave === undefined || !sendDescriptor(this.#grave.control, connectionTags.drop, client.socket.number))
-      return;
+      return false;
     this.#grave.count++;
     this.#clients.delete(client);
     client.socket.close();
+    return true;
   }
 
   #makeGrave(): Grave | undefined {
@@ -222,7 +238,7 @@ export class Server {
     const [file = ""] = this.#workerCommand;
     const stdio = [this.#nothing, this.#nothing, new Fd(2, "standard error")];
     try {
-      startHelper(file, [file, "recover", "--quiet"], helperEnvironment, stdio);
+      this.#withKept(() => startHelper(file, [file, "recover", "--quiet"], helperEnvironment, stdio));
     } catch (error) {
       if (!isShortage(error)) throw error;
       log(`what a worker has left isn't cleared up: ${String(error)}`);
@@ -263,21 +279,46 @@ export class Server {
     if (this.#workers.size >= limits.workers) return undefined;
     const [file] = this.#workerCommand;
     if (file === undefined) throw new UserError("usage", "no command for workers");
-    const stdio = [this.#nothing, this.#nothing, new Fd(2, "standard error")];
     try {
-      using undo = new DisposableStack();
-      const [control, theirs] = makeSocketPair();
-      undo.use(control);
-      using socket = theirs;
-      startHelper(file, this.#workerCommand, helperEnvironment, [...stdio, socket]);
+      const control = this.#withKept(() => this.#startProcess(file));
       const worker: Worker = { control, uid: undefined, isBusy: false, isDone: false, idleSince: 0 };
       this.#workers.add(worker);
-      undo.move();
       return worker;
     } catch (error) {
       if (!isShortage(error)) throw error;
       log(`a worker can't be started: ${String(error)}`);
       return undefined;
+    }
+  }
+
+  /** @returns our end of its socket */
+  #startProcess(file: string): Fd {
+    using undo = new DisposableStack();
+    const [control, theirs] = makeSocketPair();
+    undo.use(control);
+    using socket = theirs;
+    const stdio = [this.#nothing, this.#nothing, new Fd(2, "standard error")];
+    startHelper(file, this.#workerCommand, helperEnvironment, [...stdio, socket]);
+    undo.move();
+    return control;
+  }
+
+  #keepBack(): void {
+    if (this.#kept.length > 0) return;
+    try {
+      this.#kept = copyAbove(Array<Fd>(keptBack).fill(this.#nothing), 3);
+    } catch (error) {
+      if (!isShortage(error)) throw error;
+    }
+  }
+
+  /** Does what needs the descriptors that were kept back. */
+  #withKept<Result>(start: () => Result): Result {
+    for (const file of this.#kept.splice(0)) file.close();
+    try {
+      return start();
+    } finally {
+      this.#keepBack();
     }
   }
 

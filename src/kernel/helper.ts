@@ -1,9 +1,10 @@
-import { F_DUPFD_CLOEXEC, POSIX_SPAWN_SETSID, POSIX_SPAWN_SETSIGDEF, POSIX_SPAWN_SETSIGMASK } from "./abi/process.ts";
+import { POSIX_SPAWN_SETSID, POSIX_SPAWN_SETSIGDEF, POSIX_SPAWN_SETSIGMASK } from "./abi/process.ts";
 import { superuserPath } from "../places.ts";
-import { check, errnoName, KernelError } from "./error.ts";
-import { Fd } from "./fd.ts";
-import { cString, type Path, quick, withoutErrno } from "./libc.ts";
+import { errnoName, KernelError } from "./error.ts";
+import type { Fd } from "./fd.ts";
+import { cString, type Path, withoutErrno } from "./libc.ts";
 import { withPointers } from "./process.ts";
+import { copyAbove } from "./stdio.ts";
 
 const posixSpawn_ = withoutErrno("posix_spawn", "int", ["void *", "void *", "void *", "void *", "void *", "void *"]);
 const attrInit_ = withoutErrno("posix_spawnattr_init", "int", ["void *"]);
@@ -15,7 +16,6 @@ const actionsDestroy_ = withoutErrno("posix_spawn_file_actions_destroy", "int", 
 const actionsDup_ = withoutErrno("posix_spawn_file_actions_adddup2", "int", ["void *", "int", "int"]);
 const actionsCloseFrom_ = withoutErrno("posix_spawn_file_actions_addclosefrom_np", "int", ["void *", "int"]);
 const actionsChdir_ = withoutErrno("posix_spawn_file_actions_addchdir_np", "int", ["void *", "void *"]);
-const fcntl_ = quick("fcntl", "int", ["int", "int", "int"]);
 
 /** All that a process of ours has of an environment: what users or callers have in theirs isn't for what has our rights. */
 export const helperEnvironment: readonly string[] = [`PATH=${superuserPath}`];
@@ -24,7 +24,7 @@ export const helperEnvironment: readonly string[] = [`PATH=${superuserPath}`];
  * Starts a process with the working directory `/`, every signal at its default, and exactly these descriptors:
  * `descriptors[0]` as its stdin, and so on. In a session (setsid(2)) of its own it goes on without us.
  * @returns its process id; it is our child, so to be waited for, or left to whoever adopts it
- * @throws {KernelError} ENOENT, EACCES of `file`
+ * @throws {KernelError} ENOENT, EACCES of `file`; EMFILE: for a moment this process needs as many more descriptors; EAGAIN, ENOMEM
  * @see posix_spawn(3)
  */
 export function startHelper(
@@ -35,7 +35,7 @@ export function startHelper(
   session: "its own" | "ours" = "its own",
 ): number {
   // Above all that they are to become, so that none is overwritten before it is copied.
-  const copies = descriptors.map((fd) => new Fd(duplicate(fd, descriptors.length), fd.path));
+  const copies = copyAbove(descriptors, descriptors.length);
   const attributes = Buffer.alloc(512); // posix_spawnattr_t is 336 bytes in glibc, posix_spawn_file_actions_t 80
   const actions = Buffer.alloc(256);
   const pid = Buffer.alloc(4);
@@ -58,8 +58,4 @@ export function startHelper(
     actionsDestroy_(actions);
     for (const copy of copies) copy.close();
   }
-}
-
-function duplicate(fd: Fd, above: number): number {
-  return check("duplicate", fd, fcntl_(fd.number, F_DUPFD_CLOEXEC, above));
 }

@@ -48,7 +48,7 @@ export function prepareSpawn(attachment: Attachment | undefined): SpawnSetup {
   if (attachment === undefined) return { attributes, actions: null, [Symbol.dispose]: () => {} };
   const actions = new Uint8Array(256);
   // Above all that they are to become, so that none is overwritten before it is copied.
-  const copies = attachment.descriptors.map((fd) => new Fd(check("duplicate", fd, copyAboveStdio(fd)), fd.path));
+  const copies = copyAbove(attachment.descriptors, 3);
   const release = (): void => {
     actionsDestroy_(actions);
     for (const copy of copies) copy.close();
@@ -59,8 +59,18 @@ export function prepareSpawn(attachment: Attachment | undefined): SpawnSetup {
   return { attributes, actions, [Symbol.dispose]: release };
 }
 
-function copyAboveStdio(fd: Fd): number {
-  return fcntl_(fd.number, F_DUPFD_CLOEXEC, 3);
+/**
+ * More descriptors of the same open files, all of them or none, with numbers of at least `least`.
+ * @throws {KernelError} EMFILE
+ * @see fcntl(2), F_DUPFD_CLOEXEC
+ */
+export function copyAbove(files: readonly Fd[], least: number): Fd[] {
+  using undo = new DisposableStack();
+  const copies = files.map((fd) =>
+    undo.use(new Fd(check("duplicate", fd, fcntl_(fd.number, F_DUPFD_CLOEXEC, least)), fd.path)),
+  );
+  undo.move();
+  return copies;
 }
 
 function leadingFlag(attachment: Attachment | undefined): number {

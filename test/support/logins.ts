@@ -181,7 +181,12 @@ export function ownProcesses(verb: string): number[] {
 
 /** The sessions that there are, also half-made ones. */
 export function sessions(): string[] {
-  return readdirSync("/var/lib/fallthru/sessions").filter((name) => !name.startsWith("."));
+  return namesIn("/var/lib/fallthru/sessions").filter((name) => !name.startsWith("."));
+}
+
+/** Before the first of them there isn't even the directory. */
+function namesIn(directory: string): string[] {
+  return existsSync(directory) ? readdirSync(directory) : [];
 }
 
 /** Waits until nothing is left of any login; @returns how long that took, in milliseconds */
@@ -189,9 +194,9 @@ export async function untilNothingIsLeft(patienceMs = 5000): Promise<number> {
   const start = performance.now();
   const left = (): readonly string[] => [
     ...sessions(),
-    ...readdirSync("/var/lib/fallthru/sessions/.held"),
-    ...readdirSync("/run/fallthru/mount"),
-    ...readdirSync("/run/fallthru/upper"),
+    ...namesIn("/var/lib/fallthru/sessions/.held"),
+    ...namesIn("/run/fallthru/mount"),
+    ...namesIn("/run/fallthru/upper"),
   ];
   while (left().length > 0) {
     if (performance.now() - start > patienceMs) throw new Error(`left behind: ${left().join(" ")}`);
