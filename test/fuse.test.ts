@@ -207,7 +207,7 @@ describe("without privilege", () => {
       cd /; umount '${directory}/mnt'; wait`;
     const nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
     const unshare = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-euc", script];
-    const { status, stdout, stderr } = await run([...nobody, ...unshare], { timeoutMs: 20_000 });
+    const { status, stdout, stderr } = await run([...nobody, ...unshare], { timeoutMs: 60_000 });
     await run(["umount", "/dev/fuse"]);
     expect(stderr).toBe("");
     expect(stdout.split("\n").filter((line) => !line.startsWith("{"))).toEqual([

@@ -62,6 +62,6 @@ test("mountUnion() of fallthru/union mounts a union that a Node process serves",
   const mounted = await run([node, "--input-type=module", "--eval", program], { directory: base });
   expect([mounted.stderr, mounted.status]).toEqual(["", 0]);
   const script = "cat target/below; echo new > target/below; cat upper/below lower/below; umount target";
-  const used = await run(["sh", "-ec", script], { directory: base, timeoutMs: 20_000 });
+  const used = await run(["sh", "-ec", script], { directory: base, timeoutMs: 60_000 });
   expect([used.stdout, used.stderr, used.status]).toEqual(["below\nnew\nbelow\n", "", 0]);
 });

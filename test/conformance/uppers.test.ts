@@ -74,7 +74,7 @@ test("what is deleted and renamed on an upper that lies on overlayfs, overlayfs 
     find m | sort | sed s/^m/k/ >again; cat m/other/e m/there/d m/kept >>again
     umount m
     diff seen as-overlayfs; diff seen again`;
-  const { status, stdout, stderr } = await run(["sh", "-euc", script, "sh", executable], { timeoutMs: 20_000 });
+  const { status, stdout, stderr } = await run(["sh", "-euc", script, "sh", executable], { timeoutMs: 60_000 });
   expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
   expect(stdout.split("\n")[0]).toBe("0");
 });

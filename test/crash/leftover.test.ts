@@ -127,9 +127,9 @@ describe("an automatic session whose command runs", () => {
   test("is waited for by nobody", async () => {
     await start();
     try {
-      expect(await fallthru(["recover"], { timeoutMs: 5000 })).toMatchObject({ status: 0, stdout: "" });
-      expect(await fallthru(["end", "x"], { timeoutMs: 5000 })).toMatchObject({ status: 4 });
-      expect(await fallthru(["begin", "tiny", "--name", "x"], { timeoutMs: 5000 })).toMatchObject({ status: 5 });
+      expect(await fallthru(["recover"], { timeoutMs: 30_000 })).toMatchObject({ status: 0, stdout: "" });
+      expect(await fallthru(["end", "x"], { timeoutMs: 30_000 })).toMatchObject({ status: 4 });
+      expect(await fallthru(["begin", "tiny", "--name", "x"], { timeoutMs: 30_000 })).toMatchObject({ status: 5 });
       expect(await stateOf("x")).toBe("held");
     } finally {
       await stop();

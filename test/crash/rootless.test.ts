@@ -36,7 +36,7 @@ function processes(): string[] {
 
 async function expectNothing(): Promise<void> {
   // Killed is not yet dead.
-  for (const end = performance.now() + 5000; processes().length > 0 && performance.now() < end;) await sleep(5);
+  for (const end = performance.now() + 30_000; processes().length > 0 && performance.now() < end;) await sleep(5);
   expect(processes()).toEqual([]);
   expect(readdirSync(join(anna.state, "sessions")).filter((name) => !name.startsWith("."))).toEqual([]);
   expect(readdirSync(join(anna.state, "sessions/.held"))).toEqual([]);

@@ -46,7 +46,7 @@ async function during(service: Service, script: string, then: () => Promise<void
 
 /** Somebody else is served, and not only when the crowd has gone. */
 async function servesOthers(service: Service): Promise<void> {
-  const served = await service.ask(as(games), ["say", "well"], { timeoutMs: 20_000 });
+  const served = await service.ask(as(games), ["say", "well"], { timeoutMs: 60_000 });
   expect(served).toMatchObject({ status: 0, stdout: "well\n" });
 }
 

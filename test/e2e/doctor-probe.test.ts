@@ -12,7 +12,7 @@ for (const system of ["plain", "overlay-best", "fallthru"]) {
     ];
     const spaces = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
     const script = `printf '${names.join("\\n")}' | '${executable}' probe-worker ${system} '${temporaryDirectory("probe")}'`;
-    const { status, stdout, stderr } = await run([...spaces, "sh", "-c", script], { timeoutMs: 30_000 });
+    const { status, stdout, stderr } = await run([...spaces, "sh", "-c", script], { timeoutMs: 60_000 });
     expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
     const said = stdout
       .trimEnd()

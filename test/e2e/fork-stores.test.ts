@@ -44,7 +44,7 @@ async function begin(chroot: string, args: readonly string[] = []): Promise<void
 /** Runs `work` while a command runs in the session. */
 async function whileBusy(work: () => Promise<void>): Promise<void> {
   const busy = startFallthru(["run", "@a", "--directory", "/", "--", "sh", "-c", ": >/data/ready; sleep 100"]);
-  for (let tries = 0; tries < 500 && !existsSync(`${mountPointOf("a")}/data/ready`); tries++) await sleep(20);
+  for (let tries = 0; tries < 3000 && !existsSync(`${mountPointOf("a")}/data/ready`); tries++) await sleep(20);
   try {
     await work();
   } finally {

@@ -271,7 +271,7 @@ describe("fork", () => {
 });
 
 async function waitForProcess(id: string): Promise<void> {
-  for (let tries = 0; tries < 200; tries++) {
+  for (let tries = 0; tries < 1500; tries++) {
     const { stdout } = await fallthru(["info", `@${id}`, "--json"]);
     if ((JSON.parse(stdout) as { processes: unknown[] }).processes.length > 0) return;
     await sleep(20);

@@ -24,7 +24,7 @@ const ways = [
 async function runLimited(way: (typeof ways)[number], limits: readonly string[], script: string) {
   if (way.begin) expect((await fallthru(["begin", "tiny", "--name", "s", ...limits])).stderr).toBe("");
   const source = way.begin ? ["@s"] : ["tiny", ...limits];
-  return fallthru(["run", ...source, ...way.options, "--", "sh", "-c", script], { timeoutMs: 20_000 });
+  return fallthru(["run", ...source, ...way.options, "--", "sh", "-c", script], { timeoutMs: 60_000 });
 }
 
 for (const way of ways) {

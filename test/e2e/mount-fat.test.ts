@@ -27,7 +27,7 @@ afterAll(async () => {
 });
 
 async function inside(script: string): Promise<string> {
-  const { status, stdout, stderr } = await run(["sh", "-euc", `cd '${target}'; ${script}`], { timeoutMs: 20_000 });
+  const { status, stdout, stderr } = await run(["sh", "-euc", `cd '${target}'; ${script}`], { timeoutMs: 60_000 });
   if (status !== 0) throw new Error(`${script}: ${String(status)}: ${stderr}`);
   return stdout;
 }

@@ -21,7 +21,7 @@ function layersIn(directory: string): Layers {
 }
 
 async function sh(script: string): Promise<string> {
-  const { status, stdout, stderr } = await run(["sh", "-euc", script], { timeoutMs: 20_000 });
+  const { status, stdout, stderr } = await run(["sh", "-euc", script], { timeoutMs: 60_000 });
   if (status !== 0) throw new Error(`${script}: ${String(status)}: ${stderr}`);
   return stdout;
 }

@@ -8,7 +8,7 @@ import { executable, fallthru, run } from "../support/fallthru.ts";
 import { leftoversAfter, traces } from "../support/leftovers.ts";
 
 async function sh(script: string): Promise<string> {
-  const { status, stdout, stderr } = await run(["sh", "-euc", script], { timeoutMs: 20_000 });
+  const { status, stdout, stderr } = await run(["sh", "-euc", script], { timeoutMs: 60_000 });
   if (status !== 0) throw new Error(`${script}: ${String(status)}: ${stderr}`);
   return stdout;
 }
@@ -84,7 +84,7 @@ test("who works in the union goes on: directories, open files, what was changed"
     : >'${other}/ready'; while [ ! -e '${other}/go' ]; do sleep 0.02; done
     ls; pwd -P; cat <&3; cat <&5; cat <&6; echo again >&4; cat ../../both ../changed ../../file
     test ! -e ../../lower; echo new >new; cat new`;
-  const working = run(["sh", "-euc", program], { timeoutMs: 20_000 });
+  const working = run(["sh", "-euc", program], { timeoutMs: 60_000 });
   await sh(`while [ ! -e '${other}/ready' ]; do sleep 0.02; done`);
   await done("add", target, `${directory}/top`);
   killServers();

@@ -8,7 +8,7 @@ import { serveNew } from "../support/fuse.ts";
 
 /** Runs a shell script in a directory. */
 function inside(directory: string, script: string): Promise<RunResult> {
-  return run(["sh", "-euc", `cd '${directory}'\n${script}`], { timeoutMs: 20_000 });
+  return run(["sh", "-euc", `cd '${directory}'\n${script}`], { timeoutMs: 60_000 });
 }
 
 test.each(["on", "off"])(

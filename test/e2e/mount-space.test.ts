@@ -25,7 +25,7 @@ for (const [whose, spaces] of [
     const script = `'${executable}' mount -o '${options}' '${target}'
       '${executable}' mount -o 'lowerdir=${lower}' '${other}'
       echo new >'${target}/new'; cat '${target}/new' '${other}/file'`;
-    const { stdout, stderr } = await run(["unshare", ...spaces, "sh", "-euc", script], { timeoutMs: 20_000 });
+    const { stdout, stderr } = await run(["unshare", ...spaces, "sh", "-euc", script], { timeoutMs: 60_000 });
     expect({ stdout, stderr }).toEqual({ stdout: "new\ncontent\n", stderr: "" });
     expect(await leftoversAfter(before, 1000)).toEqual([]);
   });
@@ -43,7 +43,7 @@ test("a server has nothing mounted but its own program, and keeps no other mount
     done
     cut -d' ' -f5 /proc/$server/mountinfo
     kill -9 $server; cat '${target}/file'; umount '${other}'; umount '${target}'`;
-  const { stdout, stderr } = await run(["unshare", "--mount", "sh", "-euc", script], { timeoutMs: 20_000 });
+  const { stdout, stderr } = await run(["unshare", "--mount", "sh", "-euc", script], { timeoutMs: 60_000 });
   expect(stderr).toBe("");
   const lines = stdout.trimEnd().split("\n");
   expect(lines.pop()).toBe("content");

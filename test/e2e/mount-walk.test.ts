@@ -32,7 +32,7 @@ function readsOfServer(): number {
 }
 
 async function shell(target: string, script: string): Promise<string> {
-  const { status, stdout, stderr } = await run(["sh", "-euc", `cd '${target}'; ${script}`], { timeoutMs: 20_000 });
+  const { status, stdout, stderr } = await run(["sh", "-euc", `cd '${target}'; ${script}`], { timeoutMs: 60_000 });
   expect([status, stderr]).toEqual([0, ""]);
   return stdout;
 }

@@ -23,7 +23,7 @@ function layers(): { directory: string; options: string; target: string } {
 
 /** A shell in the target, which this process never touches. */
 async function inside(target: string, script: string): Promise<string> {
-  const { status, stdout, stderr } = await run(["sh", "-euc", `cd '${target}'; ${script}`], { timeoutMs: 20_000 });
+  const { status, stdout, stderr } = await run(["sh", "-euc", `cd '${target}'; ${script}`], { timeoutMs: 60_000 });
   if (status !== 0) throw new Error(`${script}: ${String(status)}: ${stderr}`);
   return stdout;
 }

@@ -47,7 +47,7 @@ describe("at once:", () => {
   test("twenty runs in a session that is ended meanwhile", async () => {
     await fallthru(["begin", "tiny", "--name", "busy"]);
     const runs = Array.from({ length: 20 }, () =>
-      fallthru(["run", "@busy", "--", "sh", "-c", "echo in; sleep 100"], { timeoutMs: 30_000 }),
+      fallthru(["run", "@busy", "--", "sh", "-c", "echo in; sleep 100"], { timeoutMs: 60_000 }),
     );
     await new Promise((done) => setTimeout(done, 60));
     const end = await fallthru(["end", "busy"]);

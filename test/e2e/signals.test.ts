@@ -34,11 +34,11 @@ async function startUp(
 const pause = (ms: number) => new Promise((done) => setTimeout(done, ms));
 
 const until = async (holds: () => boolean | Promise<boolean>): Promise<void> => {
-  for (let tries = 0; tries < 500; tries++) {
+  for (let tries = 0; tries < 3000; tries++) {
     if (await holds()) return;
     await pause(10);
   }
-  throw new Error(`not within 5 s: ${String(holds)}`);
+  throw new Error(`not within 30 s: ${String(holds)}`);
 };
 
 const stateOf = (pid: number) => /^State:\t(\w)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];

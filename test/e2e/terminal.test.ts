@@ -32,7 +32,7 @@ const pause = (ms: number) => new Promise((done) => setTimeout(done, ms));
 
 /** The shell hears of it some time later, and says it unasked only before a prompt. */
 async function untilStopped(terminal: Terminal): Promise<void> {
-  for (let tries = 0; tries < 100; tries++) {
+  for (let tries = 0; tries < 600; tries++) {
     terminal.type("jobs; echo end of jobs\r");
     if ((await terminal.until("end of jobs\r\n").then(() => terminal.until("end of jobs\r\n"))).includes("Stopped"))
       return;

@@ -80,7 +80,7 @@ async function startServer(): Promise<string> {
   const number = join(directory, "number");
   const words = ["-c", `exec Xvfb -displayfd 3 -auth "$0" -nolisten tcp -noreset -screen 0 320x200x24 3>"$1"`];
   server = spawn("sh", [...words, authority, number], { stdio: "ignore" });
-  for (let tries = 0; tries < 500 && !(existsSync(number) && readFileSync(number, "utf8").endsWith("\n")); tries++) {
+  for (let tries = 0; tries < 3000 && !(existsSync(number) && readFileSync(number, "utf8").endsWith("\n")); tries++) {
     await sleep(20);
   }
   return `:${readFileSync(number, "utf8").trim()}`;
@@ -115,7 +115,7 @@ function desktopWith(
   const ids = [`--reuid=${person.uid}`, `--regid=${person.uid}`, "--clear-groups"];
   return run(["env", "-i", ...settings, "setpriv", ...ids, "--", ...command], {
     directory: "/",
-    timeoutMs: 30_000,
+    timeoutMs: 60_000,
   });
 }
 
@@ -184,7 +184,7 @@ test("a login that joins has what the machine shows by now, and none is led astr
   const login = (script: string): Promise<RunResult> =>
     desktop(alice, "/usr/bin/fallthru", "login", "--", "bash", "-c", script);
   const first = login("cd $XDG_RUNTIME_DIR; until [ -e over ]; do sleep 0.02; done; echo over");
-  for (let tries = 0; tries < 500 && sessions().length === 0; tries++) await sleep(10);
+  for (let tries = 0; tries < 3000 && sessions().length === 0; tries++) await sleep(10);
   const ask = `perl -MIO::Socket::UNIX -e 'print IO::Socket::UNIX->new(Peer => shift)->getline' $XDG_RUNTIME_DIR/pipewire-0`;
   rmSync(`${runtime}/pipewire-0`);
   const server = createServer((socket) => socket.end("by now\n"));
@@ -271,7 +271,7 @@ test("login.keep=ask asks on the screen at a desktop's logout: what is saved com
 test("xmessage is taken where the root has nothing better; who closes its window, or the screen, drops everything", async () => {
   const ended = desktopOf(alice, "touch ~/made; exit 4");
   let pids: string[] = [];
-  for (let tries = 0; pids.length === 0 && tries < 1000; tries++) {
+  for (let tries = 0; pids.length === 0 && tries < 3000; tries++) {
     await sleep(20);
     pids = readdirSync("/proc").filter((pid) => /^\d+$/.test(pid) && nameOf(pid) === "xmessage");
   }

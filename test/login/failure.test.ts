@@ -69,7 +69,7 @@ test("the service hangs (SIGSTOP): who logs in is told so in time, and in when i
     const refused = expectRefusal(
       /The service doesn't answer: it hangs, or serves as many as it can\nhint: try again later/,
     );
-    await sleep(22_000);
+    await sleep(25_000);
     process.kill(servicePid(), "SIGCONT");
     await refused;
   } finally {
@@ -86,7 +86,7 @@ test("what would serve hangs, or is killed before it has a shell", async () => {
     for (const pid of stopped) process.kill(pid, signal);
     if (signal === "SIGSTOP") {
       const refused = expectRefusal(/The service doesn't answer/);
-      await sleep(22_000);
+      await sleep(25_000);
       for (const pid of stopped) process.kill(pid, "SIGCONT");
       await refused;
     }

@@ -283,7 +283,7 @@ test("Ctrl-D twice, a closed window, a hung-up line, a killed client or a killed
       const [question_ = 0] = pids.flatMap((pid) => childrenOf(pid));
       process.kill(way === "kill worker" ? (pids[0] ?? 0) : question_, "SIGKILL");
     }
-    expect({ way, ms: await untilNothingIsLeft(4000) }).toMatchObject({ way });
+    expect({ way, ms: await untilNothingIsLeft() }).toMatchObject({ way });
     await sleep(50);
     expect({ way, left: ownProcesses("login-keep") }).toEqual({ way, left: [] });
     expect(read("notes")).toBe("old\n");

@@ -43,7 +43,7 @@ async function traced(...options: readonly string[]): Promise<ChildProcess> {
   rmSync(socket, { force: true });
   const words = ["-f", "-qq", ...options, executable, "daemon", "--foreground"];
   const service = spawn("strace", words, { stdio: ["ignore", "ignore", "ignore"], detached: true });
-  for (let tries = 0; tries < 500 && !existsSync(socket); tries++) await sleep(10);
+  for (let tries = 0; tries < 3000 && !existsSync(socket); tries++) await sleep(10);
   // Its first worker is there then, and waits.
   await sleep(100);
   return service;
@@ -59,7 +59,7 @@ async function stop(service: ChildProcess): Promise<void> {
 function login({ uid }: Person): Promise<RunResult> {
   const ids = ["setpriv", `--reuid=${uid}`, `--regid=${uid}`, "--clear-groups", "--"];
   const script = `if [ -e /etc/schroot/chroot.d ]; then echo outside; else echo inside; fi`;
-  return run([...ids, `${program}-login`, "-c", script], { directory: "/", timeoutMs: 40_000 });
+  return run([...ids, `${program}-login`, "-c", script], { directory: "/", timeoutMs: 60_000 });
 }
 
 /** How often a worker makes each of these calls from when it has its client. */

@@ -66,14 +66,14 @@ export async function client(server: Server, script: string): Promise<string> {
 }
 
 export function tryClient(server: Server, script: string): Promise<RunResult> {
-  return run(["sh", "-euc", `cd '${server.mountPoint}'\n${script}`], { timeoutMs: 20_000 });
+  return run(["sh", "-euc", `cd '${server.mountPoint}'\n${script}`], { timeoutMs: 60_000 });
 }
 
 /** As client(), for what no shell does: TypeScript in a process of its own. */
 export async function clientScript(server: Server, script: string): Promise<string> {
   const source = `process.chdir(${JSON.stringify(server.mountPoint)});\n${script}`;
   const result = await run([process.execPath, "-e", source], {
-    timeoutMs: 20_000,
+    timeoutMs: 60_000,
     directory: join(import.meta.dirname, "../.."),
   });
   if (result.status !== 0) throw new Error(`${script}: ${String(result.status ?? result.signal)}: ${result.stderr}`);

@@ -144,7 +144,7 @@ export async function loginOn(
   const env = { SSH_AUTH_SOCK: undefined, ...options.env };
   const terminal = new Terminal(words, { directory: "/", ...options, env });
   open.push(terminal);
-  await terminal.until(/[$#] /, 20_000);
+  await terminal.until(/[$#] /);
   return terminal;
 }
 
@@ -190,7 +190,7 @@ function namesIn(directory: string): string[] {
 }
 
 /** Waits until nothing is left of any login; @returns how long that took, in milliseconds */
-export async function untilNothingIsLeft(patienceMs = 5000): Promise<number> {
+export async function untilNothingIsLeft(patienceMs = 30_000): Promise<number> {
   const start = performance.now();
   const left = (): readonly string[] => [
     ...sessions(),
@@ -267,7 +267,7 @@ export class Sshd implements AsyncDisposable {
     { forward = false, ...options }: RunOptions & { readonly forward?: boolean } = {},
   ): Promise<RunResult> {
     const command = ["ssh", ...this.options(), ...(forward ? ["-A"] : []), `${name}@127.0.0.1`, ...words];
-    return run(command, { timeoutMs: 20_000, ...options });
+    return run(command, { timeoutMs: 60_000, ...options });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

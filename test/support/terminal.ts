@@ -73,7 +73,7 @@ export class Terminal {
   }
 
   /** Waits until what was shown since the last match contains `expected`; returns that part. */
-  async until(expected: RegExp | string, timeoutMs = 10_000): Promise<string> {
+  async until(expected: RegExp | string, timeoutMs = 30_000): Promise<string> {
     const end = performance.now() + timeoutMs;
     for (;;) {
       const fresh = this.output.slice(this.#seen);
