@@ -1,9 +1,19 @@
 import { O, RESOLVE } from "../kernel/abi/file.ts";
 import { isErrno, unless } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
-import { type Attr, changeOwnerAt, isRegularFile, isSocket, makeDirectoryAt, openAt, statAt } from "../kernel/file.ts";
+import {
+  type Attr,
+  changeOwnerAt,
+  isRegularFile,
+  isSocket,
+  lock,
+  makeDirectoryAt,
+  openAt,
+  statAt,
+} from "../kernel/file.ts";
 import { attachMount, cloneMount, detachOpened, makePrivate } from "../kernel/mount.ts";
 import { attachInto } from "../mount/attach.ts";
+import { recordFileOf } from "./record.ts";
 
 /** A socket or file of the host's that is shown in a session for as long as somebody is there. */
 export interface Guest {
@@ -26,19 +36,33 @@ export interface OwnDirectory {
 }
 
 /**
- * Shows a socket in a user's own directory for as long as the session lasts: what the host has there by now takes the place of what
- * was shown before. Whatever the user has made there is no way out of it.
+ * Shows sockets in a user's own directory for as long as the session `id` lasts: what the host has there by now takes the place of
+ * what was shown before. Whatever the user has made there is no way out of it.
+ * @param root the session's
  */
-export function showSocket(root: Fd, own: OwnDirectory, name: string): void {
+export function showSockets(id: string, root: Fd, own: OwnDirectory, names: readonly string[]): void {
+  // One login at a time: of two that show the same one would show it on top of the other's.
+  using turn = openAt(null, recordFileOf(id, "automatic"), O.RDONLY | O.NOFOLLOW);
+  lock(turn, "exclusive");
+  for (const name of names) showSocket(root, own, name);
+}
+
+function showSocket(root: Fd, own: OwnDirectory, name: string): void {
   try {
     using place = openAt(null, `${own.path}/${name}`, O.PATH | O.NOFOLLOW);
     const attr = statAt(place);
     if (attr.uid !== own.uid || !isSocket(attr)) return;
     using directory = openAt(root, own.path, O.PATH | O.DIRECTORY, { resolve: RESOLVE.IN_ROOT });
-    using target = openTarget(directory, name, own);
-    if (isSame(statAt(target), attr)) return;
     using mount = cloneMount(place, "");
     makePrivate(mount);
+    {
+      using target = openTarget(directory, name, own);
+      const shown = statAt(target);
+      if (isSame(shown, attr)) return;
+      // Not on top of it: Linux mounts on nothing that was deleted, and deletes nothing that is mounted on, also outside.
+      if (shown.isMountRoot && isSocket(shown)) detachOpened(target);
+    }
+    using target = openTarget(directory, name, own);
     attachMount(mount, target);
   } catch (error) {
     if (!isErrno(error, ...refusals, "EXDEV")) throw error;

@@ -51,15 +51,18 @@ beforeAll(async () => {
   execFileSync("chmod", ["755", directory, shared]);
   display = await startServer();
   for (const path of [runtime, `${runtime}/pulse`]) mkdirSync(path, { recursive: true, mode: 0o700 });
-  for (const name of listening) {
-    const server = createServer((socket) => socket.end(`${name}\n`));
-    await new Promise<void>((done) => server.listen(`${runtime}/${name}`, done));
-    servers.push(server);
-  }
-  for (const path of [runtime, ...["pulse", ...listening].map((name) => `${runtime}/${name}`)]) {
-    chownSync(path, alice.uid, alice.uid);
-  }
+  for (const path of [runtime, `${runtime}/pulse`]) chownSync(path, alice.uid, alice.uid);
+  for (const name of listening) await serve(name, name);
 });
+
+/** Somebody of alice's who answers at a socket of this name with a line. */
+async function serve(name: string, line: string): Promise<void> {
+  const path = `${runtime}/${name}`;
+  const server = createServer((socket) => socket.end(`${line}\n`));
+  servers.push(server);
+  await new Promise<void>((done) => server.listen(path, done));
+  chownSync(path, alice.uid, alice.uid);
+}
 
 afterEach(() => untilNothingIsLeft());
 
@@ -180,34 +183,54 @@ test("XDG_RUNTIME_DIR is the session's own, with the machine's sound and screen;
   expect(existsSync(`${runtime}/here`)).toBe(false);
 });
 
-test("a login that joins has what the machine shows by now, and none is led astray by what the person has made there", async () => {
-  const login = (script: string): Promise<RunResult> =>
-    desktop(alice, "/usr/bin/fallthru", "login", "--", "bash", "-c", script);
-  const first = login("cd $XDG_RUNTIME_DIR; until [ -e over ]; do sleep 0.02; done; echo over");
-  for (let tries = 0; tries < 3000 && sessions().length === 0; tries++) await sleep(10);
-  const ask = `perl -MIO::Socket::UNIX -e 'print IO::Socket::UNIX->new(Peer => shift)->getline' $XDG_RUNTIME_DIR/pipewire-0`;
-  rmSync(`${runtime}/pipewire-0`);
-  const server = createServer((socket) => socket.end("by now\n"));
-  servers.push(server);
-  await new Promise<void>((done) => server.listen(`${runtime}/pipewire-0`, done));
-  chownSync(`${runtime}/pipewire-0`, alice.uid, alice.uid);
-  expect((await login(ask)).stdout).toBe("by now\n");
-  await login("touch $XDG_RUNTIME_DIR/over");
-  expect(await first).toMatchObject({ stdout: "over\n" });
+/** A login of alice's, of a shell in her XDG_RUNTIME_DIR. */
+function login(script: string): Promise<RunResult> {
+  return desktop(alice, "/usr/bin/fallthru", "login", "--", "bash", "-c", `cd $XDG_RUNTIME_DIR; ${script}`);
+}
+
+/** Has as many logins be in one session, after their scripts, until `then` is done. @returns what they showed */
+async function during(scripts: readonly string[], then: () => Promise<void>): Promise<string[]> {
+  const staying = scripts.map((script) => login(`${script}; echo >>in; until [ -e over ]; do sleep 0.02; done`));
+  try {
+    await login(`until [ -e in ] && [ $(wc -l <in) = ${scripts.length} ]; do sleep 0.02; done`);
+    await then();
+  } finally {
+    await login("touch over");
+  }
+  const ended = await Promise.all(staying);
   await untilNothingIsLeft();
-  const links = login(
-    "cd $XDG_RUNTIME_DIR; ln -s /etc/passwd pipewire-0-manager; touch linked; until [ -e over ]; do sleep 0.02; done",
-  );
-  await sleep(300);
-  const manager = createServer((socket) => socket.end("led astray\n"));
-  servers.push(manager);
-  await new Promise<void>((done) => manager.listen(`${runtime}/pipewire-0-manager`, done));
-  chownSync(`${runtime}/pipewire-0-manager`, alice.uid, alice.uid);
-  const { stdout } = await login(
-    "until [ -e $XDG_RUNTIME_DIR/linked ]; do sleep 0.02; done; test -f /etc/passwd && id -un; touch $XDG_RUNTIME_DIR/over",
-  );
-  expect(stdout).toBe("alice\n");
-  await links;
+  return ended.map(({ stdout }) => stdout);
+}
+
+const asking = `perl -MIO::Socket::UNIX -e 'print IO::Socket::UNIX->new(Peer => shift)->getline' $PWD/pipewire-0`;
+
+test("a login that joins has what the machine shows by now, and none is led astray by what the person has made there", async () => {
+  const first = await during([asking], async () => {
+    rmSync(`${runtime}/pipewire-0`);
+    await serve("pipewire-0", "by now");
+    expect((await login(asking)).stdout).toBe("by now\n");
+    rmSync(`${runtime}/pipewire-0`);
+    await serve("pipewire-0", "still later");
+    expect((await login(asking)).stdout).toBe("still later\n");
+  });
+  expect(first).toEqual(["pipewire-0\n"]);
+  await during(["ln -s /etc/passwd pipewire-0-manager"], async () => {
+    await serve("pipewire-0-manager", "led astray");
+    expect((await login("test -f /etc/passwd && id -un")).stdout).toBe("alice\n");
+  });
+});
+
+test("logins that come at once show a socket once: outside it can be removed and made again", async () => {
+  for (let round = 0; round < 6; round++) {
+    const shown = await during(
+      Array<string>(12).fill("grep -c ' /run/user/7001/pipewire-0 ' /proc/self/mountinfo"),
+      async () => {
+        rmSync(`${runtime}/pipewire-0`);
+        await serve("pipewire-0", "again");
+      },
+    );
+    expect(shown).toEqual(Array<string>(12).fill("1\n"));
+  }
 });
 
 test("at the end nothing is left, also of what the desktop has started, and of a display that is gone", async () => {

@@ -70,7 +70,7 @@ async function runShell(
   const signal = await caller.interrupted?.();
   if (signal !== undefined) return { status: signal };
   const { ended } = await startInSession(id, async (root, { network, hostname }) => {
-    const shown = showOwn(root, caller);
+    const shown = showOwn(id, root, caller);
     const shell = shellInside(root, caller);
     const env = loginEnvironment(found, caller, { id, shell, shown });
     const { uid, gid, groups, home } = caller;

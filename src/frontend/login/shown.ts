@@ -1,4 +1,4 @@
-import { Guests, showSocket } from "../../session/guests.ts";
+import { Guests, showSockets } from "../../session/guests.ts";
 import { randomHex } from "../../session/id.ts";
 import type { Surroundings } from "../../session/run.ts";
 import type { Caller } from "../schroot/caller.ts";
@@ -15,7 +15,7 @@ export interface Shown extends Disposable {
  * Shows the ssh agent's socket, the X server's key and a message bus. They are each login's own, and what a session has in their
  * places may be another file system: so they get places and variables of their own. Screen and sound are shown where they are.
  */
-export function showOwn(root: Surroundings["root"], caller: Caller): Shown {
+export function showOwn(id: string, root: Surroundings["root"], caller: Caller): Shown {
   const guests = new Guests();
   const changes: Record<string, string> = {};
   const place = `${hostPlace}/login-${randomHex()}`;
@@ -34,9 +34,8 @@ export function showOwn(root: Surroundings["root"], caller: Caller): Shown {
   const [, bus = "", rest = ""] = /^unix:path=([^,;]+)(.*)$/.exec(variable("DBUS_SESSION_BUS_ADDRESS")) ?? [];
   const isOutside = bus === `${runtime}/bus`;
   if (!isOutside) show("DBUS_SESSION_BUS_ADDRESS", bus, (at) => `unix:path=${at}${rest}`);
-  for (const name of socketsOf(variable("WAYLAND_DISPLAY"))) {
-    showSocket(root, { path: runtime, uid: caller.uid, gid: caller.gid }, name);
-  }
+  const own = { path: runtime, uid: caller.uid, gid: caller.gid };
+  showSockets(id, root, own, socketsOf(variable("WAYLAND_DISPLAY")));
   return {
     changes,
     gone: isOutside ? ["DBUS_SESSION_BUS_ADDRESS"] : [],
