@@ -9,13 +9,16 @@ const files = numberOption("files", 100_000);
 const changes = numberOption("changes", 10_000);
 
 await inPrivatePlace((place) => {
-  const [large, small] = [begin(place, "large", files), begin(place, "small", files / 10)];
+  const large = begin(place, "large", files);
+  const small = begin(place, "small", files / 10);
+  const dense = begin(place, "dense", files, files / 10);
   console.error("begun ...");
   const { fallthru } = place;
   const clock = repeat(numberOption("rounds", 7), (clock) => {
     clock.time("diff large", () => run([fallthru, "diff", "@large", "--name-status"]));
     clock.time("rsync", () => run(["rsync", "-aHAXni", "--delete", `${large.merged}/`, `${large.root}/`]));
     clock.time("diff small", () => run([fallthru, "diff", "@small", "--name-status"]));
+    clock.time("diff dense", () => run([fallthru, "diff", "@dense", "--name-status"]));
   });
   const what = `\`diff\` of ${changes} changed files over a root of`;
   const rows: Row[] = [
@@ -27,15 +30,21 @@ await inPrivatePlace((place) => {
       wanted: 10,
     },
     {
-      what: `${what} ${files}; of ${files / 10}`,
-      ours: clock.get("diff large"),
+      what: `${what} ${files}, in the same ${files / 500} directories; of ${files / 10}`,
+      ours: clock.get("diff dense"),
       theirs: clock.get("diff small"),
       ratio: "slower",
       wanted: 1.2,
     },
+    {
+      what: `${what} ${files}, in ten times as many directories; of ${files / 10}`,
+      ours: clock.get("diff large"),
+      theirs: clock.get("diff small"),
+      ratio: "slower",
+    },
   ];
   console.log(`${machine()}\n\n${table("ours", "theirs", rows)}`);
-  for (const { merged } of [large, small]) run(["umount", merged]);
+  for (const { merged } of [large, small, dense]) run(["umount", merged]);
 });
 
 interface Begun {
@@ -44,12 +53,12 @@ interface Begun {
   readonly merged: string;
 }
 
-/** A session over a root of so many files, in which there are changes of all kinds. */
-function begin(place: Place, name: string, count: number): Begun {
+/** A session over a root of so many files, in which there are changes of all kinds, among the first `within` of them. */
+function begin(place: Place, name: string, count: number, within = count): Begun {
   const [root, merged] = [join(place.base, name), join(place.base, `${name}-merged`)];
   mkdirSync(root);
   fillRoot(root, { files: count });
   beginOver(place, name, root, merged);
-  changeFiles(merged, { files: count, changes });
+  changeFiles(merged, { files: within, changes });
   return { root, merged };
 }

@@ -37,7 +37,7 @@ export async function dispatch(
 /** The executable's own policy (build.sh) is that of verbs which take milliseconds: nothing pays that has to be compiled first. */
 function compileEarlier(): void {
   type Engine = { readonly Bun?: { readonly unsafe?: { readonly setJITPolicy?: (scale: number) => void } } };
-  (globalThis as Engine).Bun?.unsafe?.setJITPolicy?.(10);
+  (globalThis as Engine).Bun?.unsafe?.setJITPolicy?.(1);
 }
 
 /** Says what went wrong. @returns the exit status */

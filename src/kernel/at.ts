@@ -1,8 +1,10 @@
-import { AT, O, S, STATX_ATTR_MOUNT_ROOT, STATX_BASIC_STATS, STATX_SIZE } from "./abi/file.ts";
+import { E } from "./abi/errno.ts";
+import { AT, O, S, STATX_BASIC_STATS, STATX_SIZE } from "./abi/file.ts";
 import { F_DUPFD_CLOEXEC } from "./abi/process.ts";
+import { KeptAttr } from "./attr.ts";
 import { errnoName, KernelError } from "./error.ts";
 import type { Attr } from "./file.ts";
-import { hot, lastErrno } from "./libc.ts";
+import { type Argument, hot, lastErrno, placesIn } from "./libc.ts";
 
 /**
  * The calls of a hot path. Names are byte strings (one character, one byte), results numbers: negative is −errno,
@@ -28,8 +30,23 @@ function put(slot: 0 | 1, name: Name): Buffer {
   if (slot === 0 && name === lastPut) return buffer;
   if (name.length > 8190) throw new KernelError({ syscall: "use name", path: "", errno: "ENAMETOOLONG" });
   if (slot === 0) lastPut = name;
-  buffer[buffer.write(name, 0, "latin1")] = 0;
+  buffer[latin1(buffer).latin1Write(name, 0)] = 0;
   return buffer;
+}
+
+/** What both runtimes have for toString("latin1") and write(), which first find out what that is. */
+interface Latin1 {
+  latin1Slice(start: number, end: number): Name;
+  latin1Write(name: Name, start: number): number;
+}
+
+function latin1(buffer: Buffer): Latin1 {
+  return buffer as unknown as Latin1;
+}
+
+/** A name that is in a buffer. */
+export function nameIn(buffer: Buffer, start: number, end: number): Name {
+  return latin1(buffer).latin1Slice(start, end);
 }
 
 /** A C string of a byte string, for calls that aren't here. */
@@ -42,21 +59,37 @@ export function nameOf(bytes: Uint8Array | Name): Name {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
 }
 
-const words = new Uint32Array(STATX_SIZE / 4);
-const statBytes = new Uint8Array(words.buffer);
-const view = new DataView(words.buffer);
+/**
+ * Attributes are filled in where they may stay: who keeps them (takeAttr()) makes no copy, and the next are filled in behind
+ * them. Of the 256 bytes of struct statx 160 are kept: what is filled in behind them overwrites the rest.
+ */
+const attrWords = 40;
+/**
+ * So many share an array: one for each would cost more than all else that is done with most of them. Each array is twice as long as
+ * the one before, up to this.
+ */
+const mostTogether = 4096;
+let together = 32;
+
+/** What `stat` shows, from `base` on. */
+let words = new Uint32Array(STATX_SIZE / 4);
+let base = 0;
+/** Where the next call fills in. */
+let [freeWords, free] = [words, base];
+let freePlace: Argument = new Uint8Array(words.buffer);
+let freePlaces = (_at: number): Argument => freePlace;
 
 function word(at: number): number {
-  return words[at] ?? 0;
+  return words[base + at] ?? 0;
 }
 
 /** What the last statName() or statFd() that returned 0 has filled in: struct statx, include/uapi/linux/stat.h. */
 export const stat = {
   get mode(): number {
-    return view.getUint16(28, true);
+    return word(7) & 0xffff;
   },
   get type(): number {
-    return view.getUint16(28, true) & S.IFMT;
+    return word(7) & S.IFMT;
   },
   get nlink(): number {
     return word(4);
@@ -87,19 +120,19 @@ export const stat = {
     return word(13) * 0x1_0000_0000 + word(12);
   },
   get atime(): number {
-    return view.getInt32(68, true) * 0x1_0000_0000 + word(16);
+    return (word(17) | 0) * 0x1_0000_0000 + word(16);
   },
   get atimeNsec(): number {
     return word(18);
   },
   get ctime(): number {
-    return view.getInt32(100, true) * 0x1_0000_0000 + word(24);
+    return (word(25) | 0) * 0x1_0000_0000 + word(24);
   },
   get ctimeNsec(): number {
     return word(26);
   },
   get mtime(): number {
-    return view.getInt32(116, true) * 0x1_0000_0000 + word(28);
+    return (word(29) | 0) * 0x1_0000_0000 + word(28);
   },
   get mtimeNsec(): number {
     return word(30);
@@ -120,7 +153,7 @@ export const stat = {
   },
   /** A character device 0:0: overlayfs's whiteout. */
   get isWhiteoutDevice(): boolean {
-    return (view.getUint16(28, true) & S.IFMT) === S.IFCHR && word(32) === 0 && word(33) === 0;
+    return (word(7) & S.IFMT) === S.IFCHR && word(32) === 0 && word(33) === 0;
   },
 };
 
@@ -163,104 +196,25 @@ let serial = 0;
 /** Attributes of `name` below `dirfd`, a final link not followed, into `stat`. @see statx(2) */
 export function statName(dirfd: number, name: Name): number {
   serial++;
-  return result(statx_(dirfd, put(0, name), AT.SYMLINK_NOFOLLOW, STATX_BASIC_STATS, statBytes));
+  if (statx_(dirfd, put(0, name), AT.SYMLINK_NOFOLLOW, STATX_BASIC_STATS, freePlace) !== 0) return -lastErrno();
+  words = freeWords;
+  base = free;
+  return 0;
 }
 
-const attrWords = 40;
-/** So many share an array: one for each would cost more than all else that is done with most of them. */
-const attrsTogether = 64;
-let shelf = new Uint32Array(0);
-let shelved = attrsTogether;
-
-/** All of what `stat` holds, to be kept: a copy, out of which each field is read when it is asked for. */
+/** All of what `stat` shows, to be kept; each field is read when it is asked for. */
 export function takeAttr(): Attr {
-  if (shelved === attrsTogether) [shelf, shelved] = [new Uint32Array(attrWords * attrsTogether), 0];
-  const start = attrWords * shelved++;
-  for (let at = 0; at < attrWords; at++) shelf[start + at] = words[at] ?? 0;
-  return new KeptAttr(shelf, start);
-}
-
-/** Whether two have the same time of their last change of content. */
-export function hasSameMtime(one: Attr, other: Attr): boolean {
-  if (one instanceof KeptAttr && other instanceof KeptAttr) return one.isAsOld(other);
-  return one.mtimeNs === other.mtimeNs;
-}
-
-class KeptAttr implements Attr {
-  readonly #words: Uint32Array;
-  readonly #start: number;
-
-  constructor(kept: Uint32Array, start: number) {
-    this.#words = kept;
-    this.#start = start;
+  if (words === freeWords && base === free) {
+    free += attrWords;
+    if (free * 4 + STATX_SIZE > freeWords.byteLength) {
+      together = Math.min(together * 2, mostTogether);
+      freeWords = new Uint32Array((together - 1) * attrWords + STATX_SIZE / 4);
+      free = 0;
+      freePlaces = placesIn(new Uint8Array(freeWords.buffer));
+    }
+    freePlace = freePlaces(free * 4);
   }
-
-  #word(at: number): number {
-    return this.#words[this.#start + at] ?? 0;
-  }
-
-  /** Without the numbers of 64 bits that mtimeNs is made of. */
-  isAsOld(other: KeptAttr): boolean {
-    return (
-      this.#word(28) === other.#word(28) && this.#word(29) === other.#word(29) && this.#word(30) === other.#word(30)
-    );
-  }
-
-  #long(at: number): bigint {
-    return (BigInt(this.#word(at + 1)) << 32n) | BigInt(this.#word(at));
-  }
-
-  #number(at: number): number {
-    return this.#word(at + 1) * 0x1_0000_0000 + this.#word(at);
-  }
-
-  /** Seconds may be before 1970. */
-  #time(at: number): bigint {
-    return BigInt.asIntN(64, this.#long(at)) * 1_000_000_000n + BigInt(this.#word(at + 2));
-  }
-
-  get nlink(): number {
-    return this.#word(4);
-  }
-  get uid(): number {
-    return this.#word(5);
-  }
-  get gid(): number {
-    return this.#word(6);
-  }
-  get mode(): number {
-    return this.#word(7) & 0xffff;
-  }
-  get ino(): bigint {
-    return this.#long(8);
-  }
-  get size(): number {
-    return this.#number(10);
-  }
-  get blocks(): number {
-    return this.#number(12);
-  }
-  get atimeNs(): bigint {
-    return this.#time(16);
-  }
-  get ctimeNs(): bigint {
-    return this.#time(24);
-  }
-  get mtimeNs(): bigint {
-    return this.#time(28);
-  }
-  get rdev(): Attr["rdev"] {
-    return { major: this.#word(32), minor: this.#word(33) };
-  }
-  get dev(): Attr["dev"] {
-    return { major: this.#word(34), minor: this.#word(35) };
-  }
-  get mountId(): bigint {
-    return this.#long(36);
-  }
-  get isMountRoot(): boolean {
-    return (this.#word(2) & STATX_ATTR_MOUNT_ROOT) !== 0;
-  }
+  return new KeptAttr(words, base);
 }
 
 const empty = Buffer.alloc(1);
@@ -268,7 +222,10 @@ const empty = Buffer.alloc(1);
 /** Attributes of an open file, O_PATH too, into `stat`. */
 export function statFd(fd: number): number {
   serial++;
-  return result(statx_(fd, empty, AT.EMPTY_PATH, STATX_BASIC_STATS, statBytes));
+  if (statx_(fd, empty, AT.EMPTY_PATH, STATX_BASIC_STATS, freePlace) !== 0) return -lastErrno();
+  words = freeWords;
+  base = free;
+  return 0;
 }
 
 /**
@@ -277,6 +234,23 @@ export function statFd(fd: number): number {
  */
 export function openName(dirfd: number, name: Name, flags: number, mode = 0): number {
   return result(openat_(dirfd, put(0, name), flags | O.CLOEXEC, mode | 0));
+}
+
+const openat2_ = hot("syscall", "long", ["long", "int", "void *", "void *", "size_t"]);
+const SYS_openat2 = 437; // the same on every architecture (asm-generic/unistd.h)
+/** struct open_how: three numbers of 64 bits, of which the upper halves are 0. */
+const how = new Uint32Array(6);
+const howBytes = new Uint8Array(how.buffer);
+
+/** As openName(), of a path. @param resolve RESOLVE flags @see openat2(2) */
+export function openPath(dirfd: number, path: Name, flags: number, resolve: number): number {
+  how[0] = flags | O.CLOEXEC;
+  how[4] = resolve;
+  for (let tries = 0; ; tries++) {
+    const fd = result(openat2_(SYS_openat2, dirfd, put(0, path), howBytes, 24));
+    // Something was renamed or mounted on the machine while `..` was resolved: see openAt() of file.ts.
+    if (fd !== -E.AGAIN || tries === 1000) return fd;
+  }
 }
 
 export function closeFd(fd: number): void {

@@ -1,6 +1,6 @@
 import { E } from "./abi/errno.ts";
 import { AT } from "./abi/file.ts";
-import { bytesOf, type Name, nameBytes, result } from "./at.ts";
+import { bytesOf, type Name, nameBytes, nameIn, result } from "./at.ts";
 import { cString, hot } from "./libc.ts";
 
 /** Reading, writing and shaping open files; negative results are −errno, as in at.ts. */
@@ -81,7 +81,18 @@ export function copyRange(from: number, fromOffset: number, to: number, toOffset
 }
 
 /** Not in use: a reading that is begun during another has its own. */
-const entryBuffers: Buffer[] = [];
+const listings: Listing[] = [];
+
+/** Where struct linux_dirent64s are read to; the same as bytes and in numbers of 32 bits, at whose borders each begins. */
+interface Listing {
+  readonly bytes: Buffer;
+  readonly words: Uint32Array;
+}
+
+function makeListing(): Listing {
+  const bytes = Buffer.allocUnsafeSlow(65536);
+  return { bytes, words: new Uint32Array(bytes.buffer) };
+}
 
 /**
  * Reads all entries of an open directory from its start, `.` and `..` too.
@@ -90,31 +101,35 @@ const entryBuffers: Buffer[] = [];
  */
 export function listDirectory(fd: number, each: EachEntry): number {
   const start = seek(fd, 0, SEEK.SET);
-  if (start < 0) return start;
-  const entries = entryBuffers.pop() ?? Buffer.allocUnsafeSlow(65536);
+  return start < 0 ? start : listOpened(fd, each);
+}
+
+/** As listDirectory(), from where it was read to: of one that has just been opened all. */
+export function listOpened(fd: number, each: EachEntry): number {
+  const listing = listings.pop() ?? makeListing();
   try {
-    return readEntries(fd, entries, each);
+    return readEntries(fd, listing, each);
   } finally {
-    entryBuffers.push(entries);
+    listings.push(listing);
   }
 }
 
 type EachEntry = (name: Name, inoHigh: number, inoLow: number, type: number) => void;
 
-function readEntries(fd: number, entries: Buffer, each: EachEntry): number {
+function readEntries(fd: number, { bytes, words }: Listing, each: EachEntry): number {
   for (;;) {
-    const length = result(getdents_(fd, entries, entries.length));
+    const length = result(getdents_(fd, bytes, bytes.length));
     if (length <= 0) return length;
     for (let at = 0; at < length;) {
-      let end = at + 19;
-      while (entries[end] !== 0) end++;
-      each(
-        entries.toString("latin1", at + 19, end),
-        entries.readUInt32LE(at + 4),
-        entries.readUInt32LE(at),
-        entries[at + 18] ?? 0,
-      );
-      at += (entries[at + 16] ?? 0) | ((entries[at + 17] ?? 0) << 8);
+      const start = at + 19;
+      let end = start;
+      while (bytes[end] !== 0) end++;
+      const low = words[at >> 2] ?? 0;
+      const high = words[(at >> 2) + 1] ?? 0;
+      // d_reclen is the lower half of that, the type the third byte.
+      const more = words[(at >> 2) + 4] ?? 0;
+      each(nameIn(bytes, start, end), high, low, (more >> 16) & 0xff);
+      at += more & 0xffff;
     }
   }
 }

@@ -125,6 +125,11 @@ function declare(it: Declared): NativeFunction {
         const value = (it.bound ?? find(it))(a, b, c, d, e);
         return value === -1 ? failed(it, a, b, c, d, e) : value;
       };
+    case 6:
+      return (a, b, c, d, e, f) => {
+        const value = (it.bound ?? find(it))(a, b, c, d, e, f);
+        return value === -1 ? failed(it, a, b, c, d, e, f) : value;
+      };
     default:
       return (...args) => {
         const value = (it.bound ?? find(it))(...args);

@@ -1,7 +1,7 @@
 import { O, RESOLVE } from "../kernel/abi/file.ts";
-import { bytesOf, type Name } from "../kernel/at.ts";
-import type { Fd } from "../kernel/fd.ts";
-import { openAt } from "../kernel/file.ts";
+import { bytesOf, closeFd, type Name, openPath } from "../kernel/at.ts";
+import { errnoName, KernelError } from "../kernel/error.ts";
+import { Fd, under } from "../kernel/fd.ts";
 
 /** Never through a link, never out of the tree, never into another mount. */
 const resolve = RESOLVE.BENEATH | RESOLVE.NO_SYMLINKS | RESOLVE.NO_XDEV | RESOLVE.NO_MAGICLINKS;
@@ -14,8 +14,21 @@ const most = 4000;
  * @throws {KernelError} ENOENT, ENOTDIR; ELOOP, EXDEV: it would lead through a link, or elsewhere
  */
 export function openStrictly(root: Fd, path: Name, flags: number): Fd {
-  if (path.length <= most) return openAt(root, path === "" ? "." : bytesOf(path), flags, { resolve });
+  const fd = openStrictlyFd(root.number, path, flags);
+  const bytes = bytesOf(path);
+  if (fd < 0) throw new KernelError({ syscall: "open", path: under(root, bytes), errno: errnoName(-fd) });
+  return new Fd(fd, bytes, root);
+}
+
+/** As openStrictly(), without an object for it. @returns a descriptor, which the caller closes, or −errno */
+export function openStrictlyFd(root: number, path: Name, flags: number): number {
+  if (path.length <= most) return openPath(root, path === "" ? "." : path, flags, resolve);
   const end = path.lastIndexOf("/", most);
-  using above = openAt(root, bytesOf(path.slice(0, end)), O.PATH | O.DIRECTORY | O.NOFOLLOW, { resolve });
-  return openStrictly(above, path.slice(end + 1), flags);
+  const above = openPath(root, path.slice(0, end), O.PATH | O.DIRECTORY | O.NOFOLLOW, resolve);
+  if (above < 0) return above;
+  try {
+    return openStrictlyFd(above, path.slice(end + 1), flags);
+  } finally {
+    closeFd(above);
+  }
 }

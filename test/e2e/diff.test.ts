@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
-import { describeChroot } from "../support/directories.ts";
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { describeChroot, temporaryDirectory } from "../support/directories.ts";
 import { executable, fallthru, run } from "../support/fallthru.ts";
 import { tinyRoot } from "../support/roots.ts";
 import { Terminal } from "../support/terminal.ts";
@@ -89,6 +89,29 @@ for (const union of ["overlay", "fallthru"]) {
     await fallthru(["end", "listed"]);
   });
 }
+
+test("diff opens a directory in which something was changed once on each side", async () => {
+  const names = Array.from({ length: 12 }, (_, index) => `directory${index}`);
+  await begin("opened", (root) => {
+    for (const name of names) {
+      mkdirSync(`${root}/opt/${name}`, { recursive: true });
+      for (const file of ["mode", "longer", "gone", "old"]) writeFileSync(`${root}/opt/${name}/${file}`, "1\n");
+    }
+  });
+  const changes = "chmod 600 mode; echo 2 >>longer; rm gone; echo >new; mkdir below";
+  await inside("opened", `for name in ${names.join(" ")}; do cd /opt/$name; ${changes}; done`);
+  const trace = `${temporaryDirectory("trace")}/trace`;
+  const traced = ["strace", "-o", trace, "-e", "signal=none", "-e", "trace=openat,openat2"];
+  const { stdout, stderr, status } = await run([...traced, executable, "diff", "@opened", "--name-status"]);
+  expect([stderr, status]).toEqual(["", 0]);
+  const lines = ["A\tbelow", "D\tgone", "M\tlonger", "M\tmode", "A\tnew"];
+  const shown = names.flatMap((name) => lines.map((line) => line.replace("\t", `\t/opt/${name}/`)));
+  expect(stdout.trimEnd().split("\n").toSorted()).toEqual(shown.toSorted());
+  const opened = [...readFileSync(trace, "utf8").matchAll(/^openat2?\(\d+, "(?:[^"]*\/)?(directory\d+)"/gm)];
+  const counts = Map.groupBy(opened, ([, name = ""]) => name);
+  expect(names.map((name) => [name, counts.get(name)?.length])).toEqual(names.map((name) => [name, 2]));
+  await fallthru(["end", "opened"]);
+});
 
 test("what begin wrote is no change after a recovery either, until somebody changes it", async () => {
   await begin("again");

@@ -1,5 +1,5 @@
 import { E } from "../../kernel/abi/errno.ts";
-import { fail, type Name } from "../../kernel/at.ts";
+import { fail, type Name, nameIn } from "../../kernel/at.ts";
 import { attributeName, getXattr, listXattrs, listXattrsOf, listXattrsOfFd } from "../../kernel/io.ts";
 import type { Entry } from "./content.ts";
 
@@ -20,13 +20,13 @@ const value = Buffer.alloc(65536);
  * Which extended attributes differ. Marks of the layer aren't compared; those that a union above it wrote are, by the
  * names that it gave them.
  */
-export function differingAttributes(before: AttributeSource, after: AttributeSource): Name[] {
+export function differingAttributes(before: AttributeSource, after: AttributeSource): readonly Name[] {
   const now = namesOf(after);
   // A file system that has none can't say what was changed.
-  if (now === "none possible") return [];
+  if (now === "none possible") return none;
   const was = namesOf(before);
-  const names = was === "none possible" ? [] : was;
-  if (names.length === 0 && now.length === 0) return [];
+  const names = was === "none possible" ? none : was;
+  if (names.length === 0 && now.length === 0) return none;
   const all = [...new Set([...names, ...now])].toSorted();
   return all.filter((name) => {
     if (!names.includes(name) || !now.includes(name)) return true;
@@ -36,8 +36,10 @@ export function differingAttributes(before: AttributeSource, after: AttributeSou
 
 const nested = "overlay.";
 
-function namesOf({ fd, name, prefix, attributes }: AttributeSource): AttributeNames {
-  const names = attributes ?? attributesOf(fd, name);
+/** Its directory is asked for only where it has to be open for that: see OpenLater of walk.ts. */
+function namesOf(source: AttributeSource): AttributeNames {
+  const names = source.attributes ?? attributesOf(source.fd, source.name);
+  const { prefix } = source;
   if (names === "none possible" || names.length === 0 || prefix === undefined) return names;
   const known = shown.get(names);
   if (known?.prefix === prefix) return known.names;
@@ -60,18 +62,21 @@ export function attributesOf(fd: number, name: Name): AttributeNames {
   if (length === 0) return none;
   if (length === -E.OPNOTSUPP) return "none possible";
   if (length < 0) return fail("listxattr", name, length);
-  const text = list.toString("latin1", 0, length - 1);
-  const known = lists.get(text);
-  if (known !== undefined) return known;
-  const names = text.split("\0");
-  if (lists.size < 64) lists.set(text, names);
+  for (const known of lists) if (known.bytes.length === length && isListed(known.bytes)) return known.names;
+  const names = nameIn(list, 0, length - 1).split("\0");
+  if (lists.length < 16) lists.push({ bytes: Uint8Array.from(list.subarray(0, length)), names });
   return names;
 }
 
 const none: readonly Name[] = [];
 
-/** Of a tree's files nearly all have one of a few lists. */
-const lists = new Map<string, readonly Name[]>();
+/** Of a tree's files nearly all have one of a few lists: none is decoded twice. */
+const lists: { readonly bytes: Uint8Array; readonly names: readonly Name[] }[] = [];
+
+function isListed(bytes: Uint8Array): boolean {
+  for (let at = 0; at < bytes.length; at++) if (bytes[at] !== list[at]) return false;
+  return true;
+}
 
 /** The value under the name that it shows; undefined where it has just gone. */
 function valueOf({ fd, name, prefix }: AttributeSource, attribute: Name): Buffer | undefined {

@@ -4,7 +4,7 @@ import { closeFd, fail, type Name, stat, statName, takeAttr } from "../../kernel
 import { unless } from "../../kernel/error.ts";
 import type { Fd } from "../../kernel/fd.ts";
 import { type Attr, isDirectory, statAt } from "../../kernel/file.ts";
-import { listDirectory } from "../../kernel/io.ts";
+import { listOpened, SEEK, seek } from "../../kernel/io.ts";
 import { openDirectoryName } from "../../layer/directory.ts";
 import { openStrictly } from "../../layer/strict.ts";
 
@@ -50,11 +50,18 @@ function openInside(root: Fd, path: Name, flags: number): Fd | undefined {
 
 /** The names in an open directory, sorted as bytes. */
 export function namesIn(fd: number, path: Name): Name[] {
+  const start = seek(fd, 0, SEEK.SET);
+  return start < 0 ? fail("seek", path, start) : namesInOpened(fd, path);
+}
+
+/** As namesIn(), from where it was read to: of one that has just been opened all. */
+export function namesInOpened(fd: number, path: Name): Name[] {
   const names: Name[] = [];
-  const result = listDirectory(fd, (name) => {
+  const result = listOpened(fd, (name) => {
     if (name !== "." && name !== "..") names.push(name);
   });
   if (result < 0) fail("readdir", path, result);
+  // As bytes: each character is one.
   return names.toSorted();
 }
 

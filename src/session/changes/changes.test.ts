@@ -58,6 +58,16 @@ for (const { name, type, lowers, cases, more, forks } of kinds) {
   });
 }
 
+test("readChanges() says the same of trees that were read before", () => {
+  using stage = new Stage("overlay", 1, fill(7, 40));
+  change(stage.merged, 7007, 40);
+  using trees = stage.trees();
+  const shown = (): unknown[] => readChanges([trees]).map(({ kind, path }) => [kind, path]);
+  const first = shown();
+  expect(first.length).toBeGreaterThan(5);
+  expect(shown()).toEqual(first);
+});
+
 test("openTrees() names the way out where a session has no two sides to be compared", () => {
   const union: Union = { type: "overlay", lowers: ["/"], upper: "/u", work: "/w", volatile: false };
   const plan = { steps: [{ kind: "union", at: "/", union, attributes: 0 } as const] };

@@ -1,6 +1,7 @@
 import { S } from "../../kernel/abi/file.ts";
-import { fail, hasSameMtime, type Name, readlinkName } from "../../kernel/at.ts";
-import { unless } from "../../kernel/error.ts";
+import { fail, type Name, readlinkName } from "../../kernel/at.ts";
+import { ATTR, differingAttr } from "../../kernel/attr.ts";
+import { isErrno } from "../../kernel/error.ts";
 import type { Attr } from "../../kernel/file.ts";
 import { type AttributeNames, differingAttributes } from "./attributes.ts";
 import { type Entry, openEntry, type Opener, sameContent } from "./content.ts";
@@ -13,7 +14,28 @@ export interface Side extends Entry {
   readonly prefix: Name | undefined;
   readonly attributes?: AttributeNames | undefined;
   /** Where its content isn't in the entry itself. */
-  readonly open?: Opener;
+  readonly open?: Opener | undefined;
+}
+
+/**
+ * A side that is one for many comparisons, one after the other: to make one for each takes longer than most of them. Its
+ * directory is opened only where something is read in it.
+ */
+export class ReusedSide implements Side {
+  directory: { readonly fd: number };
+  name: Name = "";
+  attr: Attr;
+  readonly prefix: Name | undefined;
+  attributes: AttributeNames | undefined = undefined;
+  open: Opener | undefined = undefined;
+
+  constructor(directory: { readonly fd: number }, attr: Attr, prefix: Name | undefined) {
+    [this.directory, this.attr, this.prefix] = [directory, attr, prefix];
+  }
+
+  get fd(): number {
+    return this.directory.fd;
+  }
 }
 
 /** "same": the content of what is compared is known to be one, as where only attributes were copied up. */
@@ -24,31 +46,46 @@ export type KnownContent = "same" | "unknown";
  * place comes with the next look.
  */
 export function differ(before: Side, after: Side, content: KnownContent = "unknown"): readonly Aspect[] {
-  return unless(["ENOENT"], () => differences(before, after, content)) ?? [];
+  try {
+    return differences(before, after, content);
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return [];
+    throw error;
+  }
 }
 
-function differences(before: Side, after: Side, content: KnownContent): Aspect[] {
-  const [was, now] = [before.attr, after.attr];
-  const aspects: Aspect[] = [];
-  if (content === "unknown" && isOtherContent(before, after)) aspects.push("content");
-  if (was.mode !== now.mode) aspects.push("mode");
-  if (was.uid !== now.uid || was.gid !== now.gid) aspects.push("owner");
-  if (!hasSameMtime(was, now)) aspects.push("time");
+function differences(before: Side, after: Side, content: KnownContent): readonly Aspect[] {
+  const now = after.attr;
+  const differing = differingAttr(before.attr, now);
   const type = now.mode & S.IFMT;
-  if (
-    (type === S.IFCHR || type === S.IFBLK) &&
-    (was.rdev.major !== now.rdev.major || was.rdev.minor !== now.rdev.minor)
-  )
-    aspects.push("device");
-  if (type === S.IFLNK && targetOf(before) !== targetOf(after)) aspects.push("target");
-  for (const name of differingAttributes(before, after)) aspects.push(`xattr:${name}`);
-  return aspects;
+  let found = 0;
+  // Times alone say nothing: anybody may set them.
+  if (content === "unknown" && type === S.IFREG && ((differing & ATTR.SIZE) !== 0 || isOtherContent(before, after)))
+    found |= CONTENT;
+  if ((differing & ATTR.MODE) !== 0) found |= MODE;
+  if ((differing & ATTR.OWNER) !== 0) found |= OWNER;
+  if ((differing & ATTR.MTIME) !== 0) found |= TIME;
+  if ((differing & ATTR.RDEV) !== 0 && (type === S.IFCHR || type === S.IFBLK)) found |= DEVICE;
+  if (type === S.IFLNK && targetOf(before) !== targetOf(after)) found |= TARGET;
+  const attributes = differingAttributes(before, after);
+  return attributes.length === 0 ? aspectsOf(found) : [...aspectsOf(found), ...attributes.map(aspectOf)];
 }
 
-/** Times alone say nothing: anybody may set them. */
+const [CONTENT, MODE, OWNER, TIME, DEVICE, TARGET] = [1, 2, 4, 8, 16, 32];
+const inOrder = ["content", "mode", "owner", "time", "device", "target"] as const;
+/** By the bits of what differs: there are few, and one for each file would be one more thing to be cleared away. */
+const known: (readonly Aspect[] | undefined)[] = [];
+
+function aspectsOf(found: number): readonly Aspect[] {
+  return (known[found] ??= inOrder.filter((_, bit) => (found & (1 << bit)) !== 0));
+}
+
+function aspectOf(attribute: Name): Aspect {
+  return `xattr:${attribute}`;
+}
+
+/** Of two regular files of one size. */
 function isOtherContent(before: Side, after: Side): boolean {
-  if ((after.attr.mode & S.IFMT) !== S.IFREG) return false;
-  if (before.attr.size !== after.attr.size) return true;
   const opener = (side: Side): Opener => side.open ?? (() => openEntry(side));
   return !sameContent(opener(before), opener(after), after.attr.size);
 }

@@ -80,7 +80,8 @@ export function diffSession<T>(id: string, options: DiffOptions, use: (diff: Ses
   const record = dir === undefined ? undefined : readRecord(id);
   if (record === undefined) throw noSession(id);
   using trees = openTrees(record);
-  const found = readChanges(trees).filter((change) => isWanted(trees, change, wanted));
+  const all = readChanges(trees);
+  const found = wanted.length === 0 ? all : all.filter((change) => isWanted(trees, change, wanted));
   const changes = options.times === true ? found : found.filter((change) => !isTimesOnly(change));
   return use({
     get changes() {
@@ -95,7 +96,8 @@ export function diffSession<T>(id: string, options: DiffOptions, use: (diff: Ses
 
 /** A directory in which something came or went; nothing that anybody did to it itself. */
 export function isTimesOnly(change: Change): boolean {
-  return change.kind === "modified" && isDirectory(change.after) && change.aspects.every((aspect) => aspect === "time");
+  if (change.kind !== "modified" || change.aspects.length !== 1 || change.aspects[0] !== "time") return false;
+  return isDirectory(change.after);
 }
 
 /** What somebody has asked for, absolute, as bytes. */
@@ -113,9 +115,8 @@ export function isWanted(trees: readonly UnionTrees[], change: Change, wanted: r
 
 /** @returns where it was, if that is elsewhere, and where it is */
 function namesOf(trees: readonly UnionTrees[], change: Change): Name[] {
-  const absolute = (path: Name): Name => absolutePath(trees, change.union, path);
-  const path = absolute(change.path);
-  return change.kind === "renamed" ? [absolute(change.from), path] : [path];
+  const path = absolutePath(trees, change.union, change.path);
+  return change.kind === "renamed" ? [absolutePath(trees, change.union, change.from), path] : [path];
 }
 
 export function absolutePath(trees: readonly UnionTrees[], union: number, path: Name): Name {

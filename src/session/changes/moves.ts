@@ -27,6 +27,8 @@ export interface Moves {
 }
 
 export function findMoves(root: UpperDirectory, below: Below): Moves {
+  // Nearly always.
+  if (!hasRedirects(root)) return { byNode: new Map(), sources: new Set(), tangled: new Set() };
   const all: Move[] = [];
   collect(root, { path: "", was: "" }, below, all);
   const byNode = new Map(all.map((move) => [move.node, move]));
@@ -49,6 +51,12 @@ export function findMoves(root: UpperDirectory, below: Below): Moves {
     }
   }
   return { byNode, sources: new Set([...byNode.values()].map(({ from }) => from)), tangled };
+}
+
+function hasRedirects({ children }: UpperDirectory): boolean {
+  for (const child of children)
+    if (child.kind === "directory" && (child.redirect !== undefined || hasRedirects(child))) return true;
+  return false;
 }
 
 function forget(node: UpperDirectory, byNode: Map<UpperDirectory, Move>): void {

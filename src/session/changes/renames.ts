@@ -1,4 +1,5 @@
 import { E } from "../../kernel/abi/errno.ts";
+import { O } from "../../kernel/abi/file.ts";
 import { closeFd, fail, type Name, statFd, statName, takeAttr } from "../../kernel/at.ts";
 import { unless } from "../../kernel/error.ts";
 import type { Fd } from "../../kernel/fd.ts";
@@ -6,11 +7,13 @@ import { type Attr, isDirectory } from "../../kernel/file.ts";
 import { fileSystemUuid, openHandle } from "../../kernel/handle.ts";
 import { OverlayDialect, readMark } from "../../layer/dialect/overlay.ts";
 import { decodeOrigin } from "../../layer/handle.ts";
+import { openStrictlyFd } from "../../layer/strict.ts";
 import { attrAt, openDirectoryAt, openFileAt } from "./below.ts";
-import { differ, isSameType, type Side } from "./compare.ts";
+import { differ, isSameType, ReusedSide } from "./compare.ts";
+import type { Opener } from "./content.ts";
 import { sourceOf } from "./moves.ts";
 import { directoryOf, identityOf, nameOf } from "./names.ts";
-import type { Change, UnionTrees } from "./types.ts";
+import type { Aspect, Change, UnionTrees } from "./types.ts";
 import { type Met, nowOf } from "./walk.ts";
 
 type Changes = (Change | undefined)[];
@@ -24,11 +27,15 @@ export function pairRenames(trees: UnionTrees, changes: Changes, met: readonly M
     const isAdded = change !== undefined && changes[change]?.kind === "added";
     return isAdded && (file.hasOrigin || file.redirect !== undefined);
   });
-  if (moved.length === 0) return;
+  const [first] = moved;
+  if (first === undefined) return;
   const gone = new Map<Name, number>();
-  for (const [index, change] of changes.entries())
+  for (let index = 0; index < changes.length; index++) {
+    const change = changes[index];
     if (change?.kind === "deleted" && !isDirectory(change.before)) gone.set(change.was ?? change.path, index);
+  }
   if (gone.size === 0) return;
+  using sides = new Sides(trees, first);
   let known: ReadonlyMap<string, Name> | undefined;
   for (const one of moved) {
     known ??= one.file.redirect === undefined ? identities(trees, changes, gone) : known;
@@ -37,59 +44,84 @@ export function pairRenames(trees: UnionTrees, changes: Changes, met: readonly M
     if (from === undefined || index === undefined || one.change === undefined) continue;
     const [deleted, added] = [changes[index], changes[one.change]];
     if (deleted?.kind !== "deleted" || added === undefined || !isSameType(deleted.before, one.file.attr)) continue;
-    const renamed = rename(trees, one, from, deleted);
-    if (renamed === undefined) continue;
-    changes[one.change] = renamed;
-    one.before = deleted.before;
+    const aspects = sides.compare(one, from, deleted.before);
+    const { path, file } = one;
+    const { before, union } = deleted;
+    changes[one.change] = { kind: "renamed", path, union, from, before, after: file.attr, aspects };
+    one.before = before;
     changes[index] = undefined;
     gone.delete(from);
   }
 }
 
-function rename(trees: UnionTrees, met: Met, from: Name, deleted: Change & { kind: "deleted" }): Change | undefined {
-  const { path, file } = met;
-  const { before, union } = deleted;
-  using below = openDirectoryAt(trees.before, directoryOf(from));
-  if (below === undefined) return undefined;
-  using upper = new LaterDirectory(nowOf(trees), directoryOf(path));
-  const { prefix } = trees.dialect;
-  const was: Side = {
-    fd: below.number,
-    name: nameOf(from),
-    attr: before,
-    prefix: trees.isBeforeRaw ? prefix : undefined,
-  };
-  const now: Side = {
-    get fd() {
-      return upper.number;
-    },
-    name: nameOf(path),
-    attr: file.attr,
-    prefix: trees.frozen.length === 0 ? prefix : undefined,
-    attributes: trees.frozen.length === 0 ? file.attributes : undefined,
-    ...(file.isMetacopy ? { open: () => openFileAt(trees.after, path) } : {}),
-  };
-  const aspects = differ(was, now, file.isMetacopy && contentSource(met) === from ? "same" : "unknown");
-  return { kind: "renamed", path, union, from, before, after: file.attr, aspects };
-}
+/** Compares what was renamed with what it was. */
+class Sides implements Disposable {
+  readonly #trees: UnionTrees;
+  readonly #inBelow: OneDirectory;
+  readonly #inUpper: OneDirectory;
+  readonly #was: ReusedSide;
+  readonly #now: ReusedSide;
 
-/** Opened where something is read in it: of most files enough is known. */
-class LaterDirectory implements Disposable {
-  readonly #root: Fd;
-  readonly #path: Name;
-  #directory: Fd | undefined;
-
-  constructor(root: Fd, path: Name) {
-    [this.#root, this.#path] = [root, path];
+  constructor(trees: UnionTrees, { file: { attr } }: Met) {
+    const { before, dialect, frozen, isBeforeRaw } = trees;
+    this.#trees = trees;
+    this.#inBelow = new OneDirectory(before);
+    this.#inUpper = new OneDirectory(nowOf(trees));
+    this.#was = new ReusedSide(this.#inBelow, attr, isBeforeRaw ? dialect.prefix : undefined);
+    this.#now = new ReusedSide(this.#inUpper, attr, frozen.length > 0 ? undefined : dialect.prefix);
   }
 
-  get number(): number {
-    this.#directory ??= openDirectoryAt(this.#root, this.#path);
-    return this.#directory?.number ?? fail("open", this.#path, -E.NOENT);
+  compare(met: Met, from: Name, before: Attr): readonly Aspect[] {
+    const { path, file } = met;
+    const was = this.#was;
+    this.#inBelow.path = directoryOf(from);
+    was.name = nameOf(from);
+    was.attr = before;
+    const now = this.#now;
+    this.#inUpper.path = directoryOf(path);
+    now.name = nameOf(path);
+    now.attr = file.attr;
+    now.attributes = this.#trees.frozen.length > 0 ? undefined : file.attributes;
+    const isSame = file.isMetacopy && contentSource(met) === from;
+    now.open = file.isMetacopy && !isSame ? this.#opener(path) : undefined;
+    return differ(was, now, isSame ? "same" : "unknown");
+  }
+
+  #opener(path: Name): Opener {
+    return () => openFileAt(this.#trees.after, path);
   }
 
   [Symbol.dispose](): void {
-    this.#directory?.close();
+    this.#inBelow.close();
+    this.#inUpper.close();
+  }
+}
+
+/** One directory of a tree at a time, opened where it is needed: the next that is asked for is often the same. */
+class OneDirectory {
+  readonly #root: Fd;
+  path: Name = "";
+  #opened: Name | undefined;
+  #fd = -1;
+
+  constructor(root: Fd) {
+    this.#root = root;
+  }
+
+  get fd(): number {
+    if (this.#opened === this.path) return this.#fd;
+    this.close();
+    const fd = openStrictlyFd(this.#root.number, this.path, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
+    // What took its place meanwhile comes with the next look.
+    if (fd < 0) fail("open", this.path, fd === -E.NOTDIR || fd === -E.LOOP ? -E.NOENT : fd);
+    this.#opened = this.path;
+    this.#fd = fd;
+    return fd;
+  }
+
+  close(): void {
+    if (this.#opened !== undefined) closeFd(this.#fd);
+    this.#opened = undefined;
   }
 }
 

@@ -4,12 +4,13 @@ import { S } from "../../kernel/abi/file.ts";
 import { closeFd, fail, must, type Name, stat, statFd, statName, takeAttr } from "../../kernel/at.ts";
 import type { Fd } from "../../kernel/fd.ts";
 import type { Attr } from "../../kernel/file.ts";
-import { listDirectory } from "../../kernel/io.ts";
+import { SEEK, seek } from "../../kernel/io.ts";
 import type { Dialect, DirectoryMarks } from "../../layer/dialect/dialect.ts";
 import { isMarkedWhiteout, OverlayDialect, readMark } from "../../layer/dialect/overlay.ts";
 import { openDirectoryName } from "../../layer/directory.ts";
 import { quotePath } from "../../layer/quote.ts";
 import { type AttributeNames, attributesOf } from "./attributes.ts";
+import { namesInOpened } from "./below.ts";
 import { join } from "./names.ts";
 
 export interface UpperDirectory {
@@ -48,44 +49,138 @@ export type UpperEntry = UpperDirectory | UpperFile | { readonly kind: "whiteout
  */
 export function readUpper(root: Fd, dialect: Dialect): UpperDirectory {
   must("stat", root.path, statFd(root.number));
-  return readDirectory({ dialect, path: "" }, root.number, "", takeAttr());
+  const attr = takeAttr();
+  // It may have been read before.
+  must("seek", root.path, seek(root.number, 0, SEEK.SET));
+  return new UpperReader(dialect).directory(root.number, "", "", attr);
 }
 
-interface Place {
-  readonly dialect: Dialect;
-  readonly path: Name;
+/** A file of the index, which no name in the upper need lead to. */
+export function readIndexed(dialect: Dialect, dirfd: number, name: Name): UpperFile | undefined {
+  const entry = new UpperReader(dialect).entry(dirfd, "", name, indexMarks);
+  return entry?.kind === "file" ? entry : undefined;
 }
 
-function readDirectory({ dialect, path }: Place, fd: number, name: Name, attr: Attr): UpperDirectory {
-  const attributes = attributesOf(fd, "");
-  const marks = readDirectoryMarks(dialect, fd, attributes);
-  const names: Name[] = [];
-  const result = listDirectory(fd, (found) => {
-    if (found !== "." && found !== "..") names.push(found);
-  });
-  if (result < 0) fail("readdir", path, result);
-  const place = { dialect, path };
-  // As bytes: each character is one.
-  names.sort();
-  const { plain, deleted } = dialect.whiteouts === "beside" ? splitNames(names, dialect) : { plain: names };
-  const children: UpperEntry[] = [];
-  for (const child of plain) {
-    const entry = readEntry(place, fd, child, marks);
-    if (entry?.kind === "directory" && deleted?.has(child) === true) children.push({ ...entry, isOpaque: true });
-    else if (entry !== undefined) children.push(entry);
-    deleted?.delete(child);
+/** Which marks of an overlay a list of attributes names. */
+interface FileMarks {
+  readonly isMetacopy: boolean;
+  readonly hasRedirect: boolean;
+  readonly hasOrigin: boolean;
+}
+
+const unmarked: FileMarks = { isMetacopy: false, hasRedirect: false, hasOrigin: false };
+
+class UpperReader {
+  readonly #dialect: Dialect;
+  readonly #overlay: OverlayDialect | undefined;
+  /** Of a tree's files nearly all have one of a few lists. */
+  readonly #marks = new Map<AttributeNames, FileMarks>();
+
+  constructor(dialect: Dialect) {
+    this.#dialect = dialect;
+    this.#overlay = dialect instanceof OverlayDialect ? dialect : undefined;
   }
-  for (const child of deleted ?? []) children.push({ kind: "whiteout", name: child });
-  if (deleted !== undefined && deleted.size > 0) children.sort((a, b) => (a.name < b.name ? -1 : 1));
-  const redirect = marks.redirect === undefined || marks.isOpaque ? undefined : checkRedirect(marks.redirect, path);
-  return { kind: "directory", name, attr, isOpaque: marks.isOpaque, redirect, attributes, children };
+
+  /** An open directory, at its start. */
+  directory(fd: number, path: Name, name: Name, attr: Attr): UpperDirectory {
+    const attributes = attributesOf(fd, "");
+    const marks = this.#directoryMarks(fd, attributes);
+    const names = namesInOpened(fd, path);
+    const isBeside = this.#dialect.whiteouts === "beside";
+    const children = isBeside ? this.#beside(fd, path, names, marks) : this.#entries(fd, path, names, marks);
+    const redirect = marks.redirect === undefined || marks.isOpaque ? undefined : checkRedirect(marks.redirect, path);
+    return { kind: "directory", name, attr, isOpaque: marks.isOpaque, redirect, attributes, children };
+  }
+
+  #entries(fd: number, path: Name, names: readonly Name[], marks: DirectoryMarks): UpperEntry[] {
+    const entries: UpperEntry[] = [];
+    for (const name of names) {
+      const entry = this.entry(fd, path, name, marks);
+      if (entry !== undefined) entries.push(entry);
+    }
+    return entries;
+  }
+
+  /** Where whiteouts stand beside what they delete. */
+  #beside(fd: number, path: Name, names: readonly Name[], marks: DirectoryMarks): UpperEntry[] {
+    const { plain, deleted } = splitNames(names, this.#dialect);
+    const children = this.#entries(fd, path, plain, marks).map((entry) =>
+      entry.kind === "directory" && deleted.has(entry.name) ? { ...entry, isOpaque: true } : entry,
+    );
+    for (const name of plain) deleted.delete(name);
+    for (const name of deleted) children.push({ kind: "whiteout", name });
+    return children.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  /** Most have none. */
+  #directoryMarks(fd: number, attributes: AttributeNames): DirectoryMarks {
+    const { prefix } = this.#dialect;
+    if (prefix === undefined) return this.#dialect.readMarks(fd);
+    return attributes !== "none possible" && hasAny(attributes, prefix)
+      ? this.#dialect.readMarks(fd, attributes)
+      : noMarks;
+  }
+
+  /** @param path of the directory that it is in, which has these marks */
+  entry(dirfd: number, path: Name, name: Name, marks: DirectoryMarks): UpperEntry | undefined {
+    const result = statName(dirfd, name);
+    if (result === -E.NOENT) return undefined;
+    if (result < 0) fail("stat", join(path, name), result);
+    if (stat.isWhiteoutDevice && this.#dialect.whiteouts === "in-place") return { kind: "whiteout", name };
+    const attr = takeAttr();
+    const { type } = stat;
+    if (type === S.IFDIR) return this.#enter(dirfd, path, name, attr);
+    const overlay = this.#overlay;
+    if (overlay === undefined) return file(name, attr, unmarked);
+    const isEmpty = type === S.IFREG && stat.size === 0;
+    if (isEmpty && marks.hasMarkedWhiteouts && isMarkedWhiteout(dirfd, name, overlay.marks))
+      return { kind: "whiteout", name };
+    if (isEmpty && marks.hasNestedWhiteouts && readMark(dirfd, name, overlay.marks.nestedWhiteout) !== undefined)
+      return file(name, asDevice(attr), unmarked);
+    // Uppers that were copied by other programs may have lost the mark of the directory.
+    const isLikelyMetacopy = type === S.IFREG && stat.size > 0 && stat.blocks * 512 < stat.size;
+    if (!marks.isImpure && !isLikelyMetacopy) return file(name, attr, unmarked);
+    const attributes = attributesOf(dirfd, name);
+    const own = this.#fileMarks(attributes, overlay.prefix);
+    if (!own.isMetacopy) return file(name, attr, own, attributes);
+    if (type !== S.IFREG) return file(name, attr, { ...own, isMetacopy: false }, attributes);
+    if (!own.hasRedirect) return file(name, attr, own, attributes);
+    const redirect = readMark(dirfd, name, overlay.marks.redirect)?.toString("latin1");
+    const checked = redirect === undefined ? undefined : checkRedirect(redirect, join(path, name));
+    return file(name, attr, own, attributes, checked);
+  }
+
+  #fileMarks(attributes: AttributeNames, prefix: Name): FileMarks {
+    if (attributes === "none possible" || attributes.length === 0) return unmarked;
+    const known = this.#marks.get(attributes);
+    if (known !== undefined) return known;
+    const has = (mark: string): boolean => attributes.includes(`${prefix}${mark}`);
+    const marks = { isMetacopy: has("metacopy"), hasRedirect: has("redirect"), hasOrigin: has("origin") };
+    if (this.#marks.size < 16) this.#marks.set(attributes, marks);
+    return marks;
+  }
+
+  #enter(dirfd: number, path: Name, name: Name, attr: Attr): UpperDirectory | undefined {
+    const fd = openDirectoryName(dirfd, name);
+    if (fd === -E.NOENT || fd === -E.NOTDIR || fd === -E.LOOP) return undefined;
+    const here = join(path, name);
+    if (fd < 0) fail("open", here, fd);
+    try {
+      return this.directory(fd, here, name, attr);
+    } finally {
+      closeFd(fd);
+    }
+  }
 }
 
-/** Most have none. */
-function readDirectoryMarks(dialect: Dialect, fd: number, attributes: AttributeNames): DirectoryMarks {
-  const { prefix } = dialect;
-  if (prefix === undefined) return dialect.readMarks(fd);
-  return attributes !== "none possible" && hasAny(attributes, prefix) ? dialect.readMarks(fd, attributes) : noMarks;
+function file(
+  name: Name,
+  attr: Attr,
+  { isMetacopy, hasOrigin }: FileMarks,
+  attributes?: AttributeNames,
+  redirect?: Name,
+): UpperFile {
+  return { kind: "file", name, attr, isMetacopy, redirect, hasOrigin, attributes };
 }
 
 /** The names that show, and those that others delete. */
@@ -98,31 +193,8 @@ function splitNames(names: readonly Name[], dialect: Dialect): { plain: readonly
   return { plain: names.filter((name) => !dialect.isReserved(name)), deleted };
 }
 
-/** @param place of the directory that it is in */
-function readEntry(place: Place, dirfd: number, name: Name, marks: DirectoryMarks): UpperEntry | undefined {
-  const result = statName(dirfd, name);
-  if (result === -E.NOENT) return undefined;
-  if (result < 0) fail("stat", join(place.path, name), result);
-  if (stat.isWhiteoutDevice && place.dialect.whiteouts === "in-place") return { kind: "whiteout", name };
-  const attr = takeAttr();
-  if (stat.type === S.IFDIR) return enter(place, dirfd, name, attr);
-  const plain = unmarked(name, attr);
-  const { dialect } = place;
-  if (!(dialect instanceof OverlayDialect)) return plain;
-  const isEmpty = stat.type === S.IFREG && stat.size === 0;
-  if (isEmpty && marks.hasMarkedWhiteouts && isMarkedWhiteout(dirfd, name, dialect.marks))
-    return { kind: "whiteout", name };
-  if (isEmpty && marks.hasNestedWhiteouts && readMark(dirfd, name, dialect.marks.nestedWhiteout) !== undefined)
-    return { ...plain, attr: asDevice(attr) };
-  return marks.isImpure || isLikelyMetacopy(attr) ? readMarks(place, dialect, dirfd, plain) : plain;
-}
-
 function hasAny(attributes: readonly Name[], prefix: Name): boolean {
   return attributes.some((attribute) => attribute.startsWith(prefix));
-}
-
-function unmarked(name: Name, attr: Attr): UpperFile {
-  return { kind: "file", name, attr, isMetacopy: false, redirect: undefined, hasOrigin: false, attributes: undefined };
 }
 
 /** What stands for a device 0:0 of a union above this one. */
@@ -130,12 +202,6 @@ function asDevice(attr: Attr): Attr {
   const { uid, gid, nlink, ino, dev, rdev, atimeNs, mtimeNs, ctimeNs, mountId, isMountRoot } = attr;
   const mode = S.IFCHR | (attr.mode & 0o7777);
   return { mode, uid, gid, nlink, ino, size: 0, blocks: 0, dev, rdev, atimeNs, mtimeNs, ctimeNs, mountId, isMountRoot };
-}
-
-/** A file of the index, which no name in the upper need lead to. */
-export function readIndexed(dialect: Dialect, dirfd: number, name: Name): UpperFile | undefined {
-  const entry = readEntry({ dialect, path: "" }, dirfd, name, indexMarks);
-  return entry?.kind === "file" ? entry : undefined;
 }
 
 const noMarks: DirectoryMarks = {
@@ -147,35 +213,6 @@ const noMarks: DirectoryMarks = {
   hasNestedWhiteouts: false,
 };
 const indexMarks: DirectoryMarks = { ...noMarks, isImpure: true };
-
-/** Uppers that were copied by other programs may have lost the mark of the directory. */
-function isLikelyMetacopy({ mode, size, blocks }: Attr): boolean {
-  return (mode & S.IFMT) === S.IFREG && size > 0 && blocks * 512 < size;
-}
-
-function readMarks({ path, dialect }: Place, { marks }: OverlayDialect, dirfd: number, file: UpperFile): UpperFile {
-  const attributes = attributesOf(dirfd, file.name);
-  const has = (mark: string): boolean =>
-    attributes !== "none possible" && attributes.includes(`${dialect.prefix}${mark}`);
-  const isMetacopy = has("metacopy") && (file.attr.mode & S.IFMT) === S.IFREG;
-  const isElsewhere = isMetacopy && has("redirect");
-  const redirect = isElsewhere ? readMark(dirfd, file.name, marks.redirect)?.toString("latin1") : undefined;
-  const { kind, name, attr } = file;
-  const checked = redirect === undefined ? undefined : checkRedirect(redirect, join(path, name));
-  return { kind, name, attr, isMetacopy, redirect: checked, hasOrigin: has("origin"), attributes };
-}
-
-function enter(place: Place, dirfd: number, name: Name, attr: Attr): UpperDirectory | undefined {
-  const fd = openDirectoryName(dirfd, name);
-  if (fd === -E.NOENT || fd === -E.NOTDIR || fd === -E.LOOP) return undefined;
-  const path = join(place.path, name);
-  if (fd < 0) fail("open", path, fd);
-  try {
-    return readDirectory({ dialect: place.dialect, path }, fd, name, attr);
-  } finally {
-    closeFd(fd);
-  }
-}
 
 /** What leads out of the layer is no mark of a union's. */
 function checkRedirect(value: Name, path: Name): Name {

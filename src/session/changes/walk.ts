@@ -4,8 +4,7 @@ import type { Fd } from "../../kernel/fd.ts";
 import { type Attr, isDirectory } from "../../kernel/file.ts";
 import { openDirectoryName } from "../../layer/directory.ts";
 import { attrBelow, kindAt, namesIn, openDirectoryAt, openFileAt, withDirectory } from "./below.ts";
-import type { AttributeNames } from "./attributes.ts";
-import { differ, isSameType, type KnownContent, type Side } from "./compare.ts";
+import { differ, isSameType, ReusedSide, type Side } from "./compare.ts";
 import type { Opener } from "./content.ts";
 import { hasIndex } from "./indexed.ts";
 import { findMoves, type Moves, sourceOf } from "./moves.ts";
@@ -40,24 +39,33 @@ interface Here {
 /** Compares an upper with what is below it, and nothing more of that than has to be. */
 export class Walk {
   readonly changes: Change[] = [];
-  /** Files of the upper with more than one name, or from elsewhere below. */
+  /** Files with more than one name, and those that may have been renamed. */
   readonly met: Met[] = [];
   readonly #trees: UnionTrees;
   readonly union: number;
   readonly moves: Moves;
+  readonly #begun: ReadonlyMap<Name, string>;
+  readonly #isStacked: boolean;
+  readonly #sideBelow: SideBelow;
+  readonly #sideInUpper: ReusedSide;
 
   constructor(trees: UnionTrees, union: number, root: UpperDirectory) {
     this.#trees = trees;
     this.union = union;
+    this.#begun = new Map(Object.entries(trees.begun));
+    this.#isStacked = trees.frozen.length > 0;
     const before = trees.before.number;
-    if (trees.frozen.length > 0 && (hasLinks(root) || hasIndex(trees))) {
+    const upper = new OpenLater(undefined, "", nowOf(trees).number);
+    const { prefix } = trees.dialect;
+    this.#sideBelow = { fd: before, name: "", attr: root.attr, prefix: trees.isBeforeRaw ? prefix : undefined };
+    this.#sideInUpper = new ReusedSide(upper, root.attr, this.#isStacked ? undefined : prefix);
+    if (this.#isStacked && (hasLinks(root) || hasIndex(trees))) {
       // Which names are one file, several layers that were changed one after the other don't tell together.
       this.moves = findMoves({ ...root, children: [] }, { has: () => undefined });
       this.#compareWhole({ before, after: trees.after.number }, ".", "", "");
       return;
     }
     this.moves = findMoves(root, { has: (path) => kindAt(trees.before, path) });
-    const upper = new OpenLater(undefined, "", nowOf(trees).number);
     const was = attrBelow(before, ".");
     const here: Here = { node: root, path: "", was: "", before, upper, isMerged: !root.isOpaque };
     if (was !== undefined) this.#directory(here, was);
@@ -110,7 +118,9 @@ export class Walk {
     if (before === undefined) {
       this.changes.push({ kind: "added", path, union: this.union, after: file.attr });
     } else if (isSameType(before, file.attr)) {
-      const [content, after] = this.#contentOf(here, file, path, was);
+      const isElsewhere = file.isMetacopy && !this.#isContentBelow(here, file, was);
+      const after = this.#inUpper(here.upper, file, isElsewhere ? this.#opener(path) : undefined);
+      const content = file.isMetacopy && !isElsewhere ? "same" : "unknown";
       const aspects = differ(this.#below(here.before, file.name, before), after, content);
       if (aspects.length > 0) this.#modified(path, was, before, file.attr, aspects);
     } else {
@@ -118,17 +128,19 @@ export class Walk {
       if (isDirectory(before)) this.#deleteContents(here.before, file.name, path, was);
     }
     const change = this.changes.length > count ? count : undefined;
-    if (file.attr.nlink > 1 || (before?.nlink ?? 0) > 1 || file.hasOrigin || file.redirect !== undefined)
+    const mayBeRenamed = before === undefined && (file.hasOrigin || file.redirect !== undefined);
+    if (mayBeRenamed || file.attr.nlink > 1 || (before?.nlink ?? 0) > 1)
       this.met.push({ path, file, was, before: before && isSameType(before, file.attr) ? before : undefined, change });
   }
 
   /** Of a file whose content is still below: whether it is that of the same name there. */
-  #contentOf(here: Here, file: UpperFile, path: Name, was: Name | undefined): [KnownContent, Side] {
-    if (!file.isMetacopy) return ["unknown", this.#inUpper(here.upper, file)];
-    const source = file.redirect === undefined ? was : sourceOf(file.redirect, here.was);
-    if (source === was) return ["same", this.#inUpper(here.upper, file)];
-    const open: Opener = () => openFileAt(this.#trees.after, path);
-    return ["unknown", new UpperSide(here.upper, file, this.#trees, open)];
+  #isContentBelow(here: Here, file: UpperFile, was: Name | undefined): boolean {
+    return file.redirect === undefined || sourceOf(file.redirect, here.was) === was;
+  }
+
+  /** For a file whose content is elsewhere below. */
+  #opener(path: Name): Opener {
+    return () => openFileAt(this.#trees.after, path);
   }
 
   #subdirectory(here: Here, node: UpperDirectory, path: Name, was: Name | undefined, before: Attr | undefined): void {
@@ -253,7 +265,7 @@ export class Walk {
 
   /** Whether `begin` has written it, and nobody has changed it since. */
   #isBegun(path: Name, attr: Attr): boolean {
-    const noted = this.#trees.begun[path];
+    const noted = this.#begun.get(path);
     return noted !== undefined && noted === String(attr.ctimeNs);
   }
 
@@ -263,37 +275,30 @@ export class Walk {
   }
 
   #below(fd: number, name: Name, attr: Attr): Side {
-    return { fd, name, attr, prefix: this.#trees.isBeforeRaw ? this.#trees.dialect.prefix : undefined };
+    const side = this.#sideBelow;
+    side.fd = fd;
+    side.name = name;
+    side.attr = attr;
+    return side;
   }
 
   /** A file of an open directory, or with its node that itself. */
-  #inUpper(directory: OpenLater, node: UpperDirectory | UpperFile): UpperSide {
-    return new UpperSide(directory, node, this.#trees);
+  #inUpper(directory: OpenLater, node: UpperDirectory | UpperFile, open?: Opener): Side {
+    const side = this.#sideInUpper;
+    side.directory = directory;
+    side.name = node.kind === "directory" ? "" : node.name;
+    side.attr = node.attr;
+    side.attributes = this.#isStacked ? undefined : node.attributes;
+    side.open = open;
+    return side;
   }
 }
 
-/** Its directory is opened only where something is read in it. */
-class UpperSide implements Side {
-  readonly name: Name;
-  readonly attr: Attr;
-  readonly prefix: Name | undefined;
-  readonly attributes: AttributeNames | undefined;
-  readonly #directory: OpenLater;
-  readonly open?: Opener;
-
-  constructor(directory: OpenLater, node: UpperDirectory | UpperFile, { frozen, dialect }: UnionTrees, open?: Opener) {
-    const isStacked = frozen.length > 0;
-    this.#directory = directory;
-    this.name = node.kind === "directory" ? "" : node.name;
-    this.attr = node.attr;
-    this.prefix = isStacked ? undefined : dialect.prefix;
-    this.attributes = isStacked ? undefined : node.attributes;
-    if (open !== undefined) this.open = open;
-  }
-
-  get fd(): number {
-    return this.#directory.fd;
-  }
+/** As ReusedSide, in a directory that is open anyway. */
+interface SideBelow extends Side {
+  fd: number;
+  name: Name;
+  attr: Attr;
 }
 
 /** The directories of both sides that have an entry, open; −1: there is none. */
