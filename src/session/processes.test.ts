@@ -1,11 +1,12 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { execFileSync, spawn } from "node:child_process";
-import { copyFileSync, mkdirSync, readlinkSync, renameSync, rmdirSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, readlinkSync, renameSync, rmdirSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { temporaryDirectory } from "../../test/support/directories.ts";
 import { tinyRoot } from "../../test/support/roots.ts";
 import { UserError } from "../error.ts";
-import { describeProcess, killInside, lookInside, processesInside } from "./processes.ts";
+import { statAt } from "../kernel/file.ts";
+import { describeProcess, hasMounted, killInside, lookInside, processesInside } from "./processes.ts";
 
 /** Stands for a session's mount point: a file system of its own. */
 const root = temporaryDirectory("mounted");
@@ -51,6 +52,24 @@ test("whoever has the root that everybody has isn't inside, whatever is mounted 
   } finally {
     execFileSync("umount", [bound]);
   }
+});
+
+test("who is just ending has nothing mounted any more", async () => {
+  const { dev } = statAt(null, root);
+  // It starts one that ends, and never asks how.
+  const parent = spawn("sh", ["-c", "sleep 0 & exec sleep 1000"], { stdio: "ignore" });
+  expect(hasMounted(parent.pid ?? 0, dev)).toBe(true);
+  const states = /^\d+ \(.*\) Z/;
+  for (let tries = 0; ; tries++) {
+    const [zombie] = readFileSync(`/proc/${parent.pid}/task/${parent.pid}/children`, "utf8").split(" ");
+    if (zombie !== "" && states.test(readFileSync(`/proc/${zombie}/stat`, "utf8"))) {
+      expect(hasMounted(Number(zombie), dev)).toBe(false);
+      break;
+    }
+    expect(tries).toBeLessThan(1000);
+    await new Promise((done) => setTimeout(done, 5));
+  }
+  parent.kill();
 });
 
 test("a root whose name only begins like this one is another's", async () => {

@@ -138,8 +138,10 @@ function isFarInside(link: string, mountPoint: string): boolean {
 }
 
 /** Whether a process that moved into a mount name space of its own still has something of the session's there. */
-function hasMounted(pid: number, dev: Device): boolean {
-  const mounts = ofProcess(() => readText(`/proc/${pid}/mountinfo`, "latin1")) ?? "";
+export function hasMounted(pid: number, dev: Device): boolean {
+  // One that is ending has left its mount name space already: mounts_open_common() of Linux's fs/proc_namespace.c.
+  const read = (): string | undefined => unless(["EINVAL"], () => readText(`/proc/${pid}/mountinfo`, "latin1"));
+  const mounts = ofProcess(read) ?? "";
   return mounts.split("\n").some((line) => {
     return line.split(" ", 3)[2] === `${dev.major}:${dev.minor}`;
   });
