@@ -31,36 +31,43 @@ export function isEnding(signal: number): boolean {
 /**
  * Waits for a command that is the leader of its process group, and does what its client says meanwhile. Without a client it is
  * hung up on, and killed where it doesn't mind that.
- * @param how whether the client is told of its being stopped; how long it may mind after the client went away
+ * @param how whether the client is told of its being stopped; how long it may mind after the client went away; when it is killed
  */
 export async function attend(
   pid: number,
   connection: Connection,
-  how: { readonly tellsStops: boolean; readonly patienceMs: number },
+  how: { readonly tellsStops: boolean; readonly patienceMs: number; readonly untilMs?: number },
 ): Promise<CommandEnd> {
-  const { tellsStops: tellStops, patienceMs } = how;
+  const { tellsStops: tellStops, patienceMs, untilMs = Infinity } = how;
   using process_ = openProcess(pid);
   using _stops = tellStops ? noticeStops() : undefined;
   const longestWaitMs = tellStops ? lookMs : -1;
   // Whoever waits for its start goes on now. After that there is nothing for this process to do but wait.
   await new Promise((done) => setImmediate(done));
-  let killAt: number | undefined;
+  let killAt = untilMs;
+  let isLeft = false;
   for (;;) {
     const outcome = askChild(pid);
     if (outcome?.kind === "exited") return { status: outcome.status };
     if (outcome?.kind === "killed") return { signal: outcome.signal };
     if (outcome?.kind === "stopped" && tellStops) connection.send({ kind: "stopped" });
-    if (connection.isGone && killAt === undefined) {
-      killAt = Date.now() + patienceMs;
+    if (connection.isGone && !isLeft) {
+      isLeft = true;
+      killAt = Math.min(killAt, Date.now() + patienceMs);
       for (const signal of [SIGHUP, SIGCONT]) signalGroup(pid, signal);
     }
-    if (killAt !== undefined && Date.now() >= killAt) signalGroup(pid, SIGKILL);
+    if (Date.now() >= killAt) signalGroup(pid, SIGKILL);
     const watched = [process_, ...(connection.isGone ? [] : [connection.socket])].map((file) => ({ file }));
-    waitUntilReady(watched, killAt === undefined ? longestWaitMs : Math.max(100, killAt - Date.now()));
+    waitUntilReady(watched, killAt === Infinity ? longestWaitMs : waitTo(killAt));
     for (const message of connection.receive()) {
       if (message.kind === "signal" && allowed.includes(message.signal)) signalGroup(pid, message.signal);
     }
   }
+}
+
+/** poll(2) takes no more than 24 days. */
+function waitTo(momentMs: number): number {
+  return Math.min(Math.max(100, momentMs - Date.now()), 1 << 30);
 }
 
 /** Until the child has been buried nobody else can have its number. */

@@ -149,11 +149,11 @@ export class PeerCaller implements Caller, Disposable {
   }
 
   get converse(): Caller["converse"] {
-    return this.#hasTerminal ? (words) => this.#converse(words) : undefined;
+    return this.#hasTerminal ? (words, untilMs) => this.#converse(words, untilMs) : undefined;
   }
 
   /** It isn't the terminal's foreground: no key of the terminal's is a signal to what has our rights. */
-  async #converse(words: readonly string[]): Promise<number | undefined> {
+  async #converse(words: readonly string[], untilMs: number): Promise<number | undefined> {
     const [terminal] = this.#attachment.descriptors;
     const settings = this.#settings;
     if (settings !== undefined) {
@@ -163,7 +163,7 @@ export class PeerCaller implements Caller, Disposable {
     }
     const argv = [process.execPath, ...words];
     const pid = startHelper(process.execPath, argv, helperEnvironment, [terminal, terminal, terminal]);
-    const end = await attend(pid, this.#connection, { tellsStops: false, patienceMs: 0 });
+    const end = await attend(pid, this.#connection, { tellsStops: false, patienceMs: 0, untilMs });
     return "status" in end ? end.status : undefined;
   }
 

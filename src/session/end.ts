@@ -41,7 +41,7 @@ export interface EndReport {
 /**
  * Ends a session: ends what runs in it, unmounts, deletes its changes. From the moment its record is gone it doesn't exist;
  * killed after that, the next command goes on.
- * @throws {UserError} not-found where there is none, also when another process ended it meanwhile; busy where somebody
+ * @throws {UserError} no-space, failed: a person's files couldn't be saved; not-found where there is none, also when another process ended it meanwhile; busy where somebody
  * else waits for a command in it
  */
 export async function endSession(
@@ -74,6 +74,7 @@ export async function endSession(
   removeRecord(dir);
   const { failure, ...removed } = await endHeld(hold, {
     ...how,
+    isGivenUp: force,
     look: saved.look,
     setup: "ok",
     context: setup,

@@ -2,7 +2,7 @@ import { UserError } from "../error.ts";
 import { endSession } from "./end.ts";
 import { listSessions } from "./list.ts";
 import { recordKind } from "./record.ts";
-import { clearLeftovers } from "./remains.ts";
+import { clearLeftovers, hasUnsaved } from "./remains.ts";
 import { prepareState } from "./state.ts";
 
 export interface GarbageReport {
@@ -14,7 +14,7 @@ export interface GarbageReport {
   readonly stuck: { readonly id: string; readonly reason: string }[];
 }
 
-/** Ends the sessions that are older than their --ttl, and clears leftovers away. */
+/** Ends the sessions that are older than their --ttl, and clears leftovers away: last those of which files are to be saved. */
 export async function collectGarbage(nowMs: number = Date.now()): Promise<GarbageReport> {
   prepareState();
   const report: GarbageReport = { ended: [], ...(await clearLeftovers()) };
@@ -22,6 +22,7 @@ export async function collectGarbage(nowMs: number = Date.now()): Promise<Garbag
     if (expiresMs === undefined || expiresMs > nowMs) continue;
     // Somebody begins or ends it; an automatic one's time may be over while its command runs.
     if (state === "held" && recordKind(id) !== "automatic") continue;
+    if (state === "leftover" && hasUnsaved(id)) continue;
     try {
       await endSession(id, { force: true });
       report.ended.push(id);
@@ -31,5 +32,8 @@ export async function collectGarbage(nowMs: number = Date.now()): Promise<Garbag
       report.stuck.push({ id, reason: error instanceof Error ? error.message : String(error) });
     }
   }
+  const { removed, stuck } = await clearLeftovers(() => true);
+  report.removed.push(...removed);
+  report.stuck.push(...stuck.filter(({ id }) => report.stuck.every((other) => other.id !== id)));
   return report;
 }

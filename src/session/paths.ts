@@ -36,6 +36,9 @@ export function memoryUpperOf(id: string): string {
   return `${runDir}/upper/${id}`;
 }
 
+/** In a session's directory: there are files of a person's in it that nobody has decided about; see home/unsaved.ts. */
+export const unsavedFile = "unsaved.json";
+
 export function heldFileOf(id: string): string {
   return `${heldDir}/${id}`;
 }

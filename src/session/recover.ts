@@ -10,7 +10,7 @@ import { sessionIds } from "./names.ts";
 import { memoryUpperOf, mountPointOf, sessionDir } from "./paths.ts";
 import { readRecord, recordKind, type RecordKind, removeRecord, type SessionRecord, writeRecord } from "./record.ts";
 import { makeMountPoint, removeMountPoint } from "./mountpoint.ts";
-import { clearLeftovers, findSetup, finishFork, removeRemains, undo } from "./remains.ts";
+import { clearLeftovers, findSetup, finishFork, hasUnsaved, removeRemains, undo } from "./remains.ts";
 import { readNote } from "./root/note.ts";
 import { writeRootFiles } from "./rootfiles.ts";
 import { isMounted, isSessionMounted, prepareState } from "./state.ts";
@@ -32,7 +32,10 @@ export async function recoverSessions(): Promise<RecoverReport> {
   prepareState();
   const { removed, stuck } = await clearLeftovers();
   const report: RecoverReport = { recovered: [], removed, lost: stuck };
-  for (const id of sessionIds()) {
+  const ids = sessionIds();
+  const unsaved = new Set(ids.filter(hasUnsaved));
+  // Those last: whoever has files to be saved may be slow, or have much.
+  for (const id of [...ids.filter((each) => !unsaved.has(each)), ...unsaved]) {
     if (report.lost.some((lost) => lost.id === id)) continue;
     try {
       await recoverOne(id, report);

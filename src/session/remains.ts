@@ -12,7 +12,7 @@ import { heldIds, type Hold, takeLeftover } from "./hold.ts";
 import { removeLayers } from "./layers.ts";
 import { canLetGoLater } from "./letgo.ts";
 import { removeMountPoint } from "./mountpoint.ts";
-import { commitMark, mountPointOf, sessionDir, sessionsDir } from "./paths.ts";
+import { commitMark, mountPointOf, sessionDir, sessionsDir, unsavedFile } from "./paths.ts";
 import { askToEnd, describeProcess, killInside, type Look, lookInside } from "./processes.ts";
 import { recordKind } from "./record.ts";
 import { readNote } from "./root/note.ts";
@@ -37,6 +37,8 @@ export interface Removal {
   readonly isStopped?: boolean;
   /** Its record says that it has no control groups, which needn't be looked for then. */
   readonly isUnlimited?: boolean;
+  /** Files of a person's that nobody has decided about go with it where they can't be saved. */
+  readonly isGivenUp?: boolean;
   /** What was mounted for it, where that is known. */
   readonly plan?: MountPlan | undefined;
 }
@@ -58,6 +60,7 @@ export const usualGraceMs = 5000;
  * Removes everything that a session may have: processes, mounts, control groups, layers, directories. Each step
  * passes over what isn't there, so it clears a session that was killed anywhere, and may itself be killed and repeated.
  * The session must have no record any more, or only an automatic one's, and the caller holds it.
+ * @throws {UserError} no-space, failed: files of a person's couldn't be saved, and it is all there, but for its processes
  */
 export async function removeRemains(hold: Hold, how: Removal = {}): Promise<Removed> {
   const { id } = hold;
@@ -65,14 +68,22 @@ export async function removeRemains(hold: Hold, how: Removal = {}): Promise<Remo
   using dir = unless(["ENOENT"], () => openDirectory(sessionDir(id)));
   // Whoever is just entering (run) has a shared lock until the command is started, and is killed after that.
   if (dir !== undefined && how.look === undefined) lock(dir, "exclusive");
+  let look = how.look ?? lookInside(mountPoint);
+  let killed = 0;
+  const warnings: string[] = [];
+  if (dir !== undefined && hasUnsaved(id)) {
+    killed = await endProcesses(id, look, how);
+    look = { ...look, inside: [], isEmpty: true };
+    const { rescueHome } = await import("./home/rescue.ts");
+    warnings.push(...(await rescueHome(hold, dir, how.isGivenUp === true ? "give up" : "keep")));
+  }
   // While its directory still tells whose it is: a session of a real schroot may have the same name.
   removeSchrootFile(id);
-  const look = how.look ?? lookInside(mountPoint);
   const setup = dir === undefined ? undefined : await findSetup(dir, how.context);
   const status = how.setup ?? "fail";
   let failure = how.isStopped === true ? undefined : await setup?.stopAnyway(status);
   if (dir !== undefined) setup?.markStopped(dir);
-  const killed = await endProcesses(id, look, how);
+  killed += await endProcesses(id, look, how);
   failure ??= await setup?.stopLateAnyway(status, "mounted");
   const note = dir === undefined ? undefined : readNote(dir);
   {
@@ -93,7 +104,8 @@ export async function removeRemains(hold: Hold, how: Removal = {}): Promise<Remo
     if (dir !== undefined) await removeSessionDir(id, dir);
     if (mount !== undefined && isLater) letGoLater(mount);
   }
-  return { killed, warnings: look.standing.map((pid) => warnOfStanding(id, pid)), failure };
+  warnings.push(...look.standing.map((pid) => warnOfStanding(id, pid)));
+  return { killed, warnings, failure };
 }
 
 /** The administrator's scripts that were run for a session. */
@@ -175,6 +187,11 @@ export async function undo(steps: () => void | Promise<void>): Promise<void> {
   }
 }
 
+/** Whether there are files of a person's in it that nobody has decided about. */
+export function hasUnsaved(id: string): boolean {
+  return findAt(null, `${sessionDir(id)}/${unsavedFile}`) !== undefined;
+}
+
 /** What became of leftovers. */
 export interface Cleared {
   readonly removed: string[];
@@ -182,11 +199,15 @@ export interface Cleared {
   readonly stuck: { readonly id: string; readonly reason: string; readonly commit?: string }[];
 }
 
-/** Clears away what killed processes left. Costs one look at an empty directory where there is nothing. */
-export async function clearLeftovers(): Promise<Cleared> {
+/**
+ * Clears away what killed processes left. Costs one look at an empty directory where there is nothing.
+ * @param saving whose files are saved where that must come before: it takes as long as they are large
+ */
+export async function clearLeftovers(saving: (id: string) => boolean = () => false): Promise<Cleared> {
   const cleared: Cleared = { removed: [], stuck: [] };
   for (const id of heldIds()) {
     try {
+      if (hasUnsaved(id) && !saving(id)) continue;
       using hold = takeLeftover(id);
       if (hold === undefined) continue;
       if (id === commitMark) {

@@ -2,14 +2,15 @@ import type { Chroot } from "../chroot/types.ts";
 import { UserError } from "../error.ts";
 import { O } from "../kernel/abi/file.ts";
 import type { Fd } from "../kernel/fd.ts";
-import { lock, openAt, tryLock } from "../kernel/file.ts";
+import { lock, openAt, openDirectory, tryLock } from "../kernel/file.ts";
 import { beginAutomatic, type Begun } from "./begin.ts";
 import { endAutomatic } from "./end.ts";
 import { type Hold, takeShared } from "./hold.ts";
+import { forgetUnsaved, readUnsaved, type Unsaved, writeUnsaved } from "./home/unsaved.ts";
 import { sessionDir } from "./paths.ts";
 import { recordKind } from "./record.ts";
 import { clearLeftovers, undoSession } from "./remains.ts";
-import { isSessionMounted, prepareState } from "./state.ts";
+import { explainFull, isSessionMounted, prepareState } from "./state.ts";
 import type { SessionOptions } from "./types.ts";
 
 /** How long somebody waits for others who make or remove the session that they want. */
@@ -43,6 +44,26 @@ export class SharedSession {
     if (this.#presence === undefined || !tryLock(this.#presence, "exclusive")) return false;
     lock(this.#presence, "shared");
     return true;
+  }
+
+  /** From now on what the person has changed in their home isn't to be lost before they have said so. @throws no-space */
+  expectAnswer(unsaved: Unsaved): void {
+    using dir = openDirectory(sessionDir(this.id));
+    explainFull(sessionDir(this.id), () => writeUnsaved(dir, unsaved));
+  }
+
+  /** They have said so. It isn't meant for who has come meanwhile. */
+  noteAnswer(): void {
+    if (this.#presence === undefined || !tryLock(this.#presence, "exclusive")) return;
+    using dir = openDirectory(sessionDir(this.id));
+    forgetUnsaved(dir);
+    lock(this.#presence, "shared");
+  }
+
+  /** Why it was kept when it was over before, where it was. */
+  whyKept(): string | undefined {
+    using dir = openDirectory(sessionDir(this.id));
+    return readUnsaved(dir)?.reason;
   }
 
   /** Ends the session unless others are left. */
@@ -105,9 +126,11 @@ async function join(options: SessionOptions & { readonly name: string }): Promis
   if (recordKind(id) === "automatic" && isSessionMounted(id)) return new SharedSession(hold, options);
   // Its holder was killed while it was made or removed.
   hold[Symbol.dispose]();
-  const { stuck } = await clearLeftovers();
+  const { stuck } = await clearLeftovers((each) => each === id);
   const own = stuck.find((each) => each.id === id);
   if (own === undefined) return undefined;
+  // Kept for the person's files, which couldn't be saved: here they are.
+  if (recordKind(id) === "automatic" && isSessionMounted(id)) return join(options);
   throw new UserError("failed", `session ${id} was left by a process that was killed, and can't be cleared away`, {
     hint: own.reason,
   });

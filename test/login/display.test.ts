@@ -266,32 +266,40 @@ test("login.keep=ask asks on the screen at a desktop's logout: what is saved com
   describeLogin("desktop", "/", ["login.users=alice", "login.keep=ask", `login.share=${shared}`]);
   const asked = join(shared, "asked");
   try {
-    for (const [status, kept] of [
-      [1, []],
-      [0, ["made"]],
+    // As zenity(1) has it: what the extra button says is printed, and a window that is closed ends like Cancel, without a word.
+    for (const [end, kept] of [
+      ["echo Drop; exit 1", []],
+      ["exit 1", ["unsaved"]],
+      ["exit 0", ["made", "unsaved"]],
     ] as const) {
-      writeFileSync("/usr/bin/zenity", `#!/bin/sh\nprintf '%s\\n' "$@" >>${asked}\nexit ${status}\n`, {
-        mode: 0o755,
-      });
+      writeFileSync("/usr/bin/zenity", `#!/bin/sh\nprintf '%s\\n' "$@" >>${asked}\n${end}\n`, { mode: 0o755 });
       writeFileSync(asked, "");
       execFileSync("chmod", ["666", asked]);
       expect(await desktopOf(alice, "touch ~/made; exit 3")).toMatchObject({ status: 3 });
       await untilNothingIsLeft();
       expect(readFileSync(asked, "utf8")).toContain("\n  made\nSave it to your real home?\n");
-      expect(readdirSync("/home/alice").filter((name) => name === "made")).toEqual([...kept]);
+      const saved = readdirSync("/home/alice").filter((name) => !name.startsWith("."));
+      expect({ end, saved: saved.toSorted() }).toEqual({ end, saved: [...kept] });
     }
     expect(statSync("/home/alice/made").uid).toBe(alice.uid);
+    expect(savedInstead()).toEqual(["made"]);
     writeFileSync(asked, "");
     // Where nothing was changed.
     await desktop(alice, "/usr/bin/fallthru", "login", "--", "true");
     expect(readFileSync(asked, "utf8")).toBe("");
   } finally {
-    rmSync("/home/alice/made", { force: true });
+    for (const name of ["made", "unsaved"]) rmSync(`/home/alice/${name}`, { recursive: true, force: true });
     rmSync("/usr/bin/zenity", { force: true });
   }
 });
 
-test("xmessage is taken where the root has nothing better; who closes its window, or the screen, drops everything", async () => {
+/** What is in ~/unsaved/DATE, but for what the desktop's log is. */
+function savedInstead(): string[] {
+  const names = readdirSync("/home/alice/unsaved").flatMap((date) => readdirSync(`/home/alice/unsaved/${date}`));
+  return names.filter((name) => name !== ".xsession-errors");
+}
+
+test("xmessage is taken where the root has nothing better; whose window is closed, or screen is gone, has the files in ~/unsaved", async () => {
   const ended = desktopOf(alice, "touch ~/made; exit 4");
   let pids: string[] = [];
   for (let tries = 0; pids.length === 0 && tries < 3000; tries++) {
@@ -302,6 +310,8 @@ test("xmessage is taken where the root has nothing better; who closes its window
   expect(await ended).toMatchObject({ status: 4 });
   await untilNothingIsLeft();
   expect(existsSync("/home/alice/made")).toBe(false);
+  expect(savedInstead()).toEqual(["made"]);
+  rmSync("/home/alice/unsaved", { recursive: true });
 });
 
 function nameOf(pid: string): string {

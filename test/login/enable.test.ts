@@ -193,3 +193,25 @@ test.each([
   expect(ended.status).toBe(status);
   expect(ended.stderr).toContain(message);
 });
+
+test("limits with which our program doesn't start are named, by file and line", async () => {
+  writeFileSync(
+    "/etc/security/limits.d/lab.conf",
+    "# as\n@students hard as 2000000\n* - data unlimited\n* soft data 4000000\n",
+  );
+  const said =
+    "/etc/security/limits.d/lab.conf:2: a limit of as below 3145728 (3 GiB) keeps our program from starting, and @students";
+  const { stderr } = await enable("--user", "alice", "--dry-run");
+  expect(stderr).toContain(`fallthru: warning: ${said}`);
+  expect(stderr.match(/warning/g)).toHaveLength(1);
+  expect((await enable("--user", "alice", "--yes")).status).toBe(0);
+  const { status, stdout } = await fallthru(["login", "status"]);
+  expect([status, stdout]).toEqual([1, expect.stringContaining(`problem: ${said}`)]);
+  // It is so: with that little nothing of ours starts, and with a little more than is asked for it does.
+  const start = (kib: number): Promise<RunResult> =>
+    run(["sh", "-c", `ulimit -v ${kib}; exec "$0" --version`, executable]);
+  expect((await start(2_000_000)).status).not.toBe(0);
+  expect((await start(3_145_728)).status).toBe(0);
+  writeFileSync("/etc/security/limits.d/lab.conf", "");
+  expect((await fallthru(["login", "disable", "--user", "alice", "--yes"])).status).toBe(0);
+});

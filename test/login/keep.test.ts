@@ -15,7 +15,6 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
-import { setTimeout as sleep } from "node:timers/promises";
 import { fallthru, run } from "../support/fallthru.ts";
 import {
   alice,
@@ -25,14 +24,12 @@ import {
   describeLogin,
   loginOn,
   makeMachine,
-  ownProcesses,
   type Person,
   sessions,
   Sshd,
   startService,
   unmakeMachine,
   untilNothingIsLeft,
-  workers,
 } from "../support/logins.ts";
 import { tinyRoot } from "../support/roots.ts";
 import { Terminal } from "../support/terminal.ts";
@@ -264,38 +261,3 @@ test("who isn't the last isn't asked, and who joins during the question goes on"
   third.type("d\n");
   await third.ended;
 });
-
-test("Ctrl-D twice, a closed window, a hung-up line, a killed client or a killed question: the session ends", async () => {
-  for (const way of ["Ctrl-D", "close", "HUP", "kill client", "kill question", "kill worker"]) {
-    const terminal = await loginOn();
-    terminal.type("echo new >~/notes; exit 3\n");
-    await terminal.until(question);
-    const client = clientOf(terminal.processId);
-    if (way === "Ctrl-D") {
-      terminal.type("\x04");
-      await terminal.until(question);
-      terminal.type("\x04");
-    } else if (way === "close") terminal.hangUp();
-    else if (way === "HUP") process.kill(client, "SIGHUP");
-    else if (way === "kill client") process.kill(client, "SIGKILL");
-    else {
-      const pids = workers().filter((pid) => readFileSync(`/proc/${pid}/comm`, "utf8").startsWith("client"));
-      const [question_ = 0] = pids.flatMap((pid) => childrenOf(pid));
-      process.kill(way === "kill worker" ? (pids[0] ?? 0) : question_, "SIGKILL");
-    }
-    expect({ way, ms: await untilNothingIsLeft() }).toMatchObject({ way });
-    await sleep(50);
-    expect({ way, left: ownProcesses("login-keep") }).toEqual({ way, left: [] });
-    expect(read("notes")).toBe("old\n");
-  }
-});
-
-function childrenOf(pid: number): number[] {
-  return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").filter(Boolean).map(Number);
-}
-
-/** The person's shell below su(1): our client. */
-function clientOf(pid: number): number {
-  const [child] = childrenOf(pid);
-  return child === undefined ? pid : clientOf(child);
-}

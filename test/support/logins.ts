@@ -114,7 +114,7 @@ export function describeLogin(name: string, directory: string, keys: readonly st
     `[${name}]`,
     "type=directory",
     `directory=${directory}`,
-    "union-type=overlay",
+    ...(keys.some((key) => key.startsWith("union-type=")) ? [] : ["union-type=overlay"]),
     "profile=minimal",
     ...keys,
   ];

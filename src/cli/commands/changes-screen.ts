@@ -1,13 +1,11 @@
 import { UserError } from "../../error.ts";
 import { diffSession, type ShownChange } from "../../session/changes/diff.ts";
+import { isHistory } from "../../session/home/files.ts";
 import { report } from "../errors.ts";
 import { screenText } from "./diff-text.ts";
 
 /** How many lines a terminal has that doesn't say so. */
 const usualRows = 24;
-
-/** What programs write down of their use: nobody wants to be asked about it after each shell. */
-const histories = /\/\.(?:\w+_history|lesshst|viminfo)$/;
 
 /**
  * What a session has changed, on one screen.
@@ -18,7 +16,7 @@ export function changesScreen(id: string, more: readonly ShownChange[] = []): st
   try {
     return diffSession(id, {}, (diff) => {
       const names = [...diff.briefly.flatMap(({ paths }) => paths), ...more.map(({ path }) => path)];
-      if (names.every((name) => histories.test(name))) return undefined;
+      if (names.every(isHistory)) return undefined;
       const { packages, timesOnly } = diff;
       const changes = [...diff.changes, ...more];
       return screenText({ changes, packages, timesOnly }, (process.stderr.rows ?? usualRows) - 3);

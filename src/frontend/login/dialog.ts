@@ -1,43 +1,55 @@
 import { quotePath } from "../../session/changes/diff.ts";
-import { passingFiles, type PassingHome } from "../../session/home/files.ts";
+import { isHistory, passingFiles, type PassingHome } from "../../session/home/files.ts";
 import { saveAs } from "../../session/home/start.ts";
 import type { Caller, CommandEnd } from "../schroot/caller.ts";
 import type { Wanted } from "./shell.ts";
 
+/** Exit statuses of the script; any other is no answer. */
+const answers = { save: 10, drop: 11 } as const;
+
 /**
- * Asks with what the root has of such programs, on the person's own screen; $1 is what is asked. Without any, or without a screen any
- * more, the answer is no: as it is where nobody is asked.
+ * Asks with what the root has of such programs, on the person's own screen; $1 is what is asked. A window that is closed, a screen that
+ * is gone or a program that isn't there is no answer, and looks like the third button, where there is one.
  */
 const script = `
-if command -v zenity >/dev/null; then exec zenity --question --title Logout --ok-label Save --cancel-label Drop --no-markup --text "$1"
-elif command -v kdialog >/dev/null; then exec kdialog --title Logout --yes-label Save --no-label Drop --yesno "$1"
-elif command -v xmessage >/dev/null; then exec xmessage -center -buttons Save:0,Drop:1 "$1"
+if command -v zenity >/dev/null; then
+  answer=$(zenity --question --title Logout --ok-label Save --extra-button Drop --cancel-label "Keep in ~/unsaved" --no-markup --text "$1") && exit ${answers.save}
+  [ "$answer" = Drop ] && exit ${answers.drop}
+elif command -v kdialog >/dev/null; then
+  kdialog --title Logout --yes-label Save --no-label Drop --cancel-label "Keep in ~/unsaved" --warningyesnocancel "$1"
+  case $? in 0) exit ${answers.save} ;; 1) exit ${answers.drop} ;; esac
+elif command -v xmessage >/dev/null; then
+  exec xmessage -center -buttons "Save:${answers.save},Drop:${answers.drop},Keep in ~/unsaved:12" "$1"
 fi
-exit 1`;
+exit 12`;
 
 /** How many names a window has room for. */
 const most = 15;
 
 /**
- * At a desktop's logout: asks whether the files that would be lost of the person's home are to be saved, all or none of them.
+ * At a desktop's logout: asks what is to become of the files that would be lost of the person's home, all of them together.
  * @param run runs a program in the session as the person
+ * @returns whether they have said so, and it was done
  */
 export async function saveFromDesktop(
   home: PassingHome,
   caller: Caller,
   run: (wanted: Wanted) => Promise<CommandEnd>,
-): Promise<void> {
+): Promise<"answered" | "open"> {
   const files = passingFiles(home);
-  if (files.length === 0) return;
+  if (files.every((file) => isHistory(file))) return "answered";
   const shown = files.slice(0, most).map((file) => `  ${quotePath(file)}`);
   const more = files.length > most ? [`  and ${files.length - most} more`] : [];
   const question = ["This is lost from your home with your session:", ...shown, ...more, "Save it to your real home?"];
   const end = await run({ kind: "command", words: ["/bin/sh", "-c", script, "sh", question.join("\n")] });
-  if (!("status" in end) || end.status !== 0) return;
+  const status = "status" in end ? end.status : undefined;
+  if (status === answers.drop) return "answered";
+  if (status !== answers.save) return "open";
   const { uid, gid, groups } = caller;
-  const isWhole = await saveAs({ uid, gid, groups }, home, files, ["login-save"]);
+  const isWhole = (await saveAs({ uid, gid, groups }, home, files)) === "whole";
   const words = isWhole
     ? "your files were saved"
-    : "not all of your files were saved: the service's log says which weren't";
+    : "not all of your files were saved; ~/unsaved has what could be read of them: the service's log says which weren't";
   caller.say(2, `fallthru: ${words}\n`);
+  return isWhole ? "answered" : "open";
 }

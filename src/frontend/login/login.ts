@@ -5,7 +5,7 @@ import type { SharedSession } from "../../session/shared.ts";
 import type { Caller, CommandEnd } from "../schroot/caller.ts";
 import { enterLogin, graceMs, groupsOf } from "./enter.ts";
 import { findLogin, type Login } from "./find.ts";
-import { isDesktop, isToGoOn } from "./keep.ts";
+import { expectAnswer, isAsked, isDesktop, isTimeToAsk, isToGoOn } from "./keep.ts";
 import { loginEnvironment, makeShell, readWanted, shellInside, type Wanted } from "./shell.ts";
 import { showOwn } from "./shown.ts";
 
@@ -31,11 +31,12 @@ export async function login(argv: readonly Path[], caller: Caller): Promise<Answ
     const wanted = readWanted(argv);
     found = findLogin({ name: caller.name, groups: () => groupsOf(caller) });
     session = await enterLogin(found, caller);
-    if (found.policy.keep === "ask") session.bePresent();
+    const visit = { login: found, wanted, caller };
+    if (found.policy.keep === "ask") prepareToAsk(session, visit);
     let end: CommandEnd;
-    do end = await runShell(session.id, { login: found, wanted, caller });
-    while (await isToGoOn(session, { login: found, wanted, caller }));
-    await askDesktop(session, { login: found, wanted, caller });
+    do end = await runShell(session.id, visit);
+    while (await isToGoOn(session, visit));
+    await askDesktop(session, visit);
     return { kind: "status", status: "status" in end ? end.status : 128 + end.signal, afterwards };
   } catch (error) {
     const isHost = found?.policy.onFailure === "host";
@@ -46,17 +47,29 @@ export async function login(argv: readonly Path[], caller: Caller): Promise<Answ
   }
 }
 
+function prepareToAsk(
+  session: SharedSession,
+  visit: { readonly login: Login; readonly wanted: Wanted; readonly caller: Caller },
+): void {
+  session.bePresent();
+  const reason = session.whyKept();
+  const kept = `fallthru: this is your last session, kept for your files, which couldn't be saved to ~/unsaved: ${reason}`;
+  expectAnswer(session, visit);
+  if (reason !== undefined && isAsked(visit)) visit.caller.say(2, `${visible(kept)}\n`);
+}
+
 /** Where nobody can be asked, or that fails, their command ended as it did all the same. */
 async function askDesktop(
   session: SharedSession,
   { login, wanted, caller }: { login: Login; wanted: Wanted; caller: Caller },
 ): Promise<void> {
-  if (login.policy.keep !== "ask" || !isDesktop(wanted, caller) || !session.isLastThere()) return;
+  if (!isAsked({ login, wanted, caller }) || !isDesktop(wanted, caller) || !isTimeToAsk(session)) return;
   const { id } = session;
   try {
     const { saveFromDesktop } = await import("./dialog.ts");
     const home = { id, path: caller.home, kind: login.policy.home };
-    await saveFromDesktop(home, caller, (dialog) => runShell(id, { login, wanted: dialog, caller }));
+    const answer = await saveFromDesktop(home, caller, (dialog) => runShell(id, { login, wanted: dialog, caller }));
+    if (answer === "answered") session.noteAnswer();
   } catch (error) {
     caller.say(2, `fallthru: nothing was saved: ${visible(error instanceof Error ? error.message : String(error))}\n`);
   }

@@ -31,9 +31,9 @@ export interface Caller {
   authenticate(user: string, ruser: string): Promise<void>;
   /**
    * Of who is on a terminal: runs one of our own verbs there, with our rights, until it ends or nobody is at the terminal any
-   * more. @returns its exit status, where it came to one
+   * more, or until a moment (milliseconds since 1970; Infinity). @returns its exit status, where it came to one
    */
-  readonly converse?: ((words: readonly string[]) => Promise<number | undefined>) | undefined;
+  readonly converse?: ((words: readonly string[], untilMs: number) => Promise<number | undefined>) | undefined;
   /** 128 and the number of a signal that came meanwhile and ends programs: what was just begun is then undone. */
   interrupted?(): Promise<number | undefined>;
 }

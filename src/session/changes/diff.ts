@@ -65,6 +65,8 @@ export interface DiffOptions {
   readonly paths?: readonly string[];
   /** Also directories in which only the times differ. */
   readonly times?: boolean;
+  /** The caller ends the session, and has locked its directory. */
+  readonly isLocked?: boolean;
 }
 
 /**
@@ -76,7 +78,7 @@ export function diffSession<T>(id: string, options: DiffOptions, use: (diff: Ses
   const wanted = wantedPaths(options.paths ?? []);
   prepareState();
   using dir = unless(["ENOENT"], () => openDirectory(sessionDir(id)));
-  if (dir !== undefined) lock(dir, "shared");
+  if (dir !== undefined && options.isLocked !== true) lock(dir, "shared");
   const record = dir === undefined ? undefined : readRecord(id);
   if (record === undefined) throw noSession(id);
   using trees = openTrees(record);

@@ -23,6 +23,16 @@ export interface PassingHome {
   readonly path: string;
   /** What it is in the session: docs/login.md. */
   readonly kind: "real" | "copy" | "tmpfs";
+  /** By whoever ends the session. */
+  readonly isLocked?: boolean;
+}
+
+/** What programs write down of their use: nobody wants to be asked about it after each login, or to have it kept. */
+const histories = /(?:^|\/)(?:\.\w+_history|\.lesshst|\.viminfo|\.xsession-errors(?:\.old)?)$/;
+
+/** @param path a path's bytes, or text */
+export function isHistory(path: string): boolean {
+  return histories.test(path);
 }
 
 /** The files and links that would be lost with it, below it, as bytes: what can be saved. */
@@ -37,9 +47,9 @@ export function passingFiles(home: PassingHome): Name[] {
   }
 }
 
-function changedFiles({ id, path: home }: PassingHome): Name[] {
+function changedFiles({ id, path: home, isLocked = false }: PassingHome): Name[] {
   const prefix = `${nameOf(Buffer.from(home))}/`;
-  return diffSession(id, { paths: [home] }, ({ changes, briefly }) =>
+  return diffSession(id, { paths: [home], isLocked }, ({ changes, briefly }) =>
     changes.flatMap(({ after }, index) => {
       const path = briefly[index]?.paths.at(-1);
       const isFile = after?.type === "file" || after?.type === "link";

@@ -1,4 +1,4 @@
-import { fchmodSync } from "node:fs";
+import { chmodSync, fchmodSync } from "node:fs";
 import { O, RESOLVE, S } from "../../kernel/abi/file.ts";
 import { bytesOf, linkFd, must, type Name } from "../../kernel/at.ts";
 import { isErrno, KernelError, unless } from "../../kernel/error.ts";
@@ -10,7 +10,6 @@ import {
   linkAt,
   makeDirectoryAt,
   openAt,
-  openDirectory,
   readLinkAt,
   renameAt,
   setTimesAt,
@@ -28,23 +27,32 @@ export interface SaveReport {
   readonly saved: number;
   /** There was one of that name that isn't the one which the session began with: it stays, and this is beside it. */
   readonly beside: readonly { readonly path: Name; readonly as: Name }[];
-  readonly failed: readonly { readonly path: Name; readonly reason: string }[];
+  readonly failed: readonly Failed[];
   /** There is no room for the rest, whose number this is. */
   readonly full: { readonly reason: string; readonly left: number } | undefined;
 }
 
+/** A file that wasn't saved. */
+interface Failed {
+  readonly path: Name;
+  readonly reason: string;
+  /** It isn't the person's to have, or no file any more: trying again would be of no use. */
+  readonly isRefused: boolean;
+}
+
+const refusals = ["EACCES", "EPERM", "ELOOP", "EXDEV", "ENOENT", "ENOTDIR", "EOPNOTSUPP"] as const;
+
 /**
- * Copies files of a home in a session to the real one. It is for a process of the person's: no right that they haven't
- * is used, and no link is followed on either side. What is in the home already is lost only where it is what the session
+ * Copies files of a home in a session to the real one, or to a directory in it. It is for a process of the person's: no right that
+ * they haven't is used, and no link is followed on either side. What is there already is lost only where it is what the session
  * began with.
  * @param inside the home in the session
  * @param paths below it, as bytes
  * @param sinceNs what was changed in the real home from then on isn't replaced
  */
-export function saveFiles(inside: Fd, homePath: string, paths: readonly Name[], sinceNs: bigint): SaveReport {
-  using home = openDirectory(homePath);
+export function saveFiles(inside: Fd, home: Fd, paths: readonly Name[], sinceNs: bigint): SaveReport {
   const beside: { path: Name; as: Name }[] = [];
-  const failed: { path: Name; reason: string }[] = [];
+  const failed: Failed[] = [];
   let saved = 0;
   for (const [index, path] of paths.entries()) {
     try {
@@ -56,7 +64,7 @@ export function saveFiles(inside: Fd, homePath: string, paths: readonly Name[], 
       if (isErrno(error, "ENOSPC", "EDQUOT")) {
         return { saved, beside, failed, full: { reason: error.message, left: paths.length - index } };
       }
-      failed.push({ path, reason: error.message });
+      failed.push({ path, reason: error.message, isRefused: isErrno(error, ...refusals) });
     }
   }
   return { saved, beside, failed, full: undefined };
@@ -81,6 +89,19 @@ function saveFile(places: Places, path: Name): Name {
   const target = { parent, name, sinceNs: places.sinceNs };
   const as = (attr.mode & S.IFMT) === S.IFLNK ? saveLink(source, target) : saveContent(source, attr, target);
   return above === "" ? as : `${above}/${as}`;
+}
+
+/**
+ * A directory below the real home, of the person's alone where it isn't there yet. None of its names may be a link.
+ * @throws {KernelError} ENOTDIR, ELOOP: one of them is something else
+ */
+export function openBelow(home: Fd, [first, ...rest]: readonly string[]): Fd {
+  if (first === undefined) return openAt(home, ".", O.RDONLY | O.DIRECTORY);
+  unless(["EEXIST"], () => {
+    makeDirectoryAt(home, first, 0o700);
+  });
+  using below = openAt(home, first, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
+  return openBelow(below, rest);
 }
 
 /** The directory in the real home; those that it lacks are made, as they are in the session. */
@@ -124,7 +145,7 @@ function saveLink(source: Fd, { parent, name }: Target): Name {
 function saveContent(source: Fd, attr: Attr, target: Target): Name {
   const { parent, name, sinceNs } = target;
   if (!isRegularFile(attr)) throw new KernelError({ syscall: "save", path: source.path, errno: "EOPNOTSUPP" });
-  using file = openAt(null, source.procPath, O.RDONLY);
+  using file = openReadable(source, attr);
   const there = unless(["ENOENT"], () => statAt(parent, bytesOf(name)));
   if (there !== undefined && isRegularFile(there) && isEqual(file, attr, parent, name)) return name;
   using draft = Draft.make(parent);
@@ -138,6 +159,18 @@ function saveContent(source: Fd, attr: Attr, target: Target): Name {
     return name;
   }
   return untilFree(name, (as) => draft.link(as, attr.mtimeNs));
+}
+
+/** What somebody has denied themself is theirs all the same. */
+function openReadable(source: Fd, { uid, mode }: Attr): Fd {
+  const open = (): Fd => openAt(null, source.procPath, O.RDONLY);
+  try {
+    return open();
+  } catch (error) {
+    if (!isErrno(error, "EACCES") || uid !== process.geteuid?.()) throw error;
+    chmodSync(source.procPath, (mode & 0o7777) | 0o400);
+    return open();
+  }
 }
 
 /** More than these are in the way of nobody. */

@@ -1,5 +1,6 @@
 import { UserError } from "../../../error.ts";
 import { command } from "../../command.ts";
+import { warn } from "../../warn.ts";
 import { change, changesJson, changesText, subjectOf, subjectOptions } from "./subject.ts";
 
 export const enable = command({
@@ -40,11 +41,16 @@ export const enable = command({
   ],
   exits: { 3: "no such user, group or chroot", 4: "it would lock the last administrator out" },
   json: changesJson,
-  run: async (_, { user, group, chroot, via, pam, displayManager, dryRun, yes }, { json }) => {
+  run: async (_, { user, group, chroot, via, pam, displayManager, dryRun, yes }, common) => {
     const subject = subjectOf({ user, group });
     if (chroot === undefined) throw new UserError("usage", "sessions of which chroot?", { hint: "give --chroot NAME" });
-    const { planEnable } = await import("../../../frontend/login/setup/plan.ts");
-    return { data: change(planEnable(subject, chroot, { via, pam, displayManager }), { dryRun, yes, json }) };
+    const [{ planEnable }, { lowLimits }] = await Promise.all([
+      import("../../../frontend/login/setup/plan.ts"),
+      import("../../../frontend/login/setup/limits.ts"),
+    ]);
+    const edits = planEnable(subject, chroot, { via, pam, displayManager });
+    warn(lowLimits(), common);
+    return { data: change(edits, { dryRun, yes, json: common.json }) };
   },
   text: changesText,
 });

@@ -1,6 +1,6 @@
 import { UserError } from "../../../error.ts";
-import { goOn } from "../../../frontend/login/keep.ts";
-import { madeChanges, passingFiles, type PassingHome } from "../../../session/home/files.ts";
+import { goOn, noAnswer } from "../../../frontend/login/keep.ts";
+import { isHistory, madeChanges, passingFiles, type PassingHome } from "../../../session/home/files.ts";
 import { dieWithParent, saveAs } from "../../../session/home/start.ts";
 import { diffSession, quotePath } from "../../../session/changes/diff.ts";
 import { command } from "../../command.ts";
@@ -23,7 +23,11 @@ export const keep = command({
     home: { type: "string", completes: ["real", "copy", "tmpfs"], summary: "what the home is in the session" },
   },
   examples: [{ line: "fallthru login", does: "ends with it, where login.keep=ask" }],
-  exits: { [goOn]: "the person wants to go on" },
+  exits: {
+    0: "the person has said what is to become of it",
+    [goOn]: "the person wants to go on",
+    [noAnswer]: "nobody is there",
+  },
   json: [],
   run: async ({ session, directory }, { ids = "", home: kind = "real" }) => {
     dieWithParent();
@@ -61,7 +65,8 @@ async function ask(home: PassingHome, person: Person): Promise<number> {
     isNew = false;
     ends = answer === undefined ? ends + 1 : 0;
     // Ctrl-D was how the shell ended, and may have been pressed twice; a closed terminal gives no more than that.
-    if (ends > 1 || answer === "d" || answer === "drop") return 0;
+    if (ends > 1) return leaveUnanswered(files);
+    if (answer === "d" || answer === "drop") return 0;
     if (answer === "b" || answer === "back") return goOn;
     if (answer === "s" || answer === "save") {
       if (files.length > 0 && (await save(home, person, files))) return 0;
@@ -76,6 +81,11 @@ async function ask(home: PassingHome, person: Person): Promise<number> {
   }
 }
 
+function leaveUnanswered(files: readonly string[]): number {
+  if (!files.every((file) => isHistory(file))) write(2, "\nyour files go to ~/unsaved\n");
+  return noAnswer;
+}
+
 /** What fails is said, and the question goes on: it is the last chance of what would be lost. */
 function tried<T>(look: () => T): T | undefined {
   try {
@@ -88,7 +98,7 @@ function tried<T>(look: () => T): T | undefined {
 
 async function save(home: PassingHome, person: Person, paths: readonly string[]): Promise<boolean> {
   try {
-    return await saveAs(person, home, paths, ["login-save"]);
+    return (await saveAs(person, home, paths)) === "whole";
   } catch (error) {
     report(error, { json: false, verbose: false });
     return false;

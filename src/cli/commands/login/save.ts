@@ -4,7 +4,7 @@ import { saveGiven } from "../../../session/home/start.ts";
 import { command } from "../../command.ts";
 import { visible, write } from "../../print.ts";
 
-/** What `login-keep` starts as the person: which files, and from where, it has as its descriptors 0 and 1. */
+/** What is started as the person: which files, and from where, it has as its descriptors 0 and 1. */
 export const save = command({
   name: "login-save",
   summary: "copy files of a home in a session to the real one",
@@ -12,14 +12,15 @@ export const save = command({
     directory: { arity: "one", summary: "the real home" },
     since: { arity: "one", summary: "what was changed there from then on stays: milliseconds since 1970" },
   },
-  options: {},
+  options: { into: { type: "string", summary: "a directory in the real home, instead of that itself" } },
   examples: [{ line: "fallthru login", does: "ends with it, where login.keep=ask" }],
-  exits: { 1: "not all were copied" },
+  exits: { 1: "what wasn't copied isn't the person's to have, or no file", 2: "not all were copied" },
   json: [],
-  run: ({ directory, since }) => {
-    const report = saveGiven(directory, Number(since));
-    write(2, reportText(directory, report));
-    return { status: report.failed.length > 0 || report.full !== undefined ? 1 : 0 };
+  failureStatus: 2,
+  run: ({ directory, since }, { into }) => {
+    const { report, directory: place, status } = saveGiven(directory, Number(since), into);
+    write(2, reportText(place, report));
+    return { status };
   },
 });
 

@@ -3,6 +3,7 @@ import { problemText } from "../../../chroot/problem.ts";
 import { readLogins } from "../find.ts";
 import { readShells } from "../shells.ts";
 import { toldManagers } from "./display.ts";
+import { lowLimits } from "./limits.ts";
 import { countingServices } from "./pam.ts";
 import { membersOf, readEntries } from "./people.ts";
 import { ownShell } from "./plan.ts";
@@ -49,6 +50,7 @@ export function loginStatus(socket: string): LoginStatus {
     problems: [
       ...problems.map(problemText),
       ...lost,
+      ...(isSomebody ? lowLimits() : []),
       ...(isSomebody && !existsSync(socket) ? [`the service isn't running: nobody listens on ${socket}`] : []),
       ...(entries.length > 0 && hasInternalSftp()
         ? ["sshd serves files by itself (Subsystem sftp internal-sftp), past the shell: name sftp-server there"]
