@@ -209,14 +209,14 @@ function names(dump: readonly string[]): string[] {
   return dump.map((line) => line.split(" ").slice(0, 3).join(" "));
 }
 
-function knownInodes(entries: [number, KnownName | undefined][]): KnownInodes {
+function knownInodes(entries: [number, KnownName][]): KnownInodes {
   const map = new Map(entries);
   return {
-    [Symbol.iterator]: () => map.entries(),
-    size: map.size,
     highest: Math.max(0, ...map.keys()),
     get: (nodeid) => map.get(nodeid),
-    delete: (nodeid) => map.delete(nodeid),
-    apart: () => map,
+    has: (nodeid) => map.has(nodeid),
+    at: () => undefined,
+    nodeidOf: (ino) => entries.find(([nodeid, known]) => known.ino === ino && nodeid !== ino)?.[0],
+    nameless: () => [],
   };
 }

@@ -35,10 +35,7 @@ export interface Core {
   readonly cache: DirectoryCache;
   readonly table: InodeTable;
   readonly rootInode: Inode;
-  /**
-   * By nodeid: what the kernel knows from a server before, until it is found again or forgotten; undefined where there was
-   * none before.
-   */
+  /** What the kernel knows; undefined where there was no server before: then all of it is in the table. */
   readonly known: KnownInodes | undefined;
   /** An inode's attributes are no longer what they were, though nobody asked for that: its ctime, for one. */
   readonly onCopyUp: (nodeid: number) => void;

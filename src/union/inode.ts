@@ -1,6 +1,6 @@
 import { S } from "../kernel/abi/file.ts";
 import { closeFd, type Name } from "../kernel/at.ts";
-import type { Known, Pin } from "./known.ts";
+import type { Known, KnownInodes, Pin } from "./known.ts";
 import type { LayerDirectory } from "../layer/directory.ts";
 
 /** One name of an inode that has been looked up: what the kernel calls a dentry. */
@@ -130,10 +130,8 @@ const NEVER_FORGOTTEN = 2 ** 40;
 export class InodeTable {
   readonly #byNodeid = new Map<number, Inode>();
   readonly #byIno = new Map<number, Inode>();
-  /** By st_ino: nodeids that differ from it, of inodes that the kernel knows from a server before. */
-  readonly #reserved = new Map<number, number>();
-  /** By the nodeid that they lie in, and name: directories that the kernel knows from a server before. */
-  readonly #directories = new Map<string, { readonly nodeid: number; readonly ino: number }>();
+  /** What the kernel knows from a server before. */
+  #known: KnownInodes | undefined;
   #nextTemporary: number;
 
   /** @param firstTemporary numbers from here on are no inode's st_ino */
@@ -168,26 +166,20 @@ export class InodeTable {
   /** Takes over what the kernel was told by another server: a number that is in use is given to nothing else. */
   reserve(known: Known): void {
     this.#nextTemporary = Math.max(this.#nextTemporary, known.inodes.highest + 1);
-    for (const [nodeid, name] of known.inodes.apart()) {
-      if (name === undefined) this.#bury(nodeid, known.pins?.get(nodeid));
-      else if (name.ino !== nodeid) this.#reserved.set(name.ino, nodeid);
-      if (name?.isDirectory === true) this.#directories.set(`${name.parent}/${name.name}`, { nodeid, ino: name.ino });
-    }
+    this.#known = known.inodes;
+    for (const nodeid of known.inodes.nameless()) this.#bury(nodeid, known.pins?.get(nodeid));
   }
 
   /**
    * A directory that the kernel knows from a server before stays what it was, also where other layers make it up now. It
    * is never forgotten: the kernel may give back what it had counted before after it has looked it up anew.
    * @param ino what it would be without that
-   * @returns a new inode, once; undefined where the kernel knows none, or this very one
+   * @returns a new inode; undefined where the kernel knows none, or this very one, or it is here already
    */
   makeKnownDirectory(parent: Inode, name: Name, ino: number): Inode | undefined {
-    if (this.#directories.size === 0) return undefined;
-    const key = `${parent.nodeid}/${name}`;
-    const known = this.#directories.get(key);
-    if (known === undefined) return undefined;
-    this.#directories.delete(key);
-    if (known.ino === ino || this.#byNodeid.has(known.nodeid) || this.#byIno.has(known.ino)) return undefined;
+    const known = this.#known?.at(parent.nodeid, name);
+    if (known === undefined || !known.isDirectory || known.ino === ino) return undefined;
+    if (this.#byNodeid.has(known.nodeid) || this.#byIno.has(known.ino)) return undefined;
     const inode = this.make(known.ino, S.IFDIR, false, known.nodeid);
     inode.lookups = NEVER_FORGOTTEN;
     return inode;
@@ -204,7 +196,7 @@ export class InodeTable {
   }
 
   #nodeidFor(ino: number): number {
-    const reserved = this.#reserved.get(ino);
+    const reserved = this.#known?.nodeidOf(ino);
     if (reserved !== undefined && !this.#byNodeid.has(reserved)) return reserved;
     return ino <= 1 || this.#byNodeid.has(ino) ? this.temporary() : ino;
   }

@@ -15,16 +15,19 @@ export interface Known {
   readonly pins?: ReadonlyMap<number, Pin>;
 }
 
-/** By nodeid: one of the inode's names, that which was told last; undefined where it has lost the last. */
-export interface KnownInodes extends Iterable<[number, KnownName | undefined]> {
-  readonly size: number;
+/** What the kernel knows now: what a server does after it took over is told there too. */
+export interface KnownInodes {
   /** At least as large as each nodeid. */
   readonly highest: number;
+  /** One of the inode's names; undefined where it has none. */
   get: (nodeid: number) => KnownName | undefined;
-  /** @returns whether it was known */
-  delete: (nodeid: number) => boolean;
-  /** Those that have lost their last name, directories, and others whose st_ino isn't their nodeid. */
-  apart: () => Iterable<[number, KnownName | undefined]>;
+  has: (nodeid: number) => boolean;
+  /** What stands at a name. */
+  at: (parent: number, name: Name) => KnownEntry | undefined;
+  /** By st_ino, of an inode whose nodeid is another number. */
+  nodeidOf: (ino: number) => number | undefined;
+  /** Those that have lost their last name. */
+  nameless: () => Iterable<number>;
 }
 
 /** An O_PATH descriptor by which a file without a name stays in reach, and whether it is a lower's. */
@@ -36,6 +39,12 @@ export interface Pin {
 export interface KnownName {
   readonly parent: number;
   readonly name: Name;
+  readonly ino: number;
+  readonly isDirectory: boolean;
+}
+
+export interface KnownEntry {
+  readonly nodeid: number;
   readonly ino: number;
   readonly isDirectory: boolean;
 }

@@ -102,7 +102,7 @@ function adopt(core: Core, parent: Inode, name: Name, found: Found): Link {
  */
 function holdKnown(core: Core, inode: Inode): Inode {
   // As many look-ups as the kernel counts, which it gives back all at once.
-  if (core.known?.delete(inode.nodeid) === true) inode.lookups = Math.max(inode.lookups, 1);
+  if (core.known?.has(inode.nodeid) === true) inode.lookups = Math.max(inode.lookups, 1);
   return inode;
 }
 

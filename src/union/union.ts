@@ -56,7 +56,7 @@ export class Union implements Disposable {
 
   /** How many inodes are remembered. */
   get inodeCount(): number {
-    return this.#core.table.size + (this.#core.known?.size ?? 0);
+    return this.#core.table.size;
   }
 
   /** Starts an operation: what the last one has used may be closed. */
@@ -98,7 +98,6 @@ export class Union implements Disposable {
    */
   forget(nodeid: number, count: number): boolean {
     const inode = this.#core.table.get(nodeid);
-    this.#core.known?.delete(nodeid);
     if (inode === undefined) return true;
     inode.lookups = Math.max(0, inode.lookups - count);
     if (inode.lookups === 0) this.contents.close(inode);

@@ -170,7 +170,7 @@ export class LayerChanges {
     const { union, journal, stack } = this.#parts;
     const lost = new Map<number, LowerFile>();
     using trial = new Union(stack.trial(branches, added));
-    for (const { nodeid } of journal.replay().files.values()) {
+    for (const { nodeid } of journal.files().values()) {
       const file = lost.has(nodeid) ? undefined : union.lowerFile(nodeid);
       if (file === undefined) continue;
       if (inoAt(trial, file.names) === file.ino) closeFd(file.fd);

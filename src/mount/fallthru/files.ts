@@ -10,9 +10,8 @@ import type {
 import { FOPEN } from "../../fuse/wire/protocol.ts";
 import { E } from "../../kernel/abi/errno.ts";
 import type { Union } from "../../union/union.ts";
-import type { Journal } from "./journal.ts";
+import type { Journal, KnownFile } from "./journal.ts";
 import { OpenModes } from "./modes.ts";
-import type { Replay } from "./replay.ts";
 
 /** How the data of files is reached: by handles that opening gives, or by inode, where nothing is opened. */
 export interface Files {
@@ -43,8 +42,8 @@ interface OpenedParts {
   readonly journal: Journal;
   /** See OpenModes. */
   readonly cache: "keep" | "drop";
-  /** What the kernel knows from a server before. */
-  readonly known: Replay | undefined;
+  /** Opened by a server before, by handle. */
+  readonly known: ReadonlyMap<number, KnownFile> | undefined;
 }
 
 /** The kernel opens and closes each file. */
@@ -57,10 +56,10 @@ export class OpenedFiles implements Files {
 
   constructor({ union, connection, journal, cache, known }: OpenedParts) {
     this.#union = union;
-    this.#modes = new OpenModes(union, connection, cache, known?.files);
+    this.#modes = new OpenModes(union, connection, cache, known);
     this.#journal = journal;
-    const fh = known?.lastOpened;
-    const nodeid = fh === undefined ? undefined : known?.files.get(fh)?.nodeid;
+    const fh = journal.lastOpened;
+    const nodeid = fh === undefined ? undefined : known?.get(fh)?.nodeid;
     if (fh !== undefined && nodeid !== undefined) this.#unsure = { fh, nodeid };
   }
 

@@ -105,7 +105,7 @@ export class UnionFileSystem implements FileSystem {
     this.#stale?.forget(nodeid);
     this.#keeper.drop(nodeid);
     this.#journal.forget(nodeid);
-    this.#reclaim.forgot(this.#union.inodeCount);
+    this.#reclaim.forgot(this.#journal.size);
   }
 
   forgotten(): void {
@@ -364,8 +364,8 @@ export class UnionFileSystem implements FileSystem {
 
   /** What the server before had done of it when it was killed. */
   #renamedBefore(parent: number, name: Name, newParent: number, newName: Name, mode: RenameMode): Renamed {
-    const known = this.#journal.replay().at(parent, name);
-    if (known === undefined) return "recorded";
+    const known = this.#journal.at(parent, name);
+    if (known === undefined || this.#journal.hasJustMoved(parent, name, newParent, newName)) return "recorded";
     const [from, to] = [this.#inoAt(parent, name), this.#inoAt(newParent, newName)];
     const isDone = mode === "exchange" ? to === known.ino && from !== to : from === undefined && to !== undefined;
     return isDone ? "done" : "not yet";

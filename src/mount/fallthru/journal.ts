@@ -1,178 +1,359 @@
 import type { Fd } from "../../kernel/fd.ts";
-import { allocate } from "../../kernel/io.ts";
-import { mapFile, resizeFile } from "../../kernel/memory.ts";
-import type { KnownName } from "../../union/known.ts";
-import { RECORD } from "./names.ts";
-import { type KnownFile, replay, type Replay } from "./replay.ts";
+import type { KnownInodes, KnownName, KnownEntry } from "../../union/known.ts";
+import { clearBank, headOf, Memory, Table } from "./records.ts";
 
-/**
- * Page 0, in words of 32 bits, each written in one step: which of two banks is in use; for each, on which page it begins,
- * how many it has, and how many bytes of it are filled.
- */
-const PAGE = 4096;
-const [ACTIVE, RETRIES, BANKS] = [0, 1, 2];
-const FIRST_SIZE = 4 << 20;
+/** An open file, and how it reaches its data: see OpenModes. */
+export interface KnownFile {
+  readonly nodeid: number;
+  /** Of open(2). */
+  readonly flags: number;
+  /** 0: cached. */
+  readonly backingId: number;
+}
 
-const FALLOC_FL_PUNCH_HOLE = 3; // with FALLOC_FL_KEEP_SIZE; include/uapi/linux/falloc.h
+/** A rename, by its names. */
+interface Names {
+  readonly parent: number;
+  readonly name: string;
+  readonly newParent: number;
+  readonly newName: string;
+}
 
-interface Bank {
-  readonly offset: number;
-  readonly size: number;
-  readonly length: number;
+/** What a rename moves, found before anything of it is done. */
+interface Move extends Names {
+  readonly from: KnownEntry | undefined;
+  /** Of an exchange: what goes the other way. */
+  readonly to: KnownEntry | undefined;
+}
+
+/** Words of the head: which bank is in use, how many servers have begun a request anew, what was done last, whether a move is under way. */
+const [ACTIVE, RETRIES, LAST, MOVING] = [1, 2, 3, 4];
+/** What was done last of all, as far as that matters: nothing that does, a file was opened, something was moved. */
+const [OTHER, OPENED, MOVED] = [0, 1, 2];
+/** Numbers of the head: the highest nodeid, the handle that was opened last, and what was moved last; its names are in the bytes from there on. */
+const [HIGHEST, LAST_HANDLE, MOVE] = [4, 5, 8];
+const MOVE_NAMES = 256;
+/** A word of each bank's: its tables are being changed. */
+const TORN = 2047;
+
+const [FILE, DIRECTORY] = [1, 2];
+
+const SMALL = 1 << 20;
+/** Bytes of a record, with a name of up to 24. */
+const TYPICAL = 64;
+
+/** The tables of one bank. */
+class Bank {
+  /** By nodeid, and by parent (a) and name: `b` is its st_ino, its kind FILE or DIRECTORY. */
+  readonly names: Table;
+  /** By nodeid, those that have lost their last name: `b` is its st_ino. */
+  readonly nameless: Table;
+  /** By handle: nodeid, backing id, and the flags. */
+  readonly files: Table;
+  /** By the upper's own number: the st_ino. */
+  readonly origins: Table;
+  /** By st_ino, the nodeid (a) of such as have another one. */
+  readonly numbers: Table;
+
+  constructor(memory: Memory, bank: number) {
+    this.names = new Table(memory, bank, 0, "key and name");
+    this.nameless = new Table(memory, bank, 1, "key");
+    this.files = new Table(memory, bank, 2, "key");
+    this.origins = new Table(memory, bank, 3, "key");
+    this.numbers = new Table(memory, bank, 4, "key");
+  }
+
+  get tables(): readonly Table[] {
+    return [this.names, this.nameless, this.files, this.origins, this.numbers];
+  }
 }
 
 /**
- * What the kernel was told by a server, in memory that outlives it: which names the nodeids stand for, and which files are
- * open. A record is written before its reply, so what the kernel has seen is here. When a bank is full, what still counts
- * is written into the other one.
+ * What the kernel was told by all servers of a mount, in memory that outlives them: which names the nodeids stand for, and which files
+ * are open. It is changed before the reply is sent, so what the kernel has seen is here; a server that takes over looks up
+ * what it needs when it is asked for it. A kill at any instant leaves each record as it was before or as it is after.
  */
-export class Journal {
-  readonly #file: Fd;
-  readonly #head: Uint32Array;
-  #bank: Buffer;
-  #active: number;
-  #at: number;
+export class Journal implements KnownInodes {
+  /** The file whose opening was the last of all that the server before did: whoever opened it may not have been told. */
+  readonly lastOpened: number | undefined;
+  readonly #memory: Memory;
+  readonly #words: Uint32Array;
+  readonly #numbers: Float64Array;
+  /** What the server before did last, if that is it: whoever asked for it may not have been told. */
+  #lastMoved: Names | undefined;
+  #bank: Bank;
 
   /** @param file a memory file: empty, or that of the server before */
   constructor(file: Fd, isNew: boolean) {
-    this.#file = file;
-    if (isNew) resizeFile(file, PAGE + FIRST_SIZE);
-    this.#head = new Uint32Array(mapFile(file, 0, PAGE).buffer);
-    if (isNew) this.#describe(0, { offset: PAGE, size: FIRST_SIZE, length: 0 });
-    this.#active = this.#head[ACTIVE] ?? 0;
-    const { offset, size, length } = this.#described(this.#active);
-    this.#bank = mapFile(file, offset, size);
-    this.#at = length;
+    this.#memory = new Memory(file, isNew);
+    this.#words = this.#memory.head.words;
+    this.#numbers = this.#memory.head.numbers;
+    this.#bank = new Bank(this.#memory, this.#active);
+    if (this.#words[this.#torn] !== 0) {
+      for (const table of this.#bank.tables) table.rebuild();
+      this.#end();
+    }
+    if (this.#words[MOVING] !== 0) this.#move(this.#readMove());
+    this.lastOpened = this.#words[LAST] === OPENED ? this.#numbers[LAST_HANDLE] : undefined;
+    this.#lastMoved = this.#words[LAST] === MOVED ? this.#readMove() : undefined;
   }
 
   /** A request that an earlier server had read is tried again. @returns how many servers have begun to, with this one */
   startRetry(): number {
-    const count = (this.#head[RETRIES] ?? 0) + 1;
-    this.#head[RETRIES] = count;
+    const count = (this.#words[RETRIES] ?? 0) + 1;
+    this.#words[RETRIES] = count;
     return count;
   }
 
   /** It was answered. */
   endRetry(): void {
-    this.#head[RETRIES] = 0;
+    this.#words[RETRIES] = 0;
+  }
+
+  /** How many names are known, and inodes without any. */
+  get size(): number {
+    return this.#bank.names.size + this.#bank.nameless.size;
+  }
+
+  get highest(): number {
+    return this.#numbers[HIGHEST] ?? 0;
+  }
+
+  get(nodeid: number): KnownName | undefined {
+    const { names } = this.#bank;
+    const ref = names.find(nodeid);
+    if (ref === 0) return undefined;
+    const { a: parent, name, b: ino, kind } = names.read(ref);
+    return { parent, name, ino, isDirectory: kind === DIRECTORY };
+  }
+
+  has(nodeid: number): boolean {
+    return this.#bank.names.find(nodeid) !== 0 || this.#bank.nameless.find(nodeid) !== 0;
+  }
+
+  at(parent: number, name: string): KnownEntry | undefined {
+    const { names } = this.#bank;
+    const ref = names.findName(parent, name);
+    if (ref === 0) return undefined;
+    const { key: nodeid, b: ino, kind } = names.read(ref);
+    return { nodeid, ino, isDirectory: kind === DIRECTORY };
+  }
+
+  nodeidOf(ino: number): number | undefined {
+    const { numbers } = this.#bank;
+    const ref = numbers.find(ino);
+    return ref === 0 ? undefined : numbers.read(ref).a;
+  }
+
+  *nameless(): IterableIterator<number> {
+    const { names, nameless } = this.#bank;
+    for (const ref of nameless) {
+      const nodeid = nameless.keyOf(ref);
+      // One that was losing or getting a name has it as long as that is there.
+      if (names.find(nodeid) === 0) yield nodeid;
+    }
+  }
+
+  /** The nodeids of all directories that have a name. */
+  *directories(): IterableIterator<number> {
+    const { names } = this.#bank;
+    for (const ref of names) {
+      const { key: nodeid, kind } = names.read(ref);
+      if (kind === DIRECTORY) yield nodeid;
+    }
+  }
+
+  /** By handle. */
+  files(): Map<number, KnownFile> {
+    const { files } = this.#bank;
+    const found = new Map<number, KnownFile>();
+    for (const ref of files) {
+      const { key, a: nodeid, b: backingId, extra } = files.read(ref);
+      found.set(key, { nodeid, flags: extra | 0, backingId });
+    }
+    return found;
+  }
+
+  /** By the upper's own numbers, the st_inos of files that have come from below. */
+  origins(): Map<number, number> {
+    const { origins } = this.#bank;
+    return new Map([...origins].map((ref) => [origins.keyOf(ref), origins.valueOf(ref)]));
   }
 
   place(nodeid: number, { parent, name, ino, isDirectory }: KnownName): void {
-    this.#begin(isDirectory ? RECORD.PLACE_DIRECTORY : RECORD.PLACE, nodeid, 18 + name.length);
-    this.#number(parent);
-    this.#number(ino);
-    this.#name(name);
+    const { names, nameless } = this.#bank;
+    this.#words[LAST] = OTHER;
+    for (let ref = names.find(nodeid); ref !== 0; ref = names.next(ref)) if (names.isNamed(ref, parent, name)) return;
+    this.#begin();
+    if (nodeid > this.highest) this.#numbers[HIGHEST] = nodeid;
+    if (parent === 0) {
+      this.#bury(nodeid, ino);
+    } else {
+      names.insert({ key: nodeid, a: parent, b: ino, kind: isDirectory ? DIRECTORY : FILE, name });
+      if (nameless.size > 0) deleteAll(nameless, nodeid);
+      if (ino !== nodeid) put(this.#bank.numbers, ino, { a: nodeid, b: 0 });
+    }
     this.#end();
   }
 
   /** @param isExchange what stood at the new name is now at the old one */
   move(parent: number, name: string, newParent: number, newName: string, isExchange: boolean): void {
-    this.#begin(RECORD.MOVE, parent, 13 + name.length + newName.length);
-    this.#number(newParent);
-    this.#at = this.#bank.writeUInt8(isExchange ? 1 : 0, this.#at);
-    this.#name(name);
-    this.#name(newName);
-    this.#end();
+    const to = isExchange ? this.at(newParent, newName) : undefined;
+    const move: Move = { parent, name, newParent, newName, from: this.at(parent, name), to };
+    this.#writeMove(move);
+    Atomics.store(this.#words, MOVING, 1);
+    this.#move(move);
+  }
+
+  /** The last thing that the server before did was this rename: asked for again, it is done. Said once. */
+  hasJustMoved(parent: number, name: string, newParent: number, newName: string): boolean {
+    const last = this.#lastMoved;
+    this.#lastMoved = undefined;
+    return (
+      last?.parent === parent && last.name === name && last.newParent === newParent && last.newName === newName
+    );
   }
 
   remove(parent: number, name: string): void {
-    this.#begin(RECORD.REMOVE, parent, 2 + name.length);
-    this.#name(name);
+    this.#words[LAST] = OTHER;
+    const ref = this.#bank.names.findName(parent, name);
+    if (ref === 0) return;
+    this.#begin();
+    this.#remove(ref);
     this.#end();
   }
 
   forget(nodeid: number): void {
-    this.#begin(RECORD.FORGET, nodeid, 0);
+    this.#words[LAST] = OTHER;
+    this.#begin();
+    this.#forgetNames(nodeid);
+    if (this.#bank.nameless.size > 0) deleteAll(this.#bank.nameless, nodeid);
     this.#end();
   }
 
   open(handle: number, { nodeid, flags, backingId }: KnownFile): void {
-    this.#begin(RECORD.OPEN, handle, 16);
-    this.#number(nodeid);
-    this.#at = this.#bank.writeInt32LE(flags | 0, this.#at);
-    this.#at = this.#bank.writeUInt32LE(backingId, this.#at);
+    this.#numbers[LAST_HANDLE] = handle;
+    this.#words[LAST] = OPENED;
+    this.#begin();
+    this.#bank.files.insert({ key: handle, a: nodeid, b: backingId, extra: flags >>> 0 });
     this.#end();
   }
 
   close(handle: number): void {
-    this.#begin(RECORD.CLOSE, handle, 0);
+    this.#words[LAST] = OTHER;
+    this.#begin();
+    deleteAll(this.#bank.files, handle);
     this.#end();
   }
 
   /** @param ino 0: there is no such file any more */
   origin(upperIno: number, ino: number): void {
-    this.#begin(RECORD.ORIGIN, upperIno, 8);
-    this.#number(ino);
+    this.#words[LAST] = OTHER;
+    this.#begin();
+    if (ino === 0) deleteAll(this.#bank.origins, upperIno);
+    else put(this.#bank.origins, upperIno, { a: 0, b: ino });
     this.#end();
   }
 
-  /** Gives the room back that what doesn't count any more has taken. */
-  shrink(): void {
-    if (this.#at > FIRST_SIZE / 2) this.#compact(0);
+  /**
+   * Gives the room back that what doesn't count any more has taken: what does is written into the other bank.
+   * @param least with fewer bytes than these a table isn't worth that
+   */
+  shrink(least = SMALL): void {
+    if (this.#bank.tables.every(({ bytes, size }) => bytes <= least || size * TYPICAL > bytes / 2)) return;
+    const [active, other] = [this.#active, 1 - this.#active];
+    clearBank(this.#memory, other);
+    const bank = new Bank(this.#memory, other);
+    for (const [number, table] of this.#bank.tables.entries()) {
+      for (const ref of table) bank.tables[number]?.insert(table.read(ref));
+    }
+    Atomics.store(this.#words, ACTIVE, other);
+    this.#bank = bank;
+    clearBank(this.#memory, active);
   }
 
-  replay(): Replay {
-    // Names are read when they are needed, and the bank may have been emptied by then.
-    return replay(Buffer.from(this.#bank.subarray(0, this.#at)), this.#at);
+  get #active(): number {
+    return this.#words[ACTIVE] ?? 0;
   }
 
-  #begin(kind: number, first: number, size: number): void {
-    if (this.#at + 9 + size > this.#bank.length) this.#compact(9 + size);
-    this.#at = this.#bank.writeUInt8(kind, this.#at);
-    this.#number(first);
+  get #torn(): number {
+    return headOf(this.#active) + TORN;
   }
 
-  #number(value: number): void {
-    this.#at = this.#bank.writeDoubleLE(value, this.#at);
+  #begin(): void {
+    Atomics.store(this.#words, this.#torn, 1);
   }
 
-  #name(name: string): void {
-    this.#at = this.#bank.writeUInt16LE(name.length, this.#at);
-    this.#at += this.#bank.write(name, this.#at, "latin1");
-  }
-
-  /** From now on the record counts. */
   #end(): void {
-    this.#head[BANKS + this.#active * 3 + 2] = this.#at;
+    Atomics.store(this.#words, this.#torn, 0);
   }
 
-  /** Goes over to the other bank, of which at most half is filled then. */
-  #compact(needed: number): void {
-    const { inodes, origins, files } = replay(this.#bank, this.#at);
-    const previous = this.#described(this.#active);
-    let used = files.size * 25 + origins.size * 17 + needed;
-    for (const [, known] of inodes) used += 27 + (known?.name.length ?? 0);
-    const next = this.#roomFor(used * 2);
-    const other = 1 - this.#active;
-    this.#describe(other, next);
-    this.#bank = mapFile(this.#file, next.offset, next.size);
-    this.#active = other;
-    this.#at = 0;
-    for (const [nodeid, known] of inodes)
-      this.place(nodeid, known ?? { parent: 0, name: "", ino: nodeid, isDirectory: false });
-    for (const [upperIno, ino] of origins) this.origin(upperIno, ino);
-    for (const [handle, file] of files) this.open(handle, file);
-    this.#head[ACTIVE] = other;
-    allocate(this.#file.number, FALLOC_FL_PUNCH_HOLE, previous.offset, previous.size);
+  /** Of one that another server had begun, all that it may have done already is done again. */
+  #move(move: Move): void {
+    const { parent, name, newParent, newName, from, to } = move;
+    const { names } = this.#bank;
+    for (const [directory, each] of [[parent, name] as const, [newParent, newName] as const]) {
+      const ref = names.findName(directory, each);
+      this.#begin();
+      if (ref !== 0) this.#remove(ref);
+      this.#end();
+    }
+    if (from !== undefined) this.place(from.nodeid, { parent: newParent, name: newName, ...from });
+    if (to !== undefined) this.place(to.nodeid, { parent, name, ...to });
+    this.#words[LAST] = MOVED;
+    Atomics.store(this.#words, MOVING, 0);
   }
 
-  /** The bank that isn't in use, or a new one behind both where that is too small. */
-  #roomFor(used: number): Bank {
-    const [active, other] = [this.#described(this.#active), this.#described(1 - this.#active)];
-    if (other.size >= used) return { ...other, length: 0 };
-    let size = active.size;
-    while (size < used) size *= 2;
-    const offset = Math.max(active.offset + active.size, other.offset + other.size);
-    resizeFile(this.#file, offset + size);
-    return { offset, size, length: 0 };
+  #writeMove({ parent, name, newParent, newName, from, to }: Move): void {
+    this.#words[LAST] = OTHER;
+    const sides = [from, to].flatMap((side) => [side?.nodeid ?? 0, side?.ino ?? 0, side?.isDirectory === true ? 1 : 0]);
+    this.#numbers.set([parent, newParent, ...sides, name.length, newName.length], MOVE);
+    this.#memory.head.bytes.write(name + newName, MOVE_NAMES, "latin1");
   }
 
-  #describe(bank: number, { offset, size, length }: Bank): void {
-    this.#head.set([offset / PAGE, size / PAGE, length], BANKS + bank * 3);
+  #readMove(): Move {
+    const [parent = 0, newParent = 0, ...rest] = this.#numbers.subarray(MOVE, MOVE + 10);
+    const side = (at: number): KnownEntry | undefined => {
+      const [nodeid = 0, ino = 0, directory] = rest.slice(at, at + 3);
+      return nodeid === 0 ? undefined : { nodeid, ino, isDirectory: directory === 1 };
+    };
+    const [length = 0, newLength = 0] = rest.slice(6);
+    const names = this.#memory.head.bytes.toString("latin1", MOVE_NAMES, MOVE_NAMES + length + newLength);
+    const [name, newName] = [names.slice(0, length), names.slice(length)];
+    return { parent, name, newParent, newName, from: side(0), to: side(3) };
   }
 
-  #described(bank: number): Bank {
-    const [offset = 0, size = 0, length = 0] = this.#head.subarray(BANKS + bank * 3, BANKS + bank * 3 + 3);
-    return { offset: offset * PAGE, size: size * PAGE, length };
+  /** Takes a name away from the inode that has it. */
+  #remove(ref: number): void {
+    const { names } = this.#bank;
+    const [nodeid, ino] = [names.keyOf(ref), names.valueOf(ref)];
+    const isLast = names.find(nodeid) === ref && names.next(ref) === 0;
+    if (isLast) this.#bury(nodeid, ino);
+    else names.delete(ref);
   }
+
+  #bury(nodeid: number, ino: number): void {
+    put(this.#bank.nameless, nodeid, { a: 0, b: ino });
+    this.#forgetNames(nodeid);
+  }
+
+  #forgetNames(nodeid: number): void {
+    const { names, numbers } = this.#bank;
+    for (let ref = names.find(nodeid); ref !== 0; ref = names.find(nodeid)) {
+      const ino = names.valueOf(ref);
+      if (ino !== nodeid && this.nodeidOf(ino) === nodeid) deleteAll(numbers, ino);
+      names.delete(ref);
+    }
+  }
+}
+
+/** Leaves one record of a number. */
+function put(table: Table, key: number, values: { readonly a: number; readonly b: number }): void {
+  const known = table.find(key);
+  if (known === 0) table.insert({ key, ...values });
+  else table.update(known, values);
+}
+
+function deleteAll(table: Table, key: number): void {
+  for (let ref = table.find(key); ref !== 0; ref = table.find(key)) table.delete(ref);
 }

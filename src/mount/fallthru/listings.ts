@@ -1,11 +1,14 @@
 import type { Connection } from "../../fuse/connection.ts";
-import { makeNotification } from "../../fuse/wire/notify.ts";
+import { makeNotification, type Notification } from "../../fuse/wire/notify.ts";
+import { waitUntilReady } from "../../kernel/poll.ts";
 import { Uring } from "../../kernel/uring.ts";
+
+/** Whoever reads the directory from what is cached should not see what it was before: as long as that takes, unless it takes this long. */
+const WAIT_MS = 50;
 
 /**
  * Has the kernel drop what it has cached of a directory's entries, by a thread of the kernel's own: who reads a directory
- * into memory that is a file of this mount may be waiting for us, with its pages locked. Where there are no such threads
- * nothing is dropped.
+ * into memory that is a file of this mount may be waiting for us, with its pages locked.
  */
 export class ListingDropper {
   readonly #connection: Connection;
@@ -15,12 +18,36 @@ export class ListingDropper {
     this.#connection = connection;
   }
 
+  /** Sooner or later. Where there are no such threads nothing is dropped. */
   drop(directory: number): void {
-    this.#uring ??= Uring.open() ?? "none";
-    if (this.#uring === "none") return;
-    this.#uring.finish();
-    const notification = { kind: "invalidate-inode", nodeid: directory, offset: 0, length: 0 } as const;
-    // That it isn't cached is as good.
-    this.#uring.write(this.#connection.device.number, makeNotification(notification), () => {});
+    this.#begin(directory, () => {});
   }
+
+  /** Before this returns, unless somebody has the pages locked; where there are no such threads, by this one. */
+  dropNow(directory: number): void {
+    let isDone = false;
+    const uring = this.#begin(directory, () => (isDone = true));
+    if (uring === "none") this.#connection.notify(notificationOf(directory));
+    else for (let left = WAIT_MS; !isDone && left > 0; uring.finish()) left -= waitFor(uring, left);
+  }
+
+  #begin(directory: number, done: () => void): Uring | "none" {
+    const uring = (this.#uring ??= Uring.open() ?? "none");
+    if (uring === "none") return uring;
+    uring.finish();
+    // That it isn't cached is as good.
+    uring.write(this.#connection.device.number, makeNotification(notificationOf(directory)), done);
+    return uring;
+  }
+}
+
+/** @returns how many milliseconds were waited */
+function waitFor(uring: Uring, timeoutMs: number): number {
+  const start = performance.now();
+  waitUntilReady([{ file: uring.descriptor }], Math.ceil(timeoutMs));
+  return performance.now() - start;
+}
+
+function notificationOf(directory: number): Notification {
+  return { kind: "invalidate-inode", nodeid: directory, offset: 0, length: 0 };
 }

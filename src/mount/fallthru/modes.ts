@@ -4,7 +4,7 @@ import { FOPEN } from "../../fuse/wire/protocol.ts";
 import { O } from "../../kernel/abi/file.ts";
 import { isErrno } from "../../kernel/error.ts";
 import type { Union } from "../../union/union.ts";
-import type { KnownFile } from "./replay.ts";
+import type { KnownFile } from "./journal.ts";
 
 const [S_ISUID, S_ISGID] = [0o4000, 0o2000];
 

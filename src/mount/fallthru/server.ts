@@ -7,7 +7,6 @@ import { Fd } from "../../kernel/fd.ts";
 import { writeAll } from "../../kernel/file.ts";
 import { isCompiled } from "../../kernel/libc.ts";
 import { serveThroughReclaim } from "../../kernel/self.ts";
-import type { KnownName } from "../../union/known.ts";
 import { Union } from "../../union/union.ts";
 import { UnionFileSystem } from "./filesystem.ts";
 import { LayerChanges } from "./changes.ts";
@@ -98,25 +97,23 @@ function takeInherited() {
   const { order, terms, lowers, announced } = readState(state);
   const journal = new Journal(new Fd(descriptors.journal, "the server's journal"), terms === undefined);
   const keeper = new Keeper(new Fd(descriptors.keep, "socket"), new Fd(descriptors.kept, "socket"));
-  const known = terms === undefined ? undefined : { ...journal.replay(), pins: keeper.restore() };
+  const known =
+    terms === undefined
+      ? undefined
+      : { inodes: journal, files: journal.files(), origins: journal.origins(), pins: keeper.restore() };
   const connection = new Connection(new Fd(descriptors.device, "/dev/fuse"), terms);
   const store = new Keeper(new Fd(descriptors.store, "socket"), new Fd(descriptors.stored, "socket"));
   const stack = new LayerStack({ mount: order.mount, lowers, store, first: descriptors.layers, state });
-  if (lowers !== undefined && lowers.id !== announced) announce(connection, state, lowers.id, known?.inodes);
+  if (lowers !== undefined && lowers.id !== announced) announce(connection, state, lowers.id, journal);
   return { stack, order, terms, state, journal, keeper, known, connection, ready: new Fd(descriptors.ready, "pipe") };
 }
 
 /** The layers have changed: what the kernel has cached of names and directories may be out of date. */
-function announce(
-  connection: Connection,
-  state: Fd,
-  id: string,
-  inodes: Iterable<[number, KnownName | undefined]> = [],
-): void {
+function announce(connection: Connection, state: Fd, id: string, journal: Journal): void {
   connection.notify({ kind: "increment-epoch" });
   connection.notify({ kind: "invalidate-inode", nodeid: 1, offset: 0, length: 0 });
-  for (const [nodeid, name] of inodes) {
-    if (name?.isDirectory === true) connection.notify({ kind: "invalidate-inode", nodeid, offset: 0, length: 0 });
+  for (const nodeid of journal.directories()) {
+    connection.notify({ kind: "invalidate-inode", nodeid, offset: 0, length: 0 });
   }
   writeState(state, { announced: id });
 }
@@ -125,12 +122,9 @@ function openLayers(
   { order, stack, journal, keeper, known, connection }: Inherited,
   log: (line: string) => void,
 ): { fileSystem: UnionFileSystem; ahead: Rehearsal | undefined } {
-  // Nobody who waits for us holds what these wait for: attributes need nothing, a directory's entries a moment's lock.
-  const invalidate = (nodeid: number, offset: -1 | 0): void => {
-    connection.notify({ kind: "invalidate-inode", nodeid, offset, length: 0 });
+  const forgetAttributes = (nodeid: number): void => {
+    connection.notify({ kind: "invalidate-inode", nodeid, offset: -1, length: 0 });
   };
-  const forgetListing = (nodeid: number): void => invalidate(nodeid, 0);
-  const forgetAttributes = (nodeid: number): void => invalidate(nodeid, -1);
   const onCopyUp = (nodeid: number): void => {
     forgetAttributes(nodeid);
     fileSystem.copiedUp(nodeid);
@@ -138,7 +132,7 @@ function openLayers(
   const onOrigin = (upperIno: number, ino: number): void => journal.origin(upperIno, ino);
   const union = new Union({ ...stack.layers(), ...(known && { known }), onCopyUp, onOrigin, log });
   const files = opensFiles(order.mount)
-    ? new OpenedFiles({ union, connection, journal, cache: cacheOf(order.mount), known })
+    ? new OpenedFiles({ union, connection, journal, cache: cacheOf(order.mount), known: known?.files })
     : new UnopenedFiles(union);
   const changes = new LayerChanges({ union, stack, connection, journal, keeper });
   const dropper = new ListingDropper(connection);
@@ -150,7 +144,7 @@ function openLayers(
     journal,
     keeper,
     changes,
-    forgetListing,
+    forgetListing: (nodeid) => dropper.dropNow(nodeid),
     forgetAttributes,
     dropListing,
   });
