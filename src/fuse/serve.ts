@@ -37,6 +37,8 @@ export interface Ahead {
   begin(request: RequestBuffer): boolean;
   /** Calls with the `key` of each request that can be answered now. */
   finish(each: (key: number) => void): void;
+  /** Nobody waits for that request any more. */
+  cancel(key: number): void;
 }
 
 /** Around each request that is sent again. */
@@ -156,6 +158,7 @@ class Server {
     const bytes = this.#postponed.get(key);
     if (bytes === undefined) return;
     this.#postponed.delete(key);
+    this.#options.ahead?.cancel(key);
     this.#sendError(EINTR, bytes.readUInt32LE(8), bytes.readUInt32LE(12));
   }
 

@@ -20,6 +20,7 @@ import { copyUp, linkUp } from "./copyup.ts";
 import { type Core, locate, place, statPlace } from "./core.ts";
 import type { Inode } from "./inode.ts";
 import { countSubdirectories } from "./readdir.ts";
+import { canCount } from "./remote.ts";
 
 /** What stat(2) says; times are seconds and nanoseconds, `blocks` of 512 bytes. All numbers are exact. */
 export interface UnionAttr {
@@ -39,6 +40,8 @@ export interface UnionAttr {
   readonly mtimeNsec: number;
   readonly ctime: number;
   readonly ctimeNsec: number;
+  /** `nlink` isn't what it will be once a lower that may keep us waiting was asked. */
+  readonly isUncounted?: boolean;
 }
 
 /**
@@ -47,7 +50,8 @@ export interface UnionAttr {
  */
 export function attrOf(core: Core, inode: Inode, serial = -1): UnionAttr {
   const blocks = inode.isMetacopy ? contentBlocks(inode) : -1;
-  if (inode.isMerged && inode.subdirectories < 0) inode.subdirectories = countSubdirectories(core, inode);
+  const isCounted = !inode.isMerged || inode.subdirectories >= 0 || canCount(core, inode);
+  if (inode.isMerged && inode.subdirectories < 0 && isCounted) inode.subdirectories = countSubdirectories(core, inode);
   if (serial !== statSerial()) {
     locate(core, inode);
     must("stat", place.name, statPlace());
@@ -70,6 +74,7 @@ export function attrOf(core: Core, inode: Inode, serial = -1): UnionAttr {
     mtimeNsec: stat.mtimeNsec,
     ctime: stat.ctime,
     ctimeNsec: stat.ctimeNsec,
+    ...(!isCounted && { isUncounted: true }),
   };
 }
 
@@ -88,7 +93,7 @@ function contentBlocks(inode: Inode): number {
 /** What `stat` holds, as the union counts it. Some file systems don't count a directory's subdirectories: it has 1 then. */
 function nlinkOf(inode: Inode): number {
   if (inode.isDead) return inode.links.length > 0 ? stat.nlink : 0;
-  if (inode.isDirectory) return inode.isMerged && stat.nlink !== 1 ? 2 + inode.subdirectories : stat.nlink;
+  if (inode.isDirectory) return inode.isMerged && stat.nlink !== 1 ? Math.max(1, 2 + inode.subdirectories) : stat.nlink;
   return inode.indexEntry === undefined ? stat.nlink : Math.max(0, stat.nlink + inode.nlinkExcess);
 }
 

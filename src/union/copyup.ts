@@ -23,6 +23,7 @@ import { isMarkedProtected } from "../layer/protected.ts";
 import { encodeOrigin, indexName } from "../layer/handle.ts";
 import { type Core, locate, place, statIno, statPlace, type Writable, writable } from "./core.ts";
 import type { Inode, Link } from "./inode.ts";
+import type { PreparedCopy } from "./remote.ts";
 
 /** "leave": its content may stay below. `upTo`: no more of it than so many bytes is wanted. */
 export interface CopyUpWish {
@@ -91,11 +92,15 @@ function copyUpDirectory(core: Core, upper: Writable, inode: Inode): void {
   copyUpDirectory(core, upper, link.parent);
   markImpure(upper, link.parent);
   const from = { fd: lower.fd, name: "" };
-  const temporary = upper.work.withTemporary((name) => {
-    const to = { fd: upper.work.fd, name };
-    const mark = (): boolean => markOrigin(upper, originOf(lower, ""), to.fd, name);
-    copyEntry(readOriginal(from), from, to, planOf(upper, undefined, mark));
-  });
+  const mark = (name: Name): boolean => markOrigin(upper, originOf(lower, ""), upper.work.fd, name);
+  const prepared = takePrepared(core, inode);
+  const temporary =
+    prepared?.temporary ??
+    upper.work.withTemporary((name) => {
+      const plan = planOf(upper, undefined, () => mark(name));
+      copyEntry(readOriginal(from), from, { fd: upper.work.fd, name }, plan);
+    });
+  if (prepared !== undefined) mark(temporary);
   putInPlace(upper, link, temporary);
   const directory = new LayerDirectory(upper.layer, link.parent.upperDir, link.name);
   inode.upperDir = directory;
@@ -167,14 +172,12 @@ function copyUpFile(core: Core, upper: Writable, inode: Inode, wish: CopyUpWish)
     return;
   }
   const link = inode.links[0];
-  if (link !== undefined) {
-    copyUpDirectory(core, upper, link.parent);
-    markImpure(upper, link.parent);
-    if (inode.isNestedWhiteout) markNested(upper, link.parent);
-  }
+  if (link !== undefined) copyUpParent(core, upper, inode, link.parent);
   const from = { fd: lower.fd, name: inode.lowerName };
-  const original = readOriginal(from);
-  if (isMarkedProtected(from.fd, from.name)) fail("copy up", inode.path, -E.PERM);
+  const prepared = takePrepared(core, inode);
+  const copied = prepared?.copied;
+  const original = copied === undefined ? readOriginal(from) : { ...copied.original, rdev: 0n };
+  if (copied?.isProtected ?? isMarkedProtected(from.fd, from.name)) fail("copy up", inode.path, -E.PERM);
   const isLinked = original.nlink > 1;
   const leaves =
     wish.content === "leave" &&
@@ -182,22 +185,23 @@ function copyUpFile(core: Core, upper: Writable, inode: Inode, wish: CopyUpWish)
     original.type === S.IFREG &&
     original.size > 0 &&
     link !== undefined;
-  const data = {
-    fd: (inode.dataDir ?? lower).fd,
-    name: inode.dataDir === undefined ? inode.lowerName : inode.dataName,
-  };
   const origin = originOf(lower, inode.lowerName);
   const indexed = isLinked && link !== undefined && upper.index !== undefined && origin !== undefined;
   let isKnown = false;
-  const temporary = upper.work.withTemporary((name) => {
-    const to = { fd: upper.work.fd, name };
-    const mark = (): void => {
-      if (!isLinked || indexed) isKnown = markOrigin(upper, origin, to.fd, name);
-      if (leaves) must("mark", name, setXattrOf(to.fd, name, mustHaveMarks(upper, name).metacopy, empty));
-    };
-    const content = leaves ? undefined : { ...data, upTo: wish.upTo ?? Infinity, isSynced: !core.isVolatile };
-    copyEntry(original, from, to, planOf(upper, content, mark));
-  });
+  const mark = (name: Name): void => {
+    if (!isLinked || indexed) isKnown = markOrigin(upper, origin, upper.work.fd, name);
+    if (leaves) must("mark", name, setXattrOf(upper.work.fd, name, mustHaveMarks(upper, name).metacopy, empty));
+  };
+  const upTo = wish.upTo ?? Infinity;
+  const isPrepared = copied?.leaves === leaves && prepared?.upTo === upTo;
+  const copy = (name: Name): void => {
+    const data = inode.dataDir === undefined ? from : { fd: inode.dataDir.fd, name: inode.dataName };
+    const content = leaves ? undefined : { ...data, upTo, isSynced: !core.isVolatile };
+    const plan = planOf(upper, content, () => mark(name));
+    copyEntry(prepared === undefined ? original : readOriginal(from), from, { fd: upper.work.fd, name }, plan);
+  };
+  const temporary = isPrepared ? prepared.temporary : upper.work.withTemporary(copy);
+  if (isPrepared) mark(temporary);
   inode.isMetacopy = leaves;
   if (leaves && inode.dataDir === undefined) {
     inode.dataDir = lower;
@@ -209,6 +213,20 @@ function copyUpFile(core: Core, upper: Writable, inode: Inode, wish: CopyUpWish)
   finishFile(core, upper, inode);
   // Of a file with several names the others go on to be the lower's.
   if (!isKnown && !isLinked) core.origins.set(inode.upperIno, inode.ino);
+}
+
+/** The directory that a file is to be put into. */
+function copyUpParent(core: Core, upper: Writable, inode: Inode, parent: Inode): void {
+  copyUpDirectory(core, upper, parent);
+  markImpure(upper, parent);
+  if (inode.isNestedWhiteout) markNested(upper, parent);
+}
+
+/** What another process has made for this copy-up. @throws {KernelError} why it couldn't */
+function takePrepared(core: Core, inode: Inode): PreparedCopy | undefined {
+  const prepared = core.answers?.copies.get(inode);
+  if (prepared !== undefined && prepared.status < 0) fail("copy up", inode.path, prepared.status);
+  return prepared;
 }
 
 function statLower(core: Core, inode: Inode): number {
@@ -321,7 +339,12 @@ function copyUpContent(core: Core, upper: Writable, inode: Inode, upTo: number):
   const path = name === "" ? `/proc/self/fd/${dirfd}` : name;
   const fd = must("open", inode.path, openName(dirfd, path, O.WRONLY | (name === "" ? 0 : O.NOFOLLOW)));
   try {
-    fillFile(fd, { fd: source.fd, name: inode.dataName, upTo: length, isSynced: !core.isVolatile });
+    const prepared = takePrepared(core, inode);
+    const from =
+      prepared?.copied === undefined && prepared?.upTo === upTo
+        ? { fd: upper.work.fd, name: prepared.temporary }
+        : { fd: source.fd, name: inode.dataName };
+    fillFile(fd, { ...from, upTo: length, isSynced: !core.isVolatile });
   } finally {
     closeFd(fd);
   }

@@ -9,6 +9,7 @@ import type { HardLinkIndex } from "./hardlinks.ts";
 import type { Inode, InodeTable } from "./inode.ts";
 import type { KnownInodes } from "./known.ts";
 import type { Origins } from "./origins.ts";
+import type { Answers } from "./remote.ts";
 import type { WorkDirectory } from "./work.ts";
 
 /** What there is to write to. */
@@ -39,6 +40,8 @@ export interface Core {
   readonly known: KnownInodes | undefined;
   /** An inode's attributes are no longer what they were, though nobody asked for that: its ctime, for one. */
   readonly onCopyUp: (nodeid: number) => void;
+  /** For the operation at hand: what other processes have asked for it. */
+  answers: Answers | undefined;
   readonly accessTimes: AccessTimes;
   readonly origins: Origins;
   readonly inoSpace: number;

@@ -8,6 +8,7 @@ import { isNestedWhiteout, probe } from "../layer/probe.ts";
 import { type Core, encodeIno } from "./core.ts";
 import { find } from "./find.ts";
 import type { Inode } from "./inode.ts";
+import { answeredEntries } from "./remote.ts";
 
 /** The entries of a directory at one time. */
 export interface Listing {
@@ -51,7 +52,8 @@ function readLayer(core: Core, inode: Inode, directory: LayerDirectory, seen: Se
   const { layer } = directory;
   const { fileSystem, dialect, isUpper } = layer;
   const deleted: Name[] = [];
-  const result = listDirectory(directory.fd, (name, inoHigh, inoLow, type) => {
+  const answered = answeredEntries(core, directory);
+  const each = (name: Name, inoHigh: number, inoLow: number, type: number): void => {
     if (name === "." || name === "..") return;
     if (dialect.isReserved(name)) {
       const victim = dialect.deletedBy(name);
@@ -75,7 +77,9 @@ function readLayer(core: Core, inode: Inode, directory: LayerDirectory, seen: Se
     if (shown < 0) return;
     const ino = encodeIno(core.inoSpace, fileSystem, inoHigh, inoLow);
     add(name, isUpper ? upperEntryIno(core, inode, name, shown, ino) : ino, shown);
-  });
+  };
+  const result = answered?.status ?? listDirectory(directory.fd, each);
+  for (const entry of answered?.entries ?? []) each(...entry);
   if (result < 0) fail("readdir", inode.path, result);
   for (const name of deleted) seen?.add(name);
 }

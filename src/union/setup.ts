@@ -200,6 +200,7 @@ function makeCore(options: UnionOptions, parts: Parts): Core {
     rootInode,
     known: options.known?.inodes,
     onCopyUp: options.onCopyUp ?? (() => {}),
+    answers: undefined,
     accessTimes: openAccessTimes(options, work),
     origins: new Origins(options.known?.origins, options.onOrigin),
     inoSpace,

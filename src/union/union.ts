@@ -17,7 +17,7 @@ import { directoryOf, inodeOf, looked, lookUp } from "./lookup.ts";
 import { currentFd, isForWriting, openFile, type OpenFile, passed } from "./open.ts";
 import { lowerFile, type LowerFile, withPin } from "./pin.ts";
 import { list, type Listing } from "./readdir.ts";
-import { hasRemote, type RemotePlace, remotePlaces } from "./remote.ts";
+import { RemoteLowers } from "./remotelowers.ts";
 import { rmdir, unlink } from "./remove.ts";
 import { rename, type RenameMode } from "./rename.ts";
 import { statUnion, syncUnion } from "./statfs.ts";
@@ -32,6 +32,8 @@ import { getAttribute, listAttributes, removeAttribute, setAttribute } from "./x
 export class Union implements Disposable {
   /** What is read and written without having been opened. */
   readonly contents: Contents;
+  /** Those that may keep us waiting. */
+  readonly remote: RemoteLowers;
   readonly #core: Core;
   readonly #fds: readonly Fd[];
   readonly #files = new Map<number, OpenFile>();
@@ -44,6 +46,7 @@ export class Union implements Disposable {
     const { core, fds } = openUnion(options);
     this.#core = core;
     this.contents = new Contents(core);
+    this.remote = new RemoteLowers(core);
     this.#fds = fds;
     this.#known = new Map(options.known?.files);
     for (const handle of this.#known.keys()) this.#nextHandle = Math.max(this.#nextHandle, handle + 1);
@@ -125,8 +128,10 @@ export class Union implements Disposable {
     const inode = inodeOf(core, nodeid);
     if (inode.type !== S.IFLNK) fail("readlink", inode.path, -E.INVAL);
     if (!inode.hasUpper) core.accessTimes.read(core, inode);
+    const answered = core.answers?.texts.get(inode);
+    if (answered?.text !== undefined) return Buffer.from(answered.text, "latin1");
     locate(core, inode);
-    const target = readlinkName(place.fd, place.name);
+    const target = answered?.status ?? readlinkName(place.fd, place.name);
     return typeof target === "number" ? fail("readlink", inode.path, target) : target;
   }
 
@@ -359,14 +364,6 @@ export class Union implements Disposable {
     // What may be done with the file from now on is seen when it is opened again.
     if (what === "set") this.contents.close(inodeOf(core, nodeid));
     return controlFlags(core, nodeid, request, data, what);
-  }
-
-  get hasRemote(): boolean {
-    return hasRemote(this.#core);
-  }
-
-  remotePlaces(nodeid: number, name?: Name): readonly RemotePlace[] {
-    return remotePlaces(this.#now, nodeid, name);
   }
 
   statfs(): Buffer {

@@ -14,9 +14,13 @@ const nothing = new Uint8Array(0);
  * overlayfs's marks are kept from sight; those that a union above this one writes are stored with one more
  * `overlay.` in their names, as overlayfs does.
  */
-function stored(core: Core, attribute: Name): Uint8Array {
+export function storedName(core: Core, attribute: Name): Name {
   const prefix = core.upper?.dialect.prefix ?? "trusted.overlay.";
-  return attributeName(attribute.startsWith(prefix) ? `${prefix}overlay.${attribute.slice(prefix.length)}` : attribute);
+  return attribute.startsWith(prefix) ? `${prefix}overlay.${attribute.slice(prefix.length)}` : attribute;
+}
+
+function stored(core: Core, attribute: Name): Uint8Array {
+  return attributeName(storedName(core, attribute));
 }
 
 /** Attributes of other name spaces are none that a local file system could have. */
@@ -31,12 +35,19 @@ export function getAttribute(core: Core, inode: Inode, attribute: Name, size: nu
   const isCapability = attribute === "security.capability";
   if (isCapability && inode.lacksCapability) return -E.NODATA;
   locate(core, inode);
-  const length = getXattr(place.fd, place.name, stored(core, attribute), size === 0 ? nothing : buffer);
+  const length =
+    answered(core, inode) ?? getXattr(place.fd, place.name, stored(core, attribute), size === 0 ? nothing : buffer);
   if (isCapability) inode.lacksCapability = length === -E.NODATA;
   // The kernel would pass it on as what is wrong with opening the file.
   if (length === -E.OPNOTSUPP && (isAcl(attribute) || isBareLower(core, inode))) return -E.NODATA;
   if (length < 0 || size === 0) return length;
   return length > size ? -E.RANGE : Buffer.from(buffer.subarray(0, length));
+}
+
+/** What another process has asked for this operation, into `buffer`. @returns its length, or −errno */
+function answered(core: Core, inode: Inode): number | undefined {
+  const result = core.answers?.texts.get(inode);
+  return result?.text === undefined ? result?.status : buffer.write(result.text, "latin1");
 }
 
 function isAcl(attribute: Name): boolean {
@@ -56,7 +67,7 @@ function answer(value: Buffer, size: number): Buffer | number {
 /** The names, each ended by a NUL, as bytes; or as getAttribute(). */
 export function listAttributes(core: Core, inode: Inode, size: number): Buffer | number {
   locate(core, inode);
-  const length = listXattrs(place.fd, place.name, buffer);
+  const length = answered(core, inode) ?? listXattrs(place.fd, place.name, buffer);
   if (length === -E.OPNOTSUPP && isBareLower(core, inode)) return size > 0 ? Buffer.alloc(0) : 0;
   if (length <= 0) return length === 0 && size > 0 ? Buffer.alloc(0) : length;
   const prefix = core.upper?.dialect.prefix ?? "trusted.overlay.";

@@ -82,7 +82,7 @@ export class MemoryFileSystem implements FileSystem {
     return inode;
   }
 
-  readlink(nodeid: number): string {
+  readlink(nodeid: number, _request?: Request): string | Deferred<string> {
     return this.at(nodeid).target;
   }
 
@@ -228,7 +228,7 @@ export class MemoryFileSystem implements FileSystem {
     });
   }
 
-  getxattr(nodeid: number, name: Name): Uint8Array | undefined {
+  getxattr(nodeid: number, name: Name, _request?: Request): Uint8Array | undefined | Deferred<Uint8Array> {
     return this.at(nodeid).xattrs.get(name);
   }
 
@@ -240,7 +240,7 @@ export class MemoryFileSystem implements FileSystem {
     return 0;
   }
 
-  listxattr(nodeid: number): Uint8Array {
+  listxattr(nodeid: number, _request?: Request): Uint8Array | Deferred<Uint8Array> {
     return Buffer.from([...this.at(nodeid).xattrs.keys()].map((name) => `${name}\0`).join(""), "latin1");
   }
 

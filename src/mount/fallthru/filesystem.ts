@@ -20,7 +20,7 @@ import type {
 import { E } from "../../kernel/abi/errno.ts";
 import { FS_IOC_FSGETXATTR, FS_IOC_FSSETXATTR, FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, S } from "../../kernel/abi/file.ts";
 import { unless } from "../../kernel/error.ts";
-import { checkBare, isBare } from "../../union/attr.ts";
+import { checkBare, isBare, type UnionAttr } from "../../union/attr.ts";
 import type { Creator } from "../../union/create.ts";
 import type { RenameMode } from "../../union/rename.ts";
 import type { UnionEntry } from "../../union/entry.ts";
@@ -47,7 +47,6 @@ const flagCommands: ReadonlyMap<number, "get" | "set"> = new Map([
 
 /** Of a rename that is asked for again: done in the layers, and known to the journal too. */
 type Renamed = "not yet" | "done" | "recorded";
-
 /** What a mount consists of. */
 interface Parts {
   readonly union: Union;
@@ -256,7 +255,7 @@ export class UnionFileSystem implements FileSystem {
 
   readdirplus(nodeid: number, _fh: number, offset: number, writer: DirectoryWriter): void {
     // Where one of them might keep us waiting, each is for who asks for it.
-    const isRemote = this.#union.remotePlaces(nodeid).length > 0;
+    const isRemote = this.#union.remote.places(nodeid).length > 0;
     const count = this.#directories.read(nodeid, offset, writer, (name) =>
       isRemote ? undefined : this.#lookUpIfSound(nodeid, name),
     );
@@ -320,8 +319,9 @@ export class UnionFileSystem implements FileSystem {
   }
 
   /** Attributes as the kernel is to believe them: for ever, unless they may change without its knowing. */
-  #believed<T extends AttrReply>(nodeid: number, reply: T): T {
-    return this.#files.changesUnseen(nodeid) ? { ...reply, attrTimeoutMs: 0 } : reply;
+  #believed<T extends AttrReply & { readonly attr: UnionAttr }>(nodeid: number, reply: T): T {
+    const isForNow = reply.attr.isUncounted === true || this.#files.changesUnseen(nodeid);
+    return isForNow ? { ...reply, attrTimeoutMs: 0 } : reply;
   }
 
   /** The kernel asks only for what it knows isn't there: what is has been made by the server before, for this request. */

@@ -33,7 +33,12 @@ test("the next server knows an inode by a name that it still has, whatever was r
   expect(next.get(3)).toEqual({ parent: 1, name: "x", ino: 30, isDirectory: false });
   expect(next.get(5)).toEqual({ parent: 2, name: "b", ino: 5, isDirectory: false });
   expect([next.get(4), [...next.nameless()], [...next.directories()]]).toEqual([undefined, [4], [2]]);
-  expect([next.nodeidOf(20), next.nodeidOf(30), next.nodeidOf(40), next.nodeidOf(5)]).toEqual([2, 3, undefined, undefined]);
+  expect([next.nodeidOf(20), next.nodeidOf(30), next.nodeidOf(40), next.nodeidOf(5)]).toEqual([
+    2,
+    3,
+    undefined,
+    undefined,
+  ]);
   expect([next.highest, next.at(2, "b")?.nodeid, next.at(2, "a")]).toEqual([5, 5, undefined]);
   journal.forget(4);
   journal.remove(1, "x");
@@ -46,7 +51,7 @@ test("the next server agrees with a plain model after any operations", () => {
     using file = makeMemoryFile("journal");
     const [journal, model] = [new Journal(file, true), new Model()];
     const steps = operations(seed, model);
-    for (let step = 0; step < 600; step++) steps.next().value?.run(journal);
+    for (let step = 0; step < 600; step++) steps.next().value.run(journal);
     steps.next();
     expect([seed, ...differences(reread(file), model), reread(file).size]).toEqual([seed, model.size]);
     for (const nodeid of model.names.keys()) journal.forget(nodeid);
@@ -61,7 +66,7 @@ function modelsAround(seed: number, count: number): { before: Model; after: Mode
   const steps = { before: operations(seed, before), after: operations(seed, after) };
   let operation: Operation | undefined;
   for (let step = 0; step <= count; step++) {
-    operation = steps.after.next().value ?? undefined;
+    operation = steps.after.next().value;
     steps.before.next();
   }
   steps.after.next();

@@ -1,6 +1,7 @@
 import type { Fd } from "../../kernel/fd.ts";
 import type { KnownInodes, KnownName, KnownEntry } from "../../union/known.ts";
-import { clearBank, headOf, Memory, Table } from "./records.ts";
+import { Memory } from "./pieces.ts";
+import { clearBank, headOf, Table } from "./records.ts";
 
 /** An open file, and how it reaches its data: see OpenModes. */
 export interface KnownFile {
@@ -209,9 +210,7 @@ export class Journal implements KnownInodes {
   hasJustMoved(parent: number, name: string, newParent: number, newName: string): boolean {
     const last = this.#lastMoved;
     this.#lastMoved = undefined;
-    return (
-      last?.parent === parent && last.name === name && last.newParent === newParent && last.newName === newName
-    );
+    return last?.parent === parent && last.name === name && last.newParent === newParent && last.newName === newName;
   }
 
   remove(parent: number, name: string): void {

@@ -25,10 +25,10 @@ export class ListingDropper {
 
   /** Before this returns, unless somebody has the pages locked; where there are no such threads, by this one. */
   dropNow(directory: number): void {
-    let isDone = false;
-    const uring = this.#begin(directory, () => (isDone = true));
+    const waited = { leftMs: WAIT_MS };
+    const uring = this.#begin(directory, () => (waited.leftMs = 0));
     if (uring === "none") this.#connection.notify(notificationOf(directory));
-    else for (let left = WAIT_MS; !isDone && left > 0; uring.finish()) left -= waitFor(uring, left);
+    else for (; waited.leftMs > 0; uring.finish()) waited.leftMs -= waitFor(uring, waited.leftMs);
   }
 
   #begin(directory: number, done: () => void): Uring | "none" {

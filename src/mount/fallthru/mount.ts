@@ -6,12 +6,12 @@ import { unless } from "../../kernel/error.ts";
 import type { Fd } from "../../kernel/fd.ts";
 import { makeDirectoryAt, openAt, readAvailable, sameDevice, statAt } from "../../kernel/file.ts";
 import { startHelper } from "../../kernel/helper.ts";
-import { isCompiled } from "../../kernel/libc.ts";
 import { makeMemoryFile } from "../../kernel/memory.ts";
 import { makeSocketPair } from "../../kernel/pass.ts";
 import { makePipe } from "../../kernel/self.ts";
 import { openLayers } from "../../union/setup.ts";
 import { startApart } from "./apart.ts";
+import { serverCommand, serverEnvironment } from "./command.ts";
 import { descriptorsOf, layersOf } from "./layers.ts";
 import { lockLayers } from "./lock.ts";
 import type { FallthruMount } from "./options.ts";
@@ -88,8 +88,7 @@ function startServer(device: Fd, mount: FallthruMount, target: string, layers: r
   using nothing = openAt(null, "/dev/null", O.RDWR);
   const [reading, writing] = makePipe();
   using ready = reading;
-  const server = isCompiled() ? [process.execPath, "serve"] : [process.execPath, "--expose-gc", serverFile()];
-  const argv = ["sh", "-c", holder, "fallthru-holder", ...server];
+  const argv = ["sh", "-c", holder, "fallthru-holder", ...serverCommand().argv];
   {
     using written = writing;
     const inherited = [
@@ -106,23 +105,13 @@ function startServer(device: Fd, mount: FallthruMount, target: string, layers: r
       stored,
       ...layers,
     ];
-    startApart(() => startHelper("/bin/sh", argv, environment(), inherited));
+    startApart(() => startHelper("/bin/sh", argv, serverEnvironment(), inherited));
   }
   const answer = readAvailable(ready).toString("utf8");
   if (answer === "ready") return;
   if (answer === "") throw new UserError("failed", "the server ended before it was ready");
   const { code, message, hint } = JSON.parse(answer) as ServerError;
   throw new UserError(isErrorCode(code) ? code : "failed", message, { hint });
-}
-
-/** Beside this file: server.ts in the source, server.js in the library. */
-function serverFile(): string {
-  return import.meta.filename.replace(/mount(\.[jt]s)$/, "server$1");
-}
-
-function environment(): string[] {
-  // Bun reads its options from there, in an executable too: see Reclaim.
-  return [`PATH=${process.env["PATH"] ?? "/usr/bin:/bin"}`, "BUN_OPTIONS=--expose-gc"];
 }
 
 function isErrorCode(code: string | undefined): code is ErrorCode {

@@ -1,33 +1,16 @@
 import type { Ahead } from "../../fuse/serve.ts";
 import { readRead } from "../../fuse/wire/bodies.ts";
-import { IN_HEADER_SIZE, OPCODE } from "../../fuse/wire/protocol.ts";
+import { OPCODE } from "../../fuse/wire/protocol.ts";
 import type { RequestBuffer } from "../../fuse/wire/request.ts";
 import { E } from "../../kernel/abi/errno.ts";
 import { O } from "../../kernel/abi/file.ts";
 import { bytesOf, closeFd, duplicateFd, type Name } from "../../kernel/at.ts";
 import type { Fd } from "../../kernel/fd.ts";
 import { Uring } from "../../kernel/uring.ts";
-import type { RemotePlace } from "../../union/remote.ts";
+import { Answers, type Demand, type RemotePlace } from "../../union/remote.ts";
 import type { Union } from "../../union/union.ts";
-
-/** What only looks, or begins by looking; those that name an entry of a directory do so at the body's beginning. */
-const opcodes: ReadonlyMap<number, "name" | "inode"> = new Map([
-  [OPCODE.LOOKUP, "name"],
-  [OPCODE.UNLINK, "name"],
-  [OPCODE.RMDIR, "name"],
-  [OPCODE.GETATTR, "inode"],
-  [OPCODE.SETATTR, "inode"],
-  [OPCODE.READLINK, "inode"],
-  [OPCODE.OPEN, "inode"],
-  [OPCODE.READ, "inode"],
-  [OPCODE.WRITE, "inode"],
-  [OPCODE.FALLOCATE, "inode"],
-  [OPCODE.LSEEK, "inode"],
-  [OPCODE.GETXATTR, "inode"],
-  [OPCODE.LISTXATTR, "inode"],
-  [OPCODE.READDIR, "inode"],
-  [OPCODE.READDIRPLUS, "inode"],
-]);
+import { needsOf } from "./demands.ts";
+import { Errands } from "./errands.ts";
 
 /** Where nobody has opened it before, the first WRITE copies it up. */
 const opening: ReadonlySet<number> = new Set([OPCODE.OPEN, OPCODE.READ, OPCODE.WRITE, OPCODE.FALLOCATE, OPCODE.LSEEK]);
@@ -35,15 +18,26 @@ const opening: ReadonlySet<number> = new Set([OPCODE.OPEN, OPCODE.READ, OPCODE.W
 const directoryFlags = O.RDONLY | O.DIRECTORY | O.NOFOLLOW;
 const fileFlags = O.RDONLY | O.NONBLOCK | O.NOFOLLOW;
 
+/** A request that can't be answered yet. */
+interface Postponed {
+  /** How many of its looks are under way. */
+  looks: number;
+  readonly demands: readonly Demand[];
+  /** From the moment on that all looks are through. */
+  answers: Answers | undefined;
+}
+
 /**
- * Has the kernel's threads ask a lower that may keep us waiting what a request is about to ask it. The request is answered
- * when that is through: it then finds what it needs in the lower's caches. One that hangs keeps only its own client.
+ * Has others ask a lower that may keep us waiting what a request is about to ask it: the kernel's threads look, open and read, after which
+ * the answer is in the lower's caches; what they can't do, or what no cache keeps, a process does, and its answer is
+ * handed to the operation. One that hangs keeps only its own client.
  */
 export class Rehearsal implements Ahead {
   readonly #union: Union;
   readonly #uring: Uring;
-  /** By the request's key, how much of it is under way. */
-  readonly #open = new Map<number, number>();
+  readonly #errands: Errands;
+  /** By the request's key. */
+  readonly #postponed = new Map<number, Postponed>();
   readonly #finished: number[] = [];
   /** Nobody looks at what is read into it. */
   readonly #sink = Buffer.allocUnsafeSlow(1 << 20);
@@ -51,11 +45,12 @@ export class Rehearsal implements Ahead {
   private constructor(union: Union, uring: Uring) {
     this.#union = union;
     this.#uring = uring;
+    this.#errands = new Errands(uring);
   }
 
   /** @returns undefined where no lower may keep us waiting, or the kernel gives us no threads */
   static open(union: Union): Rehearsal | undefined {
-    const uring = union.hasRemote ? Uring.open() : undefined;
+    const uring = union.remote.exist ? Uring.open() : undefined;
     return uring === undefined ? undefined : new Rehearsal(union, uring);
   }
 
@@ -64,30 +59,54 @@ export class Rehearsal implements Ahead {
   }
 
   begin(request: RequestBuffer): boolean {
-    const what = opcodes.get(request.opcode);
-    if (what === undefined) return false;
-    const text = what === "name" ? request.name(IN_HEADER_SIZE) : ".";
-    const name = text === "." || text === ".." ? undefined : text;
-    const places = this.#union.remotePlaces(request.nodeid, name);
-    if (places.length === 0) return false;
+    const needs = needsOf(request);
+    const places = needs?.looks.flatMap(({ nodeid, name }) => this.#union.remote.places(nodeid, name)) ?? [];
+    if (needs === undefined || places.length === 0) return false;
     // The request is another one by the time that it is through.
     const { key } = request;
-    this.#open.set(key, places.length);
-    for (const place of places) this.#ask(place, request, () => this.#finish(key));
+    const postponed: Postponed = { looks: places.length, demands: needs.demands, answers: undefined };
+    this.#postponed.set(key, postponed);
+    for (const place of places) {
+      this.#ask(place, request, () => {
+        if (--postponed.looks === 0) this.#send(key, postponed);
+      });
+    }
     return true;
   }
 
   finish(each: (key: number) => void): void {
     this.#uring.finish();
-    for (let key = this.#finished.shift(); key !== undefined; key = this.#finished.shift()) each(key);
+    for (let key = this.#finished.shift(); key !== undefined; key = this.#finished.shift()) {
+      const done = key;
+      const answers = this.#postponed.get(key)?.answers;
+      this.#postponed.delete(key);
+      if (answers === undefined) each(key);
+      else this.#union.remote.withAnswers(answers, () => each(done));
+    }
   }
 
-  #finish(key: number): void {
-    const left = (this.#open.get(key) ?? 1) - 1;
-    this.#open.set(key, left);
-    if (left > 0) return;
-    this.#open.delete(key);
-    this.#finished.push(key);
+  cancel(key: number): void {
+    const answers = this.#postponed.get(key)?.answers;
+    this.#postponed.delete(key);
+    this.#errands.cancel(key);
+    if (answers !== undefined) this.#union.remote.drop(answers);
+  }
+
+  /** What looking doesn't answer. */
+  #send(key: number, postponed: Postponed): void {
+    if (this.#postponed.get(key) !== postponed) return;
+    const pending = this.#union.remote.errandsOf(postponed.demands);
+    if (pending.length === 0) {
+      this.#finished.push(key);
+      return;
+    }
+    const answers = new Answers();
+    postponed.answers = answers;
+    this.#errands.run(key, pending, (results) => {
+      for (const [index, { take }] of pending.entries()) take(results[index] ?? { status: -E.IO }, answers);
+      if (this.#postponed.get(key) === postponed) this.#finished.push(key);
+      else this.#union.remote.drop(answers);
+    });
   }
 
   #ask({ dirfd, name, isFile }: RemotePlace, request: RequestBuffer, then: () => void): void {

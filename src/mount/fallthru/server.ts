@@ -11,6 +11,7 @@ import { Union } from "../../union/union.ts";
 import { UnionFileSystem } from "./filesystem.ts";
 import { LayerChanges } from "./changes.ts";
 import { OpenedFiles, UnopenedFiles } from "./files.ts";
+import { errandVariable, runErrands } from "./errands.ts";
 import { Journal } from "./journal.ts";
 import { Keeper } from "./keeper.ts";
 import { ListingDropper } from "./listings.ts";
@@ -57,6 +58,7 @@ const features: Readonly<Partial<Record<Feature, boolean>>> = {
  * @returns its exit status
  */
 export function runServer(): number {
+  if (process.env[errandVariable] !== undefined) return runErrands();
   const inherited = takeInherited();
   const { order, terms, state, ready, journal, connection } = inherited;
   const say = (line: string): void => log(`${order.target}: ${line}`);
