@@ -6,6 +6,7 @@ import { processesIn } from "../support/cgroup.ts";
 import { temporaryDirectory } from "../support/directories.ts";
 import { executable, fallthru, run } from "../support/fallthru.ts";
 import { leftoversAfter, traces } from "../support/leftovers.ts";
+import { standIn } from "../support/standing.ts";
 
 async function sh(script: string): Promise<string> {
   const { status, stdout, stderr } = await run(["sh", "-euc", script], { timeoutMs: 60_000 });
@@ -131,11 +132,13 @@ test("layers on another file system, and in a union without an upper", async () 
   const target = join(directory, "target");
   await sh(`cd '${directory}'; mount -t tmpfs tmp tmp; mkdir tmp/b a/d tmp/b/d; echo a >a/d/f; echo b >tmp/b/d/f`);
   expect(await fallthru(["mount", "-o", `lowerdir=${directory}/a`, target])).toMatchObject({ status: 0, stderr: "" });
+  await using standing = standIn(join(target, "d"));
   const ino = await sh(`stat -c %i '${target}/d' '${target}/d/f'`);
   await done("add", target, `${directory}/tmp/b`);
   expect(await sh(`cat '${target}/d/f'; stat -c %i '${target}/d'`)).toBe(`b\n${ino.split("\n")[0] ?? ""}\n`);
   await done("remove", target, `${directory}/tmp/b`);
   expect(await sh(`cat '${target}/d/f'; stat -c %i '${target}/d' '${target}/d/f'`)).toBe(`a\n${ino}`);
+  await standing.leave();
   expect((await fallthru(["layer", "remove", target, `${directory}/a`])).stderr).toContain("is the only layer");
   await sh(`umount '${target}'; umount '${directory}/tmp'`);
 });

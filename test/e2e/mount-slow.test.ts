@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { temporaryDirectory } from "../support/directories.ts";
 import { fallthru, run, type RunResult } from "../support/fallthru.ts";
 import { serveNew } from "../support/fuse.ts";
+import { standIn } from "../support/standing.ts";
 
 /** Runs a shell script in a directory. */
 function inside(directory: string, script: string): Promise<RunResult> {
@@ -24,6 +25,7 @@ test.each(["on", "off"])(
     const options = `lowerdir=${lowers},upperdir=${directory}/upper,workdir=${directory}/work,passthrough=${mode}`;
     const target = join(directory, "target");
     expect(await fallthru(["mount", "-o", options, target])).toMatchObject({ status: 0, stderr: "" });
+    await using standing = standIn(join(target, "dir"));
 
     const hanging = ["cat stuck", "cat stuck", "stat lost", "cat lost/x", "test -e lost"].map((script) =>
       inside(target, `exec timeout -s KILL 4 ${script}`),
@@ -43,6 +45,7 @@ test.each(["on", "off"])(
 
     await remote.kill();
     expect(await inside(target, "cat dir/file")).toMatchObject({ status: 0, stdout: "local\n" });
+    await standing.leave();
     expect(await run(["umount", target])).toMatchObject({ status: 0, stderr: "" });
   },
 );
@@ -60,6 +63,7 @@ test.each(["on", "off"])(
     const options = `lowerdir=${lowers},upperdir=${directory}/upper,workdir=${directory}/work,passthrough=${mode}`;
     const target = join(directory, "target");
     expect(await fallthru(["mount", "-o", options, target])).toMatchObject({ status: 0, stderr: "" });
+    await using standing = standIn(join(target, "dir"));
 
     // Nothing that has Linux lock the directory itself.
     const hang: readonly [string, RegExp][] = [
@@ -91,6 +95,7 @@ test.each(["on", "off"])(
 
     await remote.kill();
     expect(await inside(target, "cat dir/file")).toMatchObject({ status: 0, stdout: "local\n" });
+    await standing.leave();
     expect(await run(["umount", target])).toMatchObject({ status: 0, stderr: "" });
     // What nobody waited for any more is gone.
     expect(readdirSync(join(directory, "work/work"))).toEqual(["#whiteout"]);
