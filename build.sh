@@ -11,6 +11,10 @@ bun=node_modules/.bin/bun
 
 install() {
   if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
+    if [ -L node_modules ]; then
+      echo "fallthru: node_modules is a link, and npm would empty what it leads to: rm node_modules, and run this again" >&2
+      exit 1
+    fi
     command -v npm >/dev/null || { echo "fallthru: npm is missing: apt-get install npm" >&2; exit 1; }
     npm ci --ignore-scripts --loglevel=error >&2
     touch node_modules/.package-lock.json

@@ -1,7 +1,7 @@
 // ./fallthru on a fresh copy of the tree, with a program of two lines and an npm that only says that it was called.
 import { expect, test } from "bun:test";
 import { execFileSync } from "node:child_process";
-import { chmodSync, cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { temporaryDirectory } from "./support/directories.ts";
 import { run, type RunResult } from "./support/fallthru.ts";
@@ -54,6 +54,17 @@ test("what is missing is said in one line", async () => {
   expect((await launch(tree, [])).stderr).toStartWith("fallthru: Node is missing");
   const user = ["/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
   expect((await launch(tree, [], user)).stderr).toEndWith("only root can write there: run this once as root\n");
+});
+
+test("node_modules that are another tree's, by a link, are left alone", async () => {
+  const tree = makeTree();
+  await launch(tree, []);
+  const other = makeTree();
+  symlinkSync(join(tree, "node_modules"), join(other, "node_modules"));
+  writeFileSync(join(other, "package-lock.json"), "newer");
+  const refused = await launch(other, []);
+  expect(refused).toMatchObject({ status: 125, stderr: expect.stringContaining(": rm node_modules,") as string });
+  expect(existsSync(join(other, "npm-calls"))).toBe(false);
 });
 
 test("it is found through a link and from PATH", async () => {

@@ -17,7 +17,7 @@ export interface Outcome {
 }
 
 /** What is just ending when the file is done has this long to go. */
-const patienceMs = 10_000;
+const patienceMs = 4000;
 
 /** The product's fixed paths get state of their own, on the disk that `base` is on. */
 function layFreshState(base: string): void {
