@@ -182,19 +182,19 @@ export const whole = area("whole mounts", [
       append(`${mount}/dir/a`, "+");
       fs.renameSync(`${mount}/low`, `${mount}/plain/low`);
       put(`${mount}/dir/new`);
-      const walk = (): string =>
+      const walk = (more: string): string =>
         sh(
-          "find . -printf '%p %y %i %D %n %m %U %G %s %b %T@ %C@ %A@ %l\\n' | sort; getfattr -R -d -m - . | sort",
+          `find . -printf '%p %y %i %n %m %U %G %s %T@ %C@ %A@ %l${more}\\n' | sort; getfattr -R -d -m - . | sort`,
           mount,
         );
-      walk(); // sets the access times of directories
-      const first = walk();
-      same(walk(), first, "a second walk");
+      walk(""); // sets the access times of directories
+      const [all, withDevice, fewest] = [walk(" %D %b"), walk(" %D"), walk("")];
+      same(walk(" %D %b"), all, "a second walk");
       place.evict();
-      same(walk(), first, "a walk after the kernel forgot");
-      const withoutDevice = (text: string): string => text.replace(/^(\S+ \S \d+) \d+/gm, "$1");
+      // XFS keeps blocks behind the end of a file that grew, until nobody has it open.
+      same(walk(" %D"), withDevice, "a walk after the kernel forgot");
       place.remount();
-      same(withoutDevice(walk()), withoutDevice(first), "a walk after remount");
+      same(walk(""), fewest, "a walk after remount");
     },
   },
   {
