@@ -24,7 +24,7 @@ describe("attached trees", () => {
     writeFileSync(join(base, "lower/etc/file"), "lower\n");
     writeFileSync(join(base, "other/file"), "other\n");
   });
-  afterEach(async () => expect(await leftoversAfter(before, 100)).toEqual([]));
+  afterEach(async () => expect(await leftoversAfter(before)).toEqual([]));
   const sh = (script: string) => execFileSync("bash", ["-ec", script], { cwd: base, encoding: "utf8" });
 
   function union(...lowers: string[]): Union {

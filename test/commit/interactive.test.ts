@@ -9,7 +9,7 @@ import { leftoversAfter } from "../support/leftovers.ts";
 import { Terminal } from "../support/terminal.ts";
 import { describeTree } from "../support/tree.ts";
 
-const { root, clean } = await makeCommitRoot(["one", "two"], 2000);
+const { root, clean } = await makeCommitRoot(["one", "two"]);
 
 beforeEach(async () => {
   await sleep(30);
@@ -70,7 +70,7 @@ for (const [what, act] of Object.entries(leave)) {
       }
       await terminal.ended;
       expect(describeTree(root)).toEqual(before);
-      expect(await leftoversAfter(clean, 2000)).toEqual([]);
+      expect(await leftoversAfter(clean)).toEqual([]);
       expect((await fallthru(["log"])).stdout).toBe("");
     });
 }

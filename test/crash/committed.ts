@@ -33,7 +33,7 @@ export async function prepare(union = "overlay"): Promise<void> {
 export async function cleanUp(): Promise<void> {
   await fallthru(["end", "x"]);
   // A union's own process takes a moment.
-  expect(await leftoversAfter(clean, 500)).toEqual([]);
+  expect(await leftoversAfter(clean)).toEqual([]);
 }
 
 interface Sides {

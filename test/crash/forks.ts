@@ -53,7 +53,7 @@ async function expectBoth(was: readonly string[]): Promise<"whole" | "gone"> {
   // In either order, and each leaves the other what it has.
   const order = state === undefined ? ["x"] : ["x", "y"];
   for (const id of order) expect(await fallthru(["end", id])).toMatchObject({ status: 0, stderr: "" });
-  expect(await leftoversAfter(before, 2000)).toEqual([]);
+  expect(await leftoversAfter(before)).toEqual([]);
   return state === undefined ? "gone" : "whole";
 }
 

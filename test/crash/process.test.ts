@@ -26,7 +26,7 @@ beforeAll(async () => {
 });
 
 afterEach(async () => {
-  expect(await leftoversAfter(before, 100)).toEqual([]);
+  expect(await leftoversAfter(before)).toEqual([]);
 });
 
 const mountPoint = "/run/fallthru/mount/x/x";
@@ -69,7 +69,7 @@ describe("kill -9 of a run alone, while its command and its children go on", () 
       await sleep(moment);
       await kill(child);
       await fallthru(["recover"]);
-      expect({ moment, left: await leftoversAfter(before, 100) }).toEqual({ moment, left: [] });
+      expect({ moment, left: await leftoversAfter(before) }).toEqual({ moment, left: [] });
     }
   });
 
@@ -96,7 +96,7 @@ describe("kill -9 of a run alone, while its command and its children go on", () 
       await sleep(moment);
       expect(await fallthru(["end", "x"])).toMatchObject({ status: 0, stderr: "" });
       await gone;
-      expect({ moment, left: await leftoversAfter(before, 100) }).toEqual({ moment, left: [] });
+      expect({ moment, left: await leftoversAfter(before) }).toEqual({ moment, left: [] });
     }
   });
 });
@@ -194,7 +194,7 @@ describe("an end takes everything along:", () => {
       await sleep(20);
       expect(await fallthru(["end", "x"])).toMatchObject({ status: 0, stderr: "" });
       expect(respawned()).toEqual([]);
-      expect(await leftoversAfter(before, 0)).toEqual([]);
+      expect(leftovers(before)).toEqual([]);
     }
   });
 });

@@ -68,7 +68,7 @@ export async function expectWholeOrGone(id: string, before: Traces): Promise<"wh
   const state = await stateOf(id);
   if (state === undefined) {
     // A loop device goes when the killed process has let go of its mount.
-    expect(await leftoversAfter(before, 2000)).toEqual([]);
+    expect(await leftoversAfter(before)).toEqual([]);
     return "gone";
   }
   expect(state).toBe("open");

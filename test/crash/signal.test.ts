@@ -36,7 +36,7 @@ describe("a signal that ends programs", () => {
         if (!isReached) continue;
         count++;
         await expectFate(point, async () => {
-          expect(await leftoversAfter(before, 100)).toEqual([]);
+          expect(await leftoversAfter(before)).toEqual([]);
           expect([0, statuses[signal], null]).toContain(status);
         });
       }
@@ -57,8 +57,8 @@ describe("a signal that ends programs", () => {
           const { status, stdout } = await inject(point, `signal=${signal}`, args);
           await expectFate(point, async () => {
             // Without any further command: begun and told, or nothing; recover may leave it as it found it.
-            if (args[0] === "begin" && stdout === "") expect(await leftoversAfter(before, 100)).toEqual([]);
-            if (args[0] === "end") expect(await leftoversAfter(before, 100)).toEqual([]);
+            if (args[0] === "begin" && stdout === "") expect(await leftoversAfter(before)).toEqual([]);
+            if (args[0] === "end") expect(await leftoversAfter(before)).toEqual([]);
             expect([0, statuses[signal], null]).toContain(status);
             await expectWholeOrGone("x", before);
           });
@@ -96,7 +96,7 @@ describe("kill -9 of the process group", () => {
     process.kill(-(child.pid ?? 0), "SIGKILL");
     await closed;
     expect(await fallthru(["recover"])).toMatchObject({ status: 0, stderr: "" });
-    expect(await leftoversAfter(before, 100)).toEqual([]);
+    expect(await leftoversAfter(before)).toEqual([]);
   });
 });
 
@@ -148,7 +148,7 @@ describe("nothing is left once a run is gone", () => {
         await sleep(moment);
         terminal.hangUp();
         await terminal.ended;
-        expect({ moment, left: await leftoversAfter(before, 200) }).toEqual({ moment, left: [] });
+        expect({ moment, left: await leftoversAfter(before) }).toEqual({ moment, left: [] });
       }
     });
 
@@ -157,7 +157,7 @@ describe("nothing is left once a run is gone", () => {
         const terminal = new Terminal([executable, ...args]);
         await sleep(moment);
         while ((await Promise.race([terminal.ended, sleep(100, "running")])) === "running") terminal.type("\x03");
-        expect({ moment, left: await leftoversAfter(before, 200) }).toEqual({ moment, left: [] });
+        expect({ moment, left: await leftoversAfter(before) }).toEqual({ moment, left: [] });
         terminal.hangUp();
       }
     });
@@ -166,7 +166,7 @@ describe("nothing is left once a run is gone", () => {
       test(`when timeout(1) sends ${program} SIG${signal}`, async () => {
         for (const moment of momentsMs) {
           await run(["timeout", "-s", signal, `${(moment + 1) / 1000}`, executable, ...args]);
-          expect({ moment, left: await leftoversAfter(before, 200) }).toEqual({ moment, left: [] });
+          expect({ moment, left: await leftoversAfter(before) }).toEqual({ moment, left: [] });
         }
       });
     }

@@ -30,7 +30,7 @@ beforeAll(async () => {
 
 afterEach(async () => {
   await fallthru(["end", "--all", "--force"]);
-  expect(await leftoversAfter(before, 2000)).toEqual([]);
+  expect(await leftoversAfter(before)).toEqual([]);
 });
 
 afterAll(() => execFileSync("umount", [btrfs.mountPoint]));

@@ -35,7 +35,7 @@ async function sh0(script: string): Promise<void> {
 
 afterEach(async () => {
   await fallthru(["end", "--all", "--force"]);
-  expect(await leftoversAfter(before, 2000)).toEqual([]);
+  expect(await leftoversAfter(before)).toEqual([]);
 });
 
 /** What overlayfs finds hard: each of its marks, from outside, as what is in the root is the chroot's own few programs. */

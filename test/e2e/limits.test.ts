@@ -11,7 +11,7 @@ describeChroot("tiny", tinyRoot(), ["profile=fallthru"]);
 const before = traces();
 afterEach(async () => {
   await fallthru(["end", "s"]);
-  expect(await leftoversAfter(before, 500)).toEqual([]);
+  expect(await leftoversAfter(before)).toEqual([]);
 });
 
 /** In a session of its own, in a named one, and in pid name spaces. */

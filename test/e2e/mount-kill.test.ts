@@ -77,7 +77,7 @@ test.each(["on", "off"])("a build goes on while its server is killed again and a
   });
   expect(kills).toBeGreaterThan(3);
   await run(["umount", target]);
-  expect(await leftoversAfter(before, 1000)).toEqual([]);
+  expect(await leftoversAfter(before)).toEqual([]);
 });
 
 test.each(["overlay", "aufs"].flatMap((dialect) => ["on", "off"].map((mode) => [dialect, mode])))(

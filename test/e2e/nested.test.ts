@@ -16,7 +16,7 @@ beforeAll(async () => {
 
 afterEach(async () => {
   await fallthru(["end", "--all", "--force"]);
-  expect(await leftoversAfter(before, 500)).toEqual([]);
+  expect(await leftoversAfter(before)).toEqual([]);
 });
 
 const describeInner = `mkdir -p /etc/schroot/chroot.d

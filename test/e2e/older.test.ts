@@ -3,14 +3,14 @@ import { afterEach, expect, test } from "bun:test";
 import { readMountInfo } from "../../src/mount/mountinfo.ts";
 import { describeChroot, temporaryDirectory } from "../support/directories.ts";
 import { executable, fallthru, run } from "../support/fallthru.ts";
-import { leftoversAfter, traces } from "../support/leftovers.ts";
+import { leftovers, leftoversAfter, traces } from "../support/leftovers.ts";
 import { tinyRoot } from "../support/roots.ts";
 
 describeChroot("tiny", tinyRoot(), ["profile=fallthru"]);
 const before = traces();
 afterEach(async () => {
   await fallthru(["end", "--all"]);
-  expect(await leftoversAfter(before, 500)).toEqual([]);
+  expect(await leftoversAfter(before)).toEqual([]);
 });
 
 /** setarch(8) makes the kernel call itself 2.6. */
@@ -58,7 +58,7 @@ test("an error at any step leaves nothing", async () => {
         false,
         expect.stringMatching(/^fallthru: /),
       ]);
-      expect(await leftoversAfter(before, 0)).toEqual([]);
+      expect(leftovers(before)).toEqual([]);
     }
   }
 });

@@ -25,7 +25,7 @@ beforeEach(() => {
 afterEach(async () => {
   expect((await fallthru(["end", "--all", "--force"])).status).toBe(0);
   for (const each of await commits()) await fallthru(["log", "--forget", each]);
-  expect((await leftoversAfter(before, 2000)).filter((line) => !line.includes(".commits"))).toEqual([]);
+  expect((await leftoversAfter(before)).filter((line) => !line.includes(".commits"))).toEqual([]);
 });
 
 async function commits(): Promise<string[]> {

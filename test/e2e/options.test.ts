@@ -14,7 +14,7 @@ describeChroot("tiny", root, ["profile=fallthru"]);
 const before = traces();
 afterEach(async () => {
   await fallthru(["end", "s"]);
-  expect(await leftoversAfter(before, 500)).toEqual([]);
+  expect(await leftoversAfter(before)).toEqual([]);
 });
 
 /** A directory of the host's with a file and a directory. */

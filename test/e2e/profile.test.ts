@@ -45,7 +45,7 @@ afterAll(() => {
 const before = traces();
 afterEach(async () => {
   await fallthru(["end", "s"]);
-  const left = await leftoversAfter(before, 300);
+  const left = await leftoversAfter(before);
   expect(left.filter((line) => !/ on \/etc\//.test(line))).toEqual([]);
 });
 

@@ -5,8 +5,8 @@ import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { readMountInfo } from "../../src/mount/mountinfo.ts";
 import { describeChroot, temporaryDirectory } from "../support/directories.ts";
-import { executable, fallthru, run, startFallthru } from "../support/fallthru.ts";
-import { leftoversAfter, traces } from "../support/leftovers.ts";
+import { executable, fallthru, startFallthru } from "../support/fallthru.ts";
+import { leftoversAfter, traces, untilRuns } from "../support/leftovers.ts";
 import { tinyRoot } from "../support/roots.ts";
 
 const root = tinyRoot();
@@ -14,7 +14,7 @@ describeChroot("tiny", root, ["profile=fallthru", "aliases=small"]);
 const before = traces();
 afterEach(async () => {
   await fallthru(["end", "--all"]);
-  expect(await leftoversAfter(before, 500)).toEqual([]);
+  expect(await leftoversAfter(before)).toEqual([]);
 });
 const sh = (script: string) => execFileSync("bash", ["-ec", script], { encoding: "utf8" });
 
@@ -198,14 +198,16 @@ describe("list and info", () => {
 
 describe("gc", () => {
   test("ends what is older than its ttl, whatever runs there, and nothing else", async () => {
-    await fallthru(["begin", "tiny", "--name", "old", "--ttl", "1"]);
+    await fallthru(["begin", "tiny", "--name", "old", "--ttl", "6"]);
+    const isOver = new Promise((done) => setTimeout(done, 6000));
     await fallthru(["begin", "tiny", "--name", "young", "--ttl", "1h"]);
     await fallthru(["begin", "tiny", "--name", "ageless"]);
     const child = startFallthru(["run", "@old", "--", "sleep", "1009"]);
     const ended = new Promise((done) => child.once("close", (_, signal) => done(signal)));
     expect((await fallthru(["gc"])).stdout).toBe("");
-    await new Promise((done) => setTimeout(done, 1100));
-    expect((await fallthru(["list"])).stdout).toMatch(/^old +tiny +open +1s +over$/m);
+    await untilRuns("sleep 1009");
+    await isOver;
+    expect((await fallthru(["list"])).stdout).toMatch(/^old +tiny +open +\d+s +over$/m);
     expect(await fallthru(["gc"])).toEqual({ status: 0, signal: null, stdout: "ended old\n", stderr: "" });
     expect(await ended).toBe("SIGKILL");
     expect((await list()).map(({ id }) => id)).toEqual(["young", "ageless"]);
@@ -284,8 +286,7 @@ describe("end", () => {
       "mkdir /n; mount -t tmpfs tmpfs /n; mkdir /n/usr /n/old; mount --bind /usr /n/usr; for l in bin lib lib64; do ln -s usr/$l /n/$l; done; cd /n; pivot_root . old; umount -l /old; exec /bin/sleep 1010";
     const child = spawn(executable, ["run", "@moved", "--", "unshare", "-m", "sh", "-c", script], { stdio: "ignore" });
     const ended = new Promise((done) => child.once("close", (_, signal) => done(signal)));
-    while ((await run(["pgrep", "-f", "-x", "/bin/sleep 1010"])).stdout === "")
-      await new Promise((done) => setTimeout(done, 20));
+    await untilRuns("/bin/sleep 1010");
     expect((await fallthru(["end", "moved"])).stdout).toMatch(/^ended moved, killed 1 process\n$/);
     expect(await ended).toBe("SIGTERM");
   });

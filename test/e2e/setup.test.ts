@@ -4,7 +4,8 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describeChroot } from "../support/directories.ts";
-import { fallthru, run, type RunResult, startFallthru } from "../support/fallthru.ts";
+import { fallthru, type RunResult, startFallthru } from "../support/fallthru.ts";
+import { untilRuns } from "../support/leftovers.ts";
 import { tinyRoot } from "../support/roots.ts";
 import {
   both,
@@ -179,8 +180,7 @@ test("a begin that is killed while a script runs is undone by the next command, 
   const gone = new Promise((done) => child.once("exit", done));
   child.kill("SIGKILL");
   await gone;
-  const [sleeper = ""] = (await run(["pgrep", "-f", "-x", "sleep 1000"])).stdout.split("\n");
-  if (sleeper !== "") process.kill(Number(sleeper));
+  process.kill(await untilRuns("sleep 1000"));
   expect(await fallthru(["recover"])).toMatchObject({ status: 0, stdout: "removed s\n", stderr: "" });
   expect(noted("calls")).toBe("setup-start ok\nsetup-stop fail\n");
 });

@@ -4,7 +4,7 @@ import type { ChildProcess } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { describeChroot } from "../support/directories.ts";
 import { executable, fallthru, run, startFallthru } from "../support/fallthru.ts";
-import { leftoversAfter, traces } from "../support/leftovers.ts";
+import { leftoversAfter, running, traces, untilRuns } from "../support/leftovers.ts";
 import { tinyRoot } from "../support/roots.ts";
 
 const root = tinyRoot();
@@ -65,11 +65,11 @@ for (const way of ["run tiny", "run", "run tiny --pid-namespace", "run @named --
           "-c",
           "echo up; exec sleep 1002",
         ]);
-        await pause(150); // busybox's shell loses signals at the moment of exec(2)
+        await untilRuns("sleep 1002"); // busybox's shell loses signals at the moment of exec(2)
         child.kill(signal);
         expect([signal, await ended]).toEqual([signal, [status, null]]);
       }
-      expect(await leftoversAfter(before, 500)).toEqual([]);
+      expect(await leftoversAfter(before)).toEqual([]);
     });
 
     test("waits for a command that handles them", async () => {
@@ -106,7 +106,7 @@ test("a signal before the command starts ends an automatic session, which leaves
     child.kill("SIGTERM");
     // Before our own code runs, it is the program's start that ends.
     expect([143, "SIGTERM"]).toContain((await ended) as number | string);
-    expect(await leftoversAfter(before, 500)).toEqual([]);
+    expect(await leftoversAfter(before)).toEqual([]);
   }
 });
 
@@ -115,11 +115,11 @@ test("what detaches from a command goes on in a named session, and ends with an 
     const words = ["--", "/bin/sh", "-c", `${detach} exit 0`];
     const script = `exec ${executable} run @named -- /bin/sh -c "$SCRIPT" </dev/null >/dev/null 2>&1`;
     expect((await run(["sh", "-c", script], { env: { SCRIPT: words.at(-1) } })).status).toBe(0);
-    await until(async () => (await run(["pgrep", "-f", "sleep 1004"])).stdout !== "");
-    expect((await run(["pkill", "-f", "-x", "sleep 1004"])).status).toBe(0);
+    const id = await untilRuns("sleep 1004");
+    process.kill(id);
     const { status } = await fallthru(["run", "tiny", "--bind", "/dev/null", ...words]);
     expect(status).toBe(0);
-    await until(async () => (await run(["pgrep", "-f", "-x", "sleep 1004"])).stdout === "");
+    await until(() => running("sleep 1004").length === 0);
   }
 });
 
@@ -171,7 +171,7 @@ describe("--pid-namespace", () => {
         "-c",
         "setsid sleep 1005 </dev/null >/dev/null 2>&1 & sleep 0.05",
       ]);
-      expect((await run(["pgrep", "-f", "-x", "sleep 1005"])).stdout).toBe("");
+      expect(running("sleep 1005")).toEqual([]);
       const { child, ended } = await startUp([
         "run",
         source,
@@ -183,7 +183,7 @@ describe("--pid-namespace", () => {
       ]);
       child.kill("SIGKILL");
       await ended;
-      await until(async () => (await run(["pgrep", "-f", "sleep 1006"])).stdout === "");
+      await until(() => running("sleep 1006").length === 0);
     }
     expect((await fallthru(["recover"])).stderr).toBe("");
   });

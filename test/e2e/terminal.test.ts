@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { describeChroot } from "../support/directories.ts";
 import { executable, fallthru } from "../support/fallthru.ts";
+import { untilRuns } from "../support/leftovers.ts";
 import { tinyRoot } from "../support/roots.ts";
 import { Terminal } from "../support/terminal.ts";
 
@@ -57,7 +58,7 @@ for (const way of ways) {
       ] as const) {
         await enter(terminal, `$F ${way} -- /bin/busybox sh -c 'echo up; exec sleep 1000'`);
         await terminal.until("up\r\n");
-        await pause(150); // busybox's shell loses a key at the moment of exec(2)
+        await untilRuns("sleep 1000"); // busybox's shell loses a key at the moment of exec(2)
         terminal.type(key);
         await terminal.until(prompt);
         await enter(terminal, "echo status $?");
@@ -71,7 +72,7 @@ for (const way of ways) {
       const terminal = await openShell();
       await enter(
         terminal,
-        `$F ${way} -- /bin/busybox sh -c 'trap "echo caught" INT; echo up; for i in 1 2 3 4; do sleep 0.2; done; exit 9'`,
+        `$F ${way} -- /bin/busybox sh -c 'trap "echo caught; seen=1" INT; echo up; until [ "$seen" ]; do sleep 0.1; done; sleep 0.2; sleep 0.2; exit 9'`,
       );
       await terminal.until("up\r\n");
       terminal.type("\x03");
@@ -124,7 +125,7 @@ for (const way of ways) {
       const name = /\/dev\/pts\/\d+/.exec(await terminal.until(prompt))?.[0] ?? "";
       await enter(
         terminal,
-        `$F ${way} -- /bin/busybox sh -c 'tty; stty size; echo up; trap "stty size" WINCH; sleep 0.3; sleep 0.3; stty -echo'`,
+        `$F ${way} -- /bin/busybox sh -c 'trap "stty size; seen=1" WINCH; tty; stty size; echo up; until [ "$seen" ]; do sleep 0.1; done; stty -echo'`,
       );
       // In a chroot with a devpts of its own the name may be missing, but not wrong.
       const shown = await terminal.until("up\r\n");
@@ -144,7 +145,7 @@ for (const way of ways) {
       await terminal.until("\x1b[6n");
       terminal.type("sleep 1000\r");
       await terminal.until("sleep 1000\r\n");
-      await pause(300);
+      await untilRuns("sleep 1000");
       terminal.type("\x1a");
       await terminal.until("Stopped");
       await terminal.until("\x1b[6n");

@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import { mkdirSync } from "node:fs";
-import { setTimeout as sleep } from "node:timers/promises";
 import { describeChroot, temporaryDirectory } from "../support/directories.ts";
 import { executable, fallthru, run, startFallthru } from "../support/fallthru.ts";
+import { untilRuns } from "../support/leftovers.ts";
 import { tinyRoot } from "../support/roots.ts";
 
 test("ending a session harms none of the same name in another mount name space", async () => {
@@ -10,7 +10,7 @@ test("ending a session harms none of the same name in another mount name space",
   expect((await fallthru(["begin", "twin", "--name", "twin"])).status).toBe(0);
   const child = startFallthru(["run", "@twin", "--directory", "/tmp", "--", "sleep", "60"], { stdio: "ignore" });
   const ended = new Promise((done) => child.on("exit", (_, signal) => done(signal)));
-  await sleep(200);
+  await untilRuns("sleep 60");
   const state = temporaryDirectory("state");
   mkdirSync(`${state}/sessions`);
   const other = `umount --lazy /run/fallthru; mount --bind ${state} /var/lib/fallthru

@@ -22,7 +22,7 @@ beforeAll(async () => {
 afterEach(async () => {
   await fallthru(["end", "--all"]);
   // A server of ours goes a moment after its mount.
-  expect(await leftoversAfter(before, 2000)).toEqual([]);
+  expect(await leftoversAfter(before)).toEqual([]);
 });
 
 async function begin(...keys: readonly string[]): Promise<void> {

@@ -13,7 +13,7 @@ describeChroot("tiny", root, ["profile=fallthru"]);
 const before = traces();
 afterEach(async () => {
   for (const id of ["s", "outer"]) await fallthru(["end", id]);
-  expect(await leftoversAfter(before, 500)).toEqual([]);
+  expect(await leftoversAfter(before)).toEqual([]);
 });
 const sh = (script: string) => execFileSync("bash", ["-ec", script], { encoding: "utf8" });
 

@@ -13,9 +13,9 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { temporaryDirectory } from "../support/directories.ts";
 import { run } from "../support/fallthru.ts";
+import { untilRuns } from "../support/leftovers.ts";
 import {
   alice,
   closeTerminals,
@@ -83,7 +83,7 @@ test("ssh -t: a terminal with job control, the window's size, and the login shel
   await terminal.until("33 91\r\n-bash\r\nlogin\r\n");
   terminal.type("sleep 1000\n");
   await terminal.until("\n");
-  await sleep(100);
+  await untilRuns("sleep 1000");
   terminal.type("\x1a");
   await terminal.until(/Stopped.*\r\n/);
   terminal.resize({ columns: 70, rows: 20 });

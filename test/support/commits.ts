@@ -12,10 +12,7 @@ import { tinyRoot } from "./roots.ts";
  * it; after all of them nothing of sessions may be left. To be called once by a test file.
  * @returns its root, and what there was of sessions before
  */
-export async function makeCommitRoot(
-  files: readonly string[],
-  settledWithinMs = 500,
-): Promise<{ root: string; clean: Traces }> {
+export async function makeCommitRoot(files: readonly string[]): Promise<{ root: string; clean: Traces }> {
   const root = tinyRoot();
   makeBareProfile();
   describeChroot("t", root, ["profile=bare"]);
@@ -30,7 +27,7 @@ export async function makeCommitRoot(
     }
   });
   afterAll(async () => {
-    expect(await leftoversAfter(clean, settledWithinMs)).toEqual([]);
+    expect(await leftoversAfter(clean)).toEqual([]);
   });
   return { root, clean };
 }

@@ -16,9 +16,6 @@ export interface Outcome {
   readonly problems: readonly string[];
 }
 
-/** What is just ending when the file is done has this long to go. */
-const patienceMs = 4000;
-
 /** The product's fixed paths get state of their own, on the disk that `base` is on. */
 function layFreshState(base: string): void {
   const state = makeDir(join(base, "state"));
@@ -89,7 +86,7 @@ enterCgroups();
 layFreshState(base);
 const before = traces();
 const { exitStatus, problems } = await runFile(file, base, Number(deadline));
-const left = await leftoversAfter(before, patienceMs);
+const left = await leftoversAfter(before);
 const outcome: Outcome = { exitStatus, problems: [...problems, ...left.map((trace) => `left behind: ${trace}`)] };
 writeFileSync(join(base, "outcome.json"), JSON.stringify(outcome));
 for (const trace of left) freeLoopDevice(trace);

@@ -32,14 +32,36 @@ export function leftovers(before: Traces): string[] {
   return [...traces()].filter((trace) => !before.has(trace));
 }
 
-/** The same, after giving what is just ending up to `waitMs` to go. */
-export async function leftoversAfter(before: Traces, waitMs: number): Promise<string[]> {
-  const end = performance.now() + waitMs;
+/** What is just ending has so long to go: on a busy machine a process that was killed takes its time. */
+const patienceMs = 5000;
+
+/** The same, after giving what is just ending time to go. @param counts whether a trace is one that matters */
+export async function leftoversAfter(
+  before: Traces,
+  counts: (trace: string) => boolean = () => true,
+): Promise<string[]> {
+  const end = performance.now() + patienceMs;
   for (;;) {
-    const found = leftovers(before);
+    const found = leftovers(before).filter(counts);
     if (found.length === 0 || performance.now() > end) return found;
     await sleep(20);
   }
+}
+
+/** Waits until a process of this test file's has exactly this command line, as ps(1) shows it. @returns its id */
+export async function untilRuns(command: string, waitMs = 30_000): Promise<number> {
+  const end = performance.now() + waitMs;
+  for (;;) {
+    const [id] = running(command);
+    if (id !== undefined) return id;
+    if (performance.now() > end) throw new Error(`nobody runs ${command}`);
+    await sleep(10);
+  }
+}
+
+/** The processes of this test file's that have exactly this command line: not the machine's, on which others may be testing. */
+export function running(command: string): number[] {
+  return processesIn().filter((id) => commandOf(id) === command);
 }
 
 function mounts(): string[] {
@@ -49,11 +71,15 @@ function mounts(): string[] {
 }
 
 function describeProcess(id: number): string[] {
+  const command = commandOf(id);
+  return command === undefined ? [] : [`process ${id}: ${command}`];
+}
+
+function commandOf(id: number): string | undefined {
   try {
-    const command = readFileSync(`/proc/${id}/cmdline`, "utf8").split("\0").join(" ").trim();
-    return [`process ${id}: ${command}`];
+    return readFileSync(`/proc/${id}/cmdline`, "utf8").split("\0").join(" ").trim();
   } catch {
-    return []; // It has just ended.
+    return undefined; // It has just ended.
   }
 }
 

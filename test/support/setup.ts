@@ -62,8 +62,8 @@ export function prepareSetup(): void {
   afterEach(async () => {
     await fallthru(["end", "--force", "s"]);
     if (existsSync("/var/lib/schroot/session/s")) await run(["schroot", "-e", "-c", "s"]);
-    const left = await leftoversAfter(before, 300);
-    expect(left.filter((line) => !covered.some((path) => line.includes(` on ${path}`)))).toEqual([]);
+    const isNew = (trace: string): boolean => !covered.some((path) => trace.includes(` on ${path}`));
+    expect(await leftoversAfter(before, isNew)).toEqual([]);
   });
 }
 
