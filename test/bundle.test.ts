@@ -18,10 +18,18 @@ function importsOf(name: string): string[] {
   return [...new Set(Array.from(found, ([, file = ""]) => file))];
 }
 
-test("a start loads two chunks, and `run` no other", () => {
-  expect(importsOf("main.js")).toEqual(["hot.js"]);
+test("a start loads one chunk, and `run` no other", () => {
+  expect(importsOf("main.js")).toEqual([]);
   expect(importsOf("hot.js")).toEqual([]);
   expect(chunks.get("hot.js")).toMatch(/name: "run", load: async \(\) => run\b/);
+});
+
+test("the service's client loads no chunk, but for a terminal", () => {
+  const [start = "", client = ""] = (chunks.get("main.js") ?? "").split(/^function client\(\) \{$/m);
+  expect(start).toContain("await Promise.resolve(client())");
+  expect(client).toMatch(/\bfunction sendAllWith\b/);
+  expect(client.match(/\bimport\(.*/g)).toEqual([expect.stringMatching(/^import\("\.\/chunk-\w+\.js"\);$/)]);
+  expect(client).toMatch(/\{ Relay: \w+ \} = await import\(/);
 });
 
 test("no chunk waits for one that was put into another, and none for one that isn't there", () => {
@@ -53,7 +61,7 @@ function closure(file: string, by = "", found = new Map<string, string>()): Map<
 // Each of Node's own modules costs a start 0.3 to 3 ms, and what our union consists of half as much as all else of `end`.
 const frontends = ["begin", "end", "show"].map((name) => `frontend/schroot/${name}`);
 test.each([
-  "cli/main",
+  "cli/dispatch",
   "cli/commands/begin",
   "cli/commands/end",
   "cli/commands/run-once",

@@ -81,6 +81,7 @@ test("it is found through a link and from PATH", async () => {
 /** What tools/bundle.ts makes chunks of. */
 const ownChunks = [
   ...["begin", "end", "list", "run", "run-once"].map((verb) => `./commands/${verb}.ts`),
+  "./dispatch.ts",
   "./schroot-here.ts",
   "../daemon/client.ts",
 ];

@@ -1,6 +1,6 @@
 // `tools/bundle.ts DIR`: bundles src/cli/main.ts into DIR/main.js and chunks, of which each verb loads what it needs.
-// --splitting makes a chunk for every set of verbs that share something; all of them that the start itself waits for
-// (`run` is part of it) are put into one, hot.js, what the service's client and a run in schroot's place need besides those into two others, and what
+// --splitting makes a chunk for every set of verbs that share something; all of them that finding a verb waits for
+// (`run` is part of it) are put into one, hot.js, what a login's client and a run in schroot's place need besides those into two others, and what
 // beginning and ending sessions need into a few more, by which of them load it: a start pays for each, and for what it loads.
 import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
@@ -13,10 +13,11 @@ interface Group {
 }
 
 const verb = (name: string): string => `src/cli/commands/${name}.ts`;
+const [dispatch, client] = ["src/cli/dispatch.ts", "src/daemon/client.ts"];
 const [begin, end, once, list] = [verb("begin"), verb("end"), verb("run-once"), verb("list")];
 const hot: readonly Group[] = [
-  { name: "hot.js", entries: ["src/cli/main.ts"] },
-  { name: "hot-client.js", entries: ["src/daemon/client.ts"] },
+  { name: "hot.js", entries: [dispatch] },
+  { name: "hot-client.js", entries: [client] },
   { name: "hot-schroot.js", entries: ["src/cli/schroot-here.ts"] },
   { name: "hot-list.js", entries: [list, begin, end, once] },
   { name: "hot-sessions.js", entries: [begin, end, once], but: [list] },
@@ -46,6 +47,31 @@ const joined = hot.map(({ name, entries, but = [] }) => {
 });
 for (const { name, chunks } of joined) await joinChunks(name, chunks);
 for (const name of readdirSync(directory)) redirectImports(name);
+const main = join(directory, "main.js");
+writeFileSync(main, await withClient(readFileSync(main, "utf8")));
+
+/**
+ * The service's client is what is started most often of all: main.js has it, with copies of all that it needs, as a function. What isn't
+ * called costs others nothing, for its bytecode isn't looked at before.
+ */
+async function withClient(code: string): Promise<string> {
+  const leaveImports = (build: Bun.PluginBuilder): void => {
+    build.onResolve({ filter: /^\./ }, ({ path, kind }) =>
+      kind === "dynamic-import" ? { path: `./${chunkOf(join("src/daemon", path))}`, external: true } : undefined,
+    );
+  };
+  const plugins = [{ name: "import() is of chunks", setup: leaveImports }];
+  const entrypoints = [join(import.meta.dirname, "..", client)];
+  const { outputs: alone } = await Bun.build({ ...common, entrypoints, plugins });
+  const [body = "", list = ""] = ((await alone[0]?.text()) ?? "").split(/^export \{([^}]*)\};\n$/m);
+  const names = list
+    .split(",")
+    .map((each) => each.trim().split(" as ").toReversed().join(": "))
+    .filter((each) => each !== "");
+  const lazily = code.replace(`import("./${chunkOf(client)}")`, "Promise.resolve(client())");
+  if (lazily === code) throw new Error(`${client} isn't loaded by main.ts`);
+  return `${lazily}function client() {\n${body}return { ${names.join(", ")} };\n}\n`;
+}
 
 /** The chunk that a source file begins. */
 function chunkOf(entry: string): string {

@@ -1,4 +1,5 @@
 import { UserError } from "../error.ts";
+import { isUsers } from "../places.ts";
 import type { Command, Common, Result } from "./command.ts";
 import { type Verb, verbs } from "./commands/index.ts";
 import { outputClosed } from "./exit.ts";
@@ -8,6 +9,11 @@ import { Mistake, type Parsed, parse } from "./parse.ts";
 interface Course {
   /** Called with the verb, before anything of it is loaded, and the words behind it. */
   readonly before?: (verb: Verb, words: readonly string[]) => Promise<void>;
+}
+
+/** Runs one command line of the caller's: by their own rights. @returns the exit status */
+export async function dispatchForUser(argv: readonly string[]): Promise<number> {
+  return isUsers ? (await import("./as-user.ts")).dispatchAsUser(argv) : dispatch(argv);
 }
 
 /** Runs one command line. @returns the exit status */

@@ -1,6 +1,3 @@
-import { isUsers } from "../places.ts";
-import { dispatch } from "./dispatch.ts";
-
 const argv = process.argv.slice(2);
 const name = process.argv0.slice(process.argv0.lastIndexOf("/") + 1);
 // Called by such a name, as through a link, we do as that program of schroot's would.
@@ -13,7 +10,14 @@ const isShell =
 process.exit(await run());
 
 async function run(): Promise<number> {
-  if (isSchroot) return (await import("./schroot.ts")).runAs(name, argv);
+  if (isSchroot) return beSchroot();
   if (isShell) return (await import("./login.ts")).beShell(name.startsWith("-"), argv);
-  return isUsers ? (await import("./as-user.ts")).dispatchAsUser(argv) : dispatch(argv);
+  return (await import("./dispatch.ts")).dispatchForUser(argv);
+}
+
+/** For who isn't the superuser the service does it. */
+async function beSchroot(): Promise<number> {
+  if (name !== "schroot" || process.geteuid?.() === 0) return (await import("./schroot-here.ts")).runHere(name, argv);
+  const { askService, exitNow } = await import("../daemon/client.ts");
+  return exitNow(await askService(argv));
 }

@@ -118,7 +118,7 @@ const hanging =
   "The service doesn't answer: it hangs, or serves as many as it can\nI: try again later; or restart it: systemctl restart fallthrud";
 
 function fail(message: string): number {
-  show(2, Buffer.from(`E: ${message}\n`));
+  show(2, encoder.encode(`E: ${message}\n`));
   return 1;
 }
 
@@ -132,7 +132,7 @@ function show(stream: 1 | 2, text: Uint8Array): void {
 class Client implements Disposable {
   readonly #socket: Fd;
   readonly #inbox = new Inbox(requestLimit);
-  readonly #buffer = Buffer.allocUnsafe(65_536);
+  readonly #buffer = new Uint8Array(16_384);
   #relay: Relay | undefined;
   /** How far the service has come. */
   #stage: "asked" | "accepted" | "started" = "asked";

@@ -54,7 +54,7 @@ function dropped(files: readonly Fd[]): undefined {
 }
 
 /** The first whole message; descriptors come with its first byte, or not at all. */
-function collect(socket: Fd, inbox: Inbox, files: Fd[]): Buffer | undefined {
+function collect(socket: Fd, inbox: Inbox, files: Fd[]): Uint8Array | undefined {
   const deadline = Date.now() + requestMs;
   const buffer = Buffer.allocUnsafe(16_384);
   for (let isFirst = true; ;) {
@@ -71,7 +71,7 @@ function collect(socket: Fd, inbox: Inbox, files: Fd[]): Buffer | undefined {
   }
 }
 
-function receiveFirst(socket: Fd, buffer: Buffer, files: Fd[]): Buffer | undefined {
+function receiveFirst(socket: Fd, buffer: Uint8Array, files: Fd[]): Uint8Array | undefined {
   const received = receiveNowWith(socket, buffer, 3);
   files.push(...(received?.files ?? []));
   return received?.data;

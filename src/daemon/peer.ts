@@ -58,6 +58,7 @@ export class PeerCaller implements Caller, Disposable {
   readonly #limits: Limits | undefined;
   readonly #patienceMs: number;
   readonly #hasTerminal: boolean;
+  readonly #waitsForStart: boolean;
   #hadTerminal = false;
   /** What the terminal was like before the first command. */
   #settings: Settings | undefined;
@@ -81,6 +82,7 @@ export class PeerCaller implements Caller, Disposable {
     this.#limits = isLogin ? ofLiving(connection.socket, limitsOf(peer.pid)) : undefined;
     this.#patienceMs = isLogin ? loginPatienceMs : patienceMs;
     this.#hasTerminal = request.hasTerminal;
+    this.#waitsForStart = isLogin || request.hasTerminal;
     const nothing = openAt(null, "/dev/null", O.RDWR);
     const descriptor = (number: number): Fd => files[request.descriptors.indexOf(number)] ?? nothing;
     this.#opened = [nothing, ...files];
@@ -126,7 +128,7 @@ export class PeerCaller implements Caller, Disposable {
         ? verbatimWords(program.argv, this.#words)
         : program.argv;
       // Not after it: a client whose service is killed in between would have the command a second time, on the machine's own root.
-      this.#connection.send({ kind: "started" });
+      if (this.#waitsForStart) this.#connection.send({ kind: "started" });
       const pid = spawn(where, { ...program, argv, attachment: this.#attachment });
       if (this.#niceness !== undefined && this.#niceness !== 0) setNiceness(pid, this.#niceness);
       if (this.#limits !== undefined) completeLimits(pid, this.#limits);

@@ -43,8 +43,8 @@ function randomRequest(random: (limit: number) => number): Request {
 }
 
 /** What an inbox makes of bytes that come in pieces. */
-function pieces(inbox: Inbox, data: Buffer, random: (limit: number) => number): Buffer[] {
-  const messages: Buffer[] = [];
+function pieces(inbox: Inbox, data: Buffer, random: (limit: number) => number): Uint8Array[] {
+  const messages: Uint8Array[] = [];
   for (let at = 0; at < data.length;) {
     const end = Math.min(data.length, at + 1 + random(30));
     inbox.add(data.subarray(at, end));
@@ -92,9 +92,10 @@ test("decodeClient() answers every damaged message with a ProtocolError, or with
       damaged[random(damaged.length)] = random(256);
     }
     try {
-      const message = decodeClient(damaged);
+      const message = decodeClient(new Uint8Array(damaged));
       if (message.kind !== "request") continue;
       const words = [...message.request.argv, ...message.request.environment.flat()];
+      expect(words.every((word) => Buffer.isBuffer(word))).toBe(true);
       expect(words.some((word) => word.includes(0))).toBe(false);
     } catch (error) {
       expect(error).toBeInstanceOf(ProtocolError);

@@ -21,7 +21,7 @@ export type ProgramName = "schroot" | "login";
 /** What a client asks for. */
 export interface Request {
   readonly program: ProgramName;
-  /** Without the name of the program. */
+  /** Without the name of the program. Whoever receives them has Buffers, as of all words. */
   readonly argv: readonly Uint8Array[];
   readonly environment: readonly (readonly [name: Uint8Array, value: Uint8Array])[];
   /** Undefined where it was deleted under the client. */
@@ -43,8 +43,8 @@ export type ClientMessage =
 export type ServiceMessage =
   | { readonly kind: "say"; readonly stream: 1 | 2; readonly text: Uint8Array }
   | { readonly kind: "show" } //    answer when all that was said has been shown
-  | { readonly kind: "accepted" } // somebody has begun with the request
-  | { readonly kind: "started" } // a command is being started, and has the terminal if there is one
+  | { readonly kind: "accepted" } // to a login: somebody has begun with the request
+  | { readonly kind: "started" } // to a login, and where there is a terminal: a command is being started, and has that
   | { readonly kind: "stopped" } // and was stopped
   | { readonly kind: "host" } //    nothing was done: be a shell on the machine's own root
   | { readonly kind: "exit"; readonly status: number };
@@ -136,7 +136,7 @@ function put32(bytes: Uint8Array, at: number, value: number): void {
 /** Collects what arrives until it is a message. */
 export class Inbox {
   readonly #limit: number;
-  #chunks: Buffer[] = [];
+  #chunks: Uint8Array[] = [];
   #length = 0;
 
   /** @param limit a longer message is refused as soon as its length is known */
@@ -144,16 +144,18 @@ export class Inbox {
     this.#limit = limit;
   }
 
-  add(data: Buffer): void {
-    this.#chunks.push(Buffer.from(data));
+  add(data: Uint8Array): void {
+    // slice() of a Buffer would be no copy.
+    this.#chunks.push(new Uint8Array(data));
     this.#length += data.length;
   }
 
   /** @returns the next whole message, without its length. @throws {ProtocolError} too long, or empty */
-  next(): Buffer | undefined {
+  next(): Uint8Array | undefined {
     if (this.#length < 4) return undefined;
-    if ((this.#chunks[0]?.length ?? 0) < 4) this.#join();
-    const length = this.#chunks[0]?.readUInt32LE(0) ?? 0;
+    let first = this.#chunks[0];
+    if (first === undefined || first.length < 4) first = this.#join();
+    const length = number(first, 4);
     if (length === 0 || length > this.#limit) throw new ProtocolError(`a message of ${length} bytes`);
     if (this.#length < 4 + length) return undefined;
     const all = this.#join();
@@ -162,15 +164,23 @@ export class Inbox {
     return all.subarray(4, 4 + length);
   }
 
-  #join(): Buffer {
-    const all = this.#chunks.length === 1 ? (this.#chunks[0] ?? Buffer.alloc(0)) : Buffer.concat(this.#chunks);
+  #join(): Uint8Array {
+    let all = this.#chunks[0] ?? new Uint8Array();
+    if (this.#chunks.length > 1) {
+      all = new Uint8Array(this.#length);
+      let at = 0;
+      for (const chunk of this.#chunks) {
+        all.set(chunk, at);
+        at += chunk.length;
+      }
+    }
     this.#chunks = [all];
     return all;
   }
 }
 
 /** @throws {ProtocolError} */
-export function decodeClient(message: Buffer): ClientMessage {
+export function decodeClient(message: Uint8Array): ClientMessage {
   const body = new Body(message, 1);
   switch (message[0]) {
     case clientKinds.request:
@@ -185,7 +195,7 @@ export function decodeClient(message: Buffer): ClientMessage {
 }
 
 /** @throws {ProtocolError} */
-export function decodeService(message: Buffer): ServiceMessage {
+export function decodeService(message: Uint8Array): ServiceMessage {
   const body = new Body(message, 1);
   switch (message[0]) {
     case serviceKinds.say: {
@@ -238,26 +248,33 @@ function decodeRequest(body: Body): Request {
   });
 }
 
+/** The number in the first bytes, in little endian. */
+function number(bytes: Uint8Array, size: number): number {
+  let value = 0;
+  for (let byte = size - 1; byte >= 0; byte--) value = value * 256 + (bytes[byte] ?? 0);
+  return value;
+}
+
 /** Reads a message from its start; whoever sent it may have meant harm. */
 class Body {
-  readonly #data: Buffer;
+  readonly #data: Uint8Array;
   #at: number;
 
-  constructor(data: Buffer, at: number) {
+  constructor(data: Uint8Array, at: number) {
     this.#data = data;
     this.#at = at;
   }
 
   number8(): number {
-    return this.#take(1).readUInt8(0);
+    return number(this.#take(1), 1);
   }
 
   number16(): number {
-    return this.#take(2).readUInt16LE(0);
+    return number(this.#take(2), 2);
   }
 
   number32(): number {
-    return this.#take(4).readUInt32LE(0);
+    return number(this.#take(4), 4);
   }
 
   count(): number {
@@ -266,14 +283,15 @@ class Body {
     return count;
   }
 
-  /** Without a NUL: what comes behind one would be hidden from whoever checks the word. */
+  /** Without a NUL: what comes behind one would be hidden from whoever checks the word. A Buffer: toString() is its text. */
   word(): Buffer {
-    const word = this.#take(this.number32());
+    const { buffer, byteOffset, length } = this.#take(this.number32());
+    const word = Buffer.from(buffer, byteOffset, length);
     if (word.includes(0)) throw new ProtocolError("a word with a NUL");
     return word;
   }
 
-  rest(): Buffer {
+  rest(): Uint8Array {
     return this.#take(this.#data.length - this.#at);
   }
 
@@ -282,7 +300,7 @@ class Body {
     return value;
   }
 
-  #take(length: number): Buffer {
+  #take(length: number): Uint8Array {
     if (length > this.#data.length - this.#at) throw new ProtocolError("a message that ends too early");
     this.#at += length;
     return this.#data.subarray(this.#at - length, this.#at);

@@ -90,7 +90,7 @@ async function serve(socket: Fd, frontEnds: FrontEnds, onKnown: () => void): Pro
   }
   if (asked === undefined) return "ready";
   workFor(peer.pid);
-  connection.send({ kind: "accepted" });
+  if (asked.request.program === "login") connection.send({ kind: "accepted" });
   try {
     return await answer(connection, peer, account, asked, frontEnds);
   } finally {

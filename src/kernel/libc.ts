@@ -283,6 +283,14 @@ export function addressOf(data: Uint8Array): bigint {
   return bun === undefined ? load().koffi.address(data) : BigInt(bun.ptr(data));
 }
 
+/** Places a pointer to `data` at a 32-bit word of another structure. The first bigint costs a start 0.05 ms. */
+export function putAddress(structure: Uint32Array, word: number, data: Uint8Array): void {
+  const bun = bunFfi();
+  const address = bun === undefined ? Number(load().koffi.address(data)) : bun.ptr(data);
+  structure[word] = address % 2 ** 32;
+  structure[word + 1] = address / 2 ** 32;
+}
+
 /**
  * The places in `data`, as arguments: for who makes hundreds of calls with one buffer. It must outlive them, and what is read there
  * end in it.

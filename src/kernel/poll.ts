@@ -18,26 +18,23 @@ export interface Watched {
  * @see poll(2)
  */
 export function waitUntilReady(watched: readonly Watched[], timeoutMs: number): Fd[] {
-  const list = listOf(watched);
+  // struct pollfd[]: the descriptor, and 16 bits each of what is waited for and what there is. No method that takes a
+  // function, and no Buffer: the first call of each costs a start 0.05 ms.
+  const list = new Int32Array(watched.length * 2);
+  for (let index = 0; index < watched.length; index++) {
+    list[2 * index] = watched[index]?.file.number ?? -1;
+    list[2 * index + 1] = watched[index]?.for === "writing" ? POLL.OUT : POLL.IN;
+  }
   try {
-    check("poll", "", poll_(list, watched.length, timeoutMs));
+    check("poll", "", poll_(new Uint8Array(list.buffer), watched.length, timeoutMs));
   } catch (error) {
     if (isErrno(error, "EINTR")) return [];
     throw error;
   }
-  return readyOf(watched, list);
-}
-
-/** struct pollfd[] */
-function listOf(watched: readonly Watched[]): Buffer {
-  const list = Buffer.alloc(watched.length * 8);
-  for (const [index, each] of watched.entries()) {
-    list.writeInt32LE(each.file.number, index * 8);
-    list.writeInt16LE(each.for === "writing" ? POLL.OUT : POLL.IN, index * 8 + 4);
+  const ready: Fd[] = [];
+  for (let index = 0; index < watched.length; index++) {
+    const file = watched[index]?.file;
+    if (file !== undefined && (list[2 * index + 1] ?? 0) >>> 16 !== 0) ready.push(file);
   }
-  return list;
-}
-
-function readyOf(watched: readonly Watched[], list: Buffer): Fd[] {
-  return watched.filter((_, index) => list.readInt16LE(index * 8 + 6) !== 0).map(({ file }) => file);
+  return ready;
 }

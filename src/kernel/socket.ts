@@ -2,7 +2,7 @@ import { O } from "./abi/file.ts";
 import { AF_UNIX, MSG, SCM_RIGHTS, SO, SOCK, SOL_SOCKET } from "./abi/socket.ts";
 import { check, errnoName, isErrno, unless } from "./error.ts";
 import { Fd } from "./fd.ts";
-import { addressOf, cString, lastErrno, quick } from "./libc.ts";
+import { cString, lastErrno, putAddress, quick } from "./libc.ts";
 
 /** Sockets of unix(7), with a path. Never node:net: descriptors travel with the data. */
 
@@ -15,8 +15,9 @@ const setsockopt_ = quick("setsockopt", "int", ["int", "int", "int", "void *", "
 const getsockopt_ = quick("getsockopt", "int", ["int", "int", "int", "void *", "void *"]);
 const sendmsg_ = quick("sendmsg", "long", ["int", "void *", "int"]);
 const recvmsg_ = quick("recvmsg", "long", ["int", "void *", "int"]);
-const send_ = quick("send", "long", ["int", "void *", "size_t", "int"]);
-const recv_ = quick("recv", "long", ["int", "void *", "size_t", "int"]);
+// send(2) and recv(2), which are no system calls
+const send_ = quick("sendto", "long", ["int", "void *", "size_t", "int", "void *", "unsigned int"]);
+const recv_ = quick("recvfrom", "long", ["int", "void *", "size_t", "int", "void *", "void *"]);
 
 /** Listens at `path`, where nothing may be yet. Who may connect is the file's mode: by the umask. @see unix(7) */
 export function listenAt(path: string, backlog: number): Fd {
@@ -58,7 +59,7 @@ export function sendDatagram(path: string, data: Uint8Array): boolean {
   if (socket === undefined) return false;
   const address = addressFor(path);
   if (connect_(socket.number, address, address.length) !== 0) return false;
-  return send_(socket.number, data, data.length, MSG.DONTWAIT | MSG.NOSIGNAL) === data.length;
+  return send_(socket.number, data, data.length, MSG.DONTWAIT | MSG.NOSIGNAL, null, 0) === data.length;
 }
 
 function makeSocket(type: number, path: string): Fd {
@@ -70,7 +71,7 @@ function addressFor(path: string): Uint8Array {
   const name = cString(path);
   if (name.length > 108) throw new RangeError(`a socket's path has at most 107 bytes: ${path}`);
   const address = new Uint8Array(2 + name.length);
-  new DataView(address.buffer).setUint16(0, AF_UNIX, true);
+  address[0] = AF_UNIX;
   address.set(name, 2);
   return address;
 }
@@ -135,7 +136,7 @@ function socketOption(socket: Fd, option: number, value: Buffer): { result: numb
 /** Sends all of it, and waits for room. @returns false where nobody reads any more */
 export function sendAll(socket: Fd, data: Uint8Array): boolean {
   for (let rest = data; rest.length > 0;) {
-    const sent = send_(socket.number, rest, rest.length, MSG.NOSIGNAL);
+    const sent = send_(socket.number, rest, rest.length, MSG.NOSIGNAL, null, 0);
     if (sent > 0) rest = rest.subarray(sent);
     else if (!mayGoOn("send", socket)) return false;
   }
@@ -144,7 +145,7 @@ export function sendAll(socket: Fd, data: Uint8Array): boolean {
 
 /** Sends what there is room for. @returns how many bytes; undefined where nobody reads any more */
 export function sendNow(socket: Fd, data: Uint8Array): number | undefined {
-  const sent = send_(socket.number, data, data.length, MSG.DONTWAIT | MSG.NOSIGNAL);
+  const sent = send_(socket.number, data, data.length, MSG.DONTWAIT | MSG.NOSIGNAL, null, 0);
   if (sent >= 0) return sent;
   return isEnd(socket) ? undefined : 0;
 }
@@ -159,7 +160,7 @@ export function sendAllWith(socket: Fd, data: Uint8Array, files: readonly Fd[]):
   for (let index = 0; index < files.length; index++) control[4 + index] = files[index]?.number ?? -1;
   for (;;) {
     const message = header(data, files.length === 0 ? undefined : new Uint8Array(control.buffer));
-    const sent = sendmsg_(socket.number, message.bytes, MSG.NOSIGNAL);
+    const sent = sendmsg_(socket.number, new Uint8Array(message.words.buffer), MSG.NOSIGNAL);
     if (sent > 0) return sendAll(socket, data.subarray(sent));
     if (!mayGoOn("send", socket)) return false;
   }
@@ -180,20 +181,24 @@ function mayGoOn(syscall: string, socket: Fd): boolean {
  * What has arrived, without waiting for more.
  * @returns undefined where nothing has; empty at the connection's end. Files that come with it are closed by the kernel.
  */
-export function receiveNow(socket: Fd, buffer: Buffer): Buffer | undefined {
-  const length = recv_(socket.number, buffer, buffer.length, MSG.DONTWAIT);
+export function receiveNow(socket: Fd, buffer: Uint8Array): Uint8Array | undefined {
+  const length = recv_(socket.number, buffer, buffer.length, MSG.DONTWAIT, null, null);
   if (length >= 0) return buffer.subarray(0, length);
   return isEnd(socket) ? buffer.subarray(0, 0) : undefined;
 }
 
 /** The same, with the open files that came along: the caller's now. More than `most` make the message an error. */
-export function receiveNowWith(socket: Fd, buffer: Buffer, most: number): { data: Buffer; files: Fd[] } | undefined {
+export function receiveNowWith(
+  socket: Fd,
+  buffer: Uint8Array,
+  most: number,
+): { data: Uint8Array; files: Fd[] } | undefined {
   const control = Buffer.alloc(16 + most * 4 + 4);
-  const message = header(buffer, control);
-  const length = recvmsg_(socket.number, message.bytes, MSG.DONTWAIT | MSG.CMSG_CLOEXEC);
+  const { words } = header(buffer, control);
+  const length = recvmsg_(socket.number, new Uint8Array(words.buffer), MSG.DONTWAIT | MSG.CMSG_CLOEXEC);
   if (length < 0) return isEnd(socket) ? { data: buffer.subarray(0, 0), files: [] } : undefined;
-  const files = filesIn(control.subarray(0, Number(message.bytes.readBigUInt64LE(40))));
-  const flags = message.bytes.readInt32LE(48);
+  const files = filesIn(control.subarray(0, words[msghdr.controllen]));
+  const flags = words[msghdr.flags] ?? 0;
   if ((flags & MSG.CTRUNC) === 0 && files.length <= most) return { data: buffer.subarray(0, length), files };
   for (const file of files) file.close();
   throw new RangeError(`more than ${most} descriptors in a message`);
@@ -215,20 +220,22 @@ function isEnd(socket: Fd): boolean {
   return true;
 }
 
-/** struct msghdr with one iovec; what it points to lives as long as the object. */
+/** struct msghdr, then its one struct iovec, by 32-bit words: where their fields begin. */
+const msghdr = { iov: 4, iovlen: 6, control: 8, controllen: 10, flags: 12, size: 14 } as const;
+
+/** What it points to lives as long as the object. */
 function header(
   data: Uint8Array,
   control: Uint8Array | undefined,
-): { bytes: Buffer; readonly keeps: readonly unknown[] } {
-  const bytes = Buffer.alloc(56);
-  const vector = Buffer.alloc(16);
-  vector.writeBigUInt64LE(addressOf(data), 0);
-  vector.writeBigUInt64LE(BigInt(data.length), 8);
-  bytes.writeBigUInt64LE(addressOf(vector), 16);
-  bytes.writeBigUInt64LE(1n, 24);
+): { readonly words: Uint32Array<ArrayBuffer>; readonly keeps: readonly unknown[] } {
+  const words = new Uint32Array(msghdr.size + 4);
+  putAddress(words, msghdr.iov, new Uint8Array(words.buffer, msghdr.size * 4));
+  words[msghdr.iovlen] = 1;
+  putAddress(words, msghdr.size, data);
+  words[msghdr.size + 2] = data.length;
   if (control !== undefined) {
-    bytes.writeBigUInt64LE(addressOf(control), 32);
-    bytes.writeBigUInt64LE(BigInt(control.length), 40);
+    putAddress(words, msghdr.control, control);
+    words[msghdr.controllen] = control.length;
   }
-  return { bytes, keeps: [vector, data, control] };
+  return { words, keeps: [data, control] };
 }

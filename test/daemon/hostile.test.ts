@@ -147,7 +147,7 @@ test("a terminal that the caller hasn't made isn't given to a command", async ()
     sendAllWith(socket, encodeClient({ kind: "request", request: message }), [descriptor]);
     let answer = "";
     for (let data = receiveNow(socket, Buffer.alloc(1000)); data?.length !== 0;) {
-      answer += data?.toString("latin1") ?? "";
+      answer += Buffer.from(data ?? []).toString("latin1");
       waitUntilReady([{ file: socket }], -1);
       data = receiveNow(socket, Buffer.alloc(1000));
     }
