@@ -11,9 +11,10 @@ export function link(core: Core, inode: Inode, parent: Inode, name: Name): void 
   const upper = writable(core);
   if (inode.isDirectory) fail("link", inode.path, -E.PERM);
   checkNewName(core, upper, parent, name);
-  copyUp(core, inode, { content: "leave" });
+  // Of any of its names: one that isn't in the upper is where its content is, one that is new has brought the mark.
+  const known = inode.links.find((link) => link.isUpper) ?? inode.links[0];
+  copyUp(core, inode, { content: known === undefined ? "copy" : "leave" });
   copyUp(core, parent, { content: "leave" });
-  const known = inode.links.find((link) => link.isUpper);
   if (inode.isMetacopy && known !== undefined) redirectFile(core, upper, known);
   if (inode.hasOrigin) markImpure(upper, parent);
   if (inode.isNestedWhiteout) markNested(upper, parent);

@@ -197,6 +197,21 @@ export const links = area("hard links", [
     },
   },
   {
+    name: "link() in a directory that was moved, by a name that was never used, of a file whose attributes changed",
+    why: "POSIX link(): the new name is that file, content and all",
+    prepare: prepareLinks,
+    run: (mount, place) => {
+      fs.renameSync(`${mount}/dir`, `${mount}/moved`);
+      fs.unlinkSync(`${mount}/a`);
+      fs.linkSync(`${mount}/b`, `${mount}/moved/new`);
+      checkOne(mount, ["b", "moved/c", "moved/new"], 3, "old");
+      place.evict();
+      checkOne(mount, ["moved/new", "b", "moved/c"], 3, "old");
+      place.remount();
+      checkOne(mount, ["moved/new", "b", "moved/c"], 3, "old");
+    },
+  },
+  {
     name: "link() of a symbolic link, a fifo, and over what is there",
     why: "POSIX link(): a name that exists is EEXIST; Linux links a symbolic link itself",
     prepare: (lower) => {

@@ -179,6 +179,7 @@ export const holes = area("holes", [
         fails("ENXIO", () => seek(fd, 10, SEEK.DATA), "data at the end");
         fails("ENXIO", () => seek(fd, 11, SEEK.HOLE), "hole behind the end");
         fails("EINVAL", () => seek(fd, -1, SEEK.SET), "before the start");
+        fails("ENXIO", () => seek(fd, -1, SEEK.DATA), "data before the start");
       }
     },
   },

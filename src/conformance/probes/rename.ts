@@ -258,7 +258,8 @@ export const renaming = area("rename", [
         same(list(mount), ["a", "b", "new", "new2"], "names");
       };
       rename2(`${mount}/a`, `${mount}/b`, WHITEOUT);
-      rename2(`${mount}/new`, `${mount}/new2`, WHITEOUT);
+      fails("EEXIST", () => rename2(`${mount}/new`, `${mount}/b`, WHITEOUT | NOREPLACE), "over a name that is there");
+      rename2(`${mount}/new`, `${mount}/new2`, WHITEOUT | NOREPLACE);
       check();
       place.remount();
       check();

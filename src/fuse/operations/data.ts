@@ -1,5 +1,5 @@
 import { readCopy, readIoctl, readPoll, readRead, readWrite, readWriteData } from "../wire/bodies.ts";
-import { readU64, writeU64 } from "../wire/numbers.ts";
+import { readI64, readU64, writeU64 } from "../wire/numbers.ts";
 import { IN_HEADER_SIZE as B, OPCODE, OUT_HEADER_SIZE } from "../wire/protocol.ts";
 import type { ReplyBuffer } from "../wire/reply.ts";
 import type { IoctlReply } from "../wire/types.ts";
@@ -39,7 +39,7 @@ export function defineData(operations: Definitions): void {
     fs.lseek?.bind(fs),
     (lseek, request) => {
       const { view, nodeid } = request;
-      const from = { fh: readU64(view, B), offset: readU64(view, B + 8), whence: view.getUint32(B + 16, true) };
+      const from = { fh: readU64(view, B), offset: readI64(view, B + 8), whence: view.getUint32(B + 16, true) };
       return lseek(nodeid, from, request);
     },
     encodeLong,

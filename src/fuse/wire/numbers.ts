@@ -7,6 +7,11 @@ export function readU64(view: DataView, at: number): number {
   return view.getUint32(at, true) + view.getUint32(at + 4, true) * TWO_32;
 }
 
+/** A signed 64-bit number: exact from -2**53 to 2**53. */
+export function readI64(view: DataView, at: number): number {
+  return view.getUint32(at, true) + view.getInt32(at + 4, true) * TWO_32;
+}
+
 export function writeU64(view: DataView, at: number, value: number | bigint): void {
   if (typeof value === "bigint") {
     view.setBigUint64(at, value, true);

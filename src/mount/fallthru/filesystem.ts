@@ -33,8 +33,18 @@ import { Reclaim } from "./reclaim.ts";
 import type { Files } from "./files.ts";
 import { StaleAttributes } from "./stale.ts";
 
-/** renameat2(2)'s flags, include/uapi/linux/fs.h: NOREPLACE 1, EXCHANGE 2, WHITEOUT 4. */
-const renameModes: readonly (RenameMode | undefined)[] = ["replace", "no-replace", "exchange", undefined, "whiteout"];
+/**
+ * renameat2(2)'s flags, include/uapi/linux/fs.h: NOREPLACE 1, EXCHANGE 2, WHITEOUT 4. Of the two together the kernel has
+ * seen to the first: nothing has that name.
+ */
+const renameModes: readonly (RenameMode | undefined)[] = [
+  "replace",
+  "no-replace",
+  "exchange",
+  undefined,
+  "whiteout",
+  "whiteout",
+];
 
 const [S_ISUID, S_ISGID, S_IXGRP] = [0o4000, 0o2000, 0o0010];
 
