@@ -1,5 +1,5 @@
 import { E } from "./abi/errno.ts";
-import { AT, O, S, STATX_BASIC_STATS, STATX_SIZE } from "./abi/file.ts";
+import { AT, O, S, STATX_BASIC_STATS, STATX_BTIME, STATX_SIZE } from "./abi/file.ts";
 import { F_DUPFD_CLOEXEC } from "./abi/process.ts";
 import { KeptAttr } from "./attr.ts";
 import { errnoName, KernelError } from "./error.ts";
@@ -218,6 +218,18 @@ export function takeAttr(): Attr {
 }
 
 const empty = Buffer.alloc(1);
+const birth = Buffer.alloc(STATX_SIZE);
+
+/**
+ * When the inode of `name` below `dirfd` was made, an empty name: the descriptor's own; `stat` stays as it is.
+ * @returns undefined where the file system doesn't say
+ */
+export function birthTime(dirfd: number, name: Name): KnownTime | undefined {
+  const flags = AT.SYMLINK_NOFOLLOW | (name === "" ? AT.EMPTY_PATH : 0);
+  const found = result(statx_(dirfd, put(0, name), flags, STATX_BTIME, birth));
+  if (found < 0 || (birth.readUInt32LE(0) & STATX_BTIME) === 0) return undefined;
+  return { seconds: birth.readInt32LE(84) * 0x1_0000_0000 + birth.readUInt32LE(80), nsec: birth.readUInt32LE(88) };
+}
 
 /** Attributes of an open file, O_PATH too, into `stat`. */
 export function statFd(fd: number): number {
@@ -320,7 +332,13 @@ export function chmodName(dirfd: number, name: Name, mode: number): number {
 }
 
 /** A file's time: seconds and nanoseconds, "now", or "keep". */
-export type Time = "now" | "keep" | { readonly seconds: number; readonly nsec: number };
+export type Time = "now" | "keep" | KnownTime;
+
+/** Seconds since 1970, and nanoseconds. */
+export interface KnownTime {
+  readonly seconds: number;
+  readonly nsec: number;
+}
 
 const timesBuffer = Buffer.alloc(32);
 const UTIME_NOW = 0x3fffffffn;

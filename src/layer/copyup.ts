@@ -5,6 +5,7 @@ import {
   chownName,
   closeFd,
   fail,
+  type KnownTime,
   linkFd,
   mkdirName,
   mknodName,
@@ -40,6 +41,7 @@ export interface Original {
   readonly rdev: bigint;
   readonly atime: Time;
   readonly mtime: Time;
+  readonly ctime: KnownTime;
 }
 
 export function readOriginal(from: Entry): Original {
@@ -54,6 +56,7 @@ export function readOriginal(from: Entry): Original {
     rdev: stat.type === S.IFCHR || stat.type === S.IFBLK ? packDevice(stat.rdevMajor, stat.rdevMinor) : 0n,
     atime: { seconds: stat.atime, nsec: stat.atimeNsec },
     mtime: { seconds: stat.mtime, nsec: stat.mtimeNsec },
+    ctime: { seconds: stat.ctime, nsec: stat.ctimeNsec },
   };
 }
 

@@ -48,7 +48,8 @@ export class AccessTimes {
       locate(core, inode);
       if (statPlace() < 0) return;
       const atime = Math.max(own ?? 0, stat.atime * 1e6 + stat.atimeNsec / 1000);
-      const changed = Math.max(stat.mtime * 1e6 + stat.mtimeNsec / 1000, stat.ctime * 1e6 + stat.ctimeNsec / 1000);
+      const ctime = core.changeTimes.of(inode.ino) ?? { seconds: stat.ctime, nsec: stat.ctimeNsec };
+      const changed = Math.max(stat.mtime * 1e6 + stat.mtimeNsec / 1000, ctime.seconds * 1e6 + ctime.nsec / 1000);
       if (atime > changed && now - atime < DAY_US) return;
     }
     this.#times.delete(inode.ino);

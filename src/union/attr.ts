@@ -57,6 +57,7 @@ export function attrOf(core: Core, inode: Inode, serial = -1): UnionAttr {
     must("stat", place.name, statPlace());
   }
   const read = readSince(core, inode);
+  const changed = core.changeTimes.of(inode.ino);
   return {
     ino: inode.ino,
     mode: inode.isNestedWhiteout ? S.IFCHR | (stat.mode & 0o7777) : stat.mode,
@@ -72,8 +73,8 @@ export function attrOf(core: Core, inode: Inode, serial = -1): UnionAttr {
     atimeNsec: read < 0 ? stat.atimeNsec : (read % 1e6) * 1000,
     mtime: stat.mtime,
     mtimeNsec: stat.mtimeNsec,
-    ctime: stat.ctime,
-    ctimeNsec: stat.ctimeNsec,
+    ctime: changed?.seconds ?? stat.ctime,
+    ctimeNsec: changed?.nsec ?? stat.ctimeNsec,
     ...(!isCounted && { isUncounted: true }),
   };
 }
@@ -112,6 +113,7 @@ export function setAttr(core: Core, inode: Inode, change: AttrChange, openFd = -
   copyUp(core, inode, { content: "leave" });
   // overlayfs does so for the name that was used, which isn't known here: the upper alone then shows all that is changed.
   for (const link of inode.links) linkUp(core, inode, link);
+  core.changeTimes.forget(inode.ino);
   locate(core, inode);
   const { fd, name } = place;
   if (isBare(change) || change.uid !== undefined || change.gid !== undefined) {

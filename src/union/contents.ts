@@ -59,7 +59,9 @@ export class Contents {
 
   copyRange(from: number, fromOffset: number, to: number, toOffset: number, length: number): number {
     const target = this.#forWriting(this.#inode(to), 0);
-    const source = this.#forReading(this.#inode(from));
+    const inode = this.#inode(from);
+    const source = this.#forReading(inode);
+    if (source.isLower) this.#core.accessTimes.read(this.#core, inode);
     return must("copy", "", copyRange(source.fd, fromOffset, target.fd, toOffset, length));
   }
 

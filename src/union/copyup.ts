@@ -4,6 +4,7 @@ import {
   chmodName,
   closeFd,
   fail,
+  type KnownTime,
   linkName,
   must,
   type Name,
@@ -11,7 +12,6 @@ import {
   renameName,
   stat,
   statFd,
-  type Time,
   unlinkName,
   utimesName,
 } from "../kernel/at.ts";
@@ -48,9 +48,10 @@ export function copyUp(core: Core, inode: Inode, wish: CopyUpWish): void {
 const yes = Buffer.from("y");
 
 /** Marks a directory of the upper that is to hold what came from below. */
-export function markImpure(upper: Writable, directory: Inode): void {
-  if (directory.isImpure || directory.upperDir === undefined || upper.marks === undefined) return;
-  must("mark", directory.path, setXattrOf(directory.upperDir.fd, "", upper.marks.impure, yes));
+export function markImpure(core: Core, upper: Writable, directory: Inode): void {
+  const { marks } = upper;
+  if (directory.isImpure || directory.upperDir === undefined || marks === undefined) return;
+  keepTimes(core, directory, ({ fd }) => must("mark", directory.path, setXattrOf(fd, "", marks.impure, yes)));
   directory.isImpure = true;
 }
 
@@ -90,20 +91,23 @@ function copyUpDirectory(core: Core, upper: Writable, inode: Inode): void {
     return;
   }
   copyUpDirectory(core, upper, link.parent);
-  markImpure(upper, link.parent);
+  markImpure(core, upper, link.parent);
   const from = { fd: lower.fd, name: "" };
-  const mark = (name: Name): boolean => markOrigin(upper, originOf(lower, ""), upper.work.fd, name);
   const prepared = takePrepared(core, inode);
+  const original = prepared?.copied === undefined ? readOriginal(from) : { ...prepared.copied.original, rdev: 0n };
+  const mark = (name: Name): boolean => markOrigin(upper, originOf(lower, ""), upper.work.fd, name);
   const temporary =
     prepared?.temporary ??
     upper.work.withTemporary((name) => {
       const plan = planOf(upper, undefined, () => mark(name));
-      copyEntry(readOriginal(from), from, { fd: upper.work.fd, name }, plan);
+      copyEntry(original, from, { fd: upper.work.fd, name }, plan);
     });
   if (prepared !== undefined) mark(temporary);
-  putInPlace(upper, link, temporary);
+  putInPlace(core, upper, link, temporary);
   const directory = new LayerDirectory(upper.layer, link.parent.upperDir, link.name);
   inode.upperDir = directory;
+  must("stat", inode.path, statFd(directory.fd));
+  core.changeTimes.keep(inode.ino, original.ctime);
   inode.hasDefaultAcl = getXattr(directory.fd, "", defaultAcl, empty) > 0;
   core.onCopyUp(inode.nodeid);
 }
@@ -143,26 +147,32 @@ function markOrigin(upper: Writable, origin: Buffer | undefined, tofd: number, t
   return result === 0 && origin !== undefined;
 }
 
-/** Renames what was made to its name in the upper; the directory's times stay as they were. */
-function putInPlace(upper: Writable, link: Link, temporary: Name): void {
-  const directory = link.parent.upperDir;
-  if (directory === undefined) return fail("copy up", link.name, -E.STALE);
-  const times = timesOf(directory);
-  let result = upper.dialect.isReserved(link.name) ? -E.PERM : 0;
-  if (result === 0) result = renameName(upper.work.fd, temporary, directory.fd, link.name, RENAME_NOREPLACE);
-  // Not every file system knows that; nothing stands there.
-  if (result === -E.INVAL) result = renameName(upper.work.fd, temporary, directory.fd, link.name, 0);
-  if (result < 0) {
-    upper.work.discard(temporary);
-    fail("copy up", link.name, result);
-  }
-  utimesName(directory.fd, "", times.atime, times.mtime);
+/** Renames what was made to its name in the upper. */
+function putInPlace(core: Core, upper: Writable, link: Link, temporary: Name): void {
+  keepTimes(core, link.parent, (directory) => {
+    let result = upper.dialect.isReserved(link.name) ? -E.PERM : 0;
+    if (result === 0) result = renameName(upper.work.fd, temporary, directory.fd, link.name, RENAME_NOREPLACE);
+    // Not every file system knows that; nothing stands there.
+    if (result === -E.INVAL) result = renameName(upper.work.fd, temporary, directory.fd, link.name, 0);
+    if (result < 0) {
+      upper.work.discard(temporary);
+      fail("copy up", link.name, result);
+    }
+  });
   link.isUpper = true;
 }
 
-function timesOf(directory: LayerDirectory): { atime: Time; mtime: Time } {
-  must("stat", directory.name, statFd(directory.fd));
-  return { atime: { seconds: stat.atime, nsec: stat.atimeNsec }, mtime: { seconds: stat.mtime, nsec: stat.mtimeNsec } };
+/** Does something in a directory of the upper that is no change of the union's: its times stay as they were. */
+function keepTimes(core: Core, { ino, path, upperDir }: Inode, act: (directory: LayerDirectory) => void): void {
+  if (upperDir === undefined) return fail("copy up", path, -E.STALE);
+  must("stat", path, statFd(upperDir.fd));
+  const atime = { seconds: stat.atime, nsec: stat.atimeNsec };
+  const mtime = { seconds: stat.mtime, nsec: stat.mtimeNsec };
+  const ctime = core.changeTimes.of(ino) ?? { seconds: stat.ctime, nsec: stat.ctimeNsec };
+  act(upperDir);
+  utimesName(upperDir.fd, "", atime, mtime);
+  must("stat", path, statFd(upperDir.fd));
+  core.changeTimes.keep(ino, ctime);
 }
 
 function copyUpFile(core: Core, upper: Writable, inode: Inode, wish: CopyUpWish): void {
@@ -209,8 +219,8 @@ function copyUpFile(core: Core, upper: Writable, inode: Inode, wish: CopyUpWish)
   }
   if (link === undefined) keepNameless(core, upper, inode, temporary);
   else if (indexed) placeInIndex(core, inode, link, temporary, indexName(origin), original.nlink);
-  else putInPlace(upper, link, temporary);
-  finishFile(core, upper, inode);
+  else putInPlace(core, upper, link, temporary);
+  finishFile(core, upper, inode, original.ctime);
   // Of a file with several names the others go on to be the lower's.
   if (!isKnown && !isLinked) core.origins.set(inode.upperIno, inode.ino);
 }
@@ -218,7 +228,7 @@ function copyUpFile(core: Core, upper: Writable, inode: Inode, wish: CopyUpWish)
 /** The directory that a file is to be put into. */
 function copyUpParent(core: Core, upper: Writable, inode: Inode, parent: Inode): void {
   copyUpDirectory(core, upper, parent);
-  markImpure(upper, parent);
+  markImpure(core, upper, parent);
   if (inode.isNestedWhiteout) markNested(upper, parent);
 }
 
@@ -234,13 +244,14 @@ function statLower(core: Core, inode: Inode): number {
   return statPlace();
 }
 
-function finishFile(core: Core, upper: Writable, inode: Inode): void {
+function finishFile(core: Core, upper: Writable, inode: Inode, ctime: KnownTime): void {
   inode.hasUpper = true;
   inode.hasOriginMark = true;
+  core.accessTimes.handOver(core, inode);
   must("stat", inode.path, statLower(core, inode));
   inode.upperIno = statIno(core, upper.layer.fileSystem);
   if (inode.indexEntry !== undefined) upper.index?.set(inode.ino, inode.indexEntry, inode.upperIno);
-  core.accessTimes.handOver(core, inode);
+  core.changeTimes.keep(inode.ino, ctime);
 }
 
 /** What has no name is open: so is its copy. */
@@ -260,7 +271,7 @@ function copyUpPinned(core: Core, upper: Writable, inode: Inode, upTo: number): 
   });
   closeFd(inode.pin);
   keepNameless(core, upper, inode, temporary);
-  finishFile(core, upper, inode);
+  finishFile(core, upper, inode, original.ctime);
 }
 
 function placeInIndex(core: Core, inode: Inode, link: Link, temporary: Name, entry: Name, lowerNlink: number): void {
@@ -283,13 +294,13 @@ export function linkUp(core: Core, inode: Inode, link: Link): void {
   const upper = writable(core);
   if (link.isUpper || upper.index === undefined || inode.indexEntry === undefined) return;
   copyUpDirectory(core, upper, link.parent);
-  markImpure(upper, link.parent);
-  const directory = link.parent.upperDir;
-  if (directory === undefined) return fail("link", link.name, -E.STALE);
-  const times = timesOf(directory);
-  writeNlink(upper, inode);
-  must("link", link.name, linkName(upper.index.fd, inode.indexEntry, directory.fd, link.name));
-  utimesName(directory.fd, "", times.atime, times.mtime);
+  markImpure(core, upper, link.parent);
+  const { index } = upper;
+  const { indexEntry } = inode;
+  keepTimes(core, link.parent, (directory) => {
+    writeNlink(upper, inode);
+    must("link", link.name, linkName(index.fd, indexEntry, directory.fd, link.name));
+  });
   link.isUpper = true;
   inode.nlinkExcess -= 1; // the upper has one more, the union has not
   writeNlink(upper, inode);
@@ -335,6 +346,7 @@ function copyUpContent(core: Core, upper: Writable, inode: Inode, upTo: number):
   must("stat", inode.path, statPlace());
   const { mode } = stat;
   const mtime = { seconds: stat.mtime, nsec: stat.mtimeNsec };
+  const ctime = core.changeTimes.of(inode.ino) ?? { seconds: stat.ctime, nsec: stat.ctimeNsec };
   const length = Math.min(upTo, stat.size);
   const path = name === "" ? `/proc/self/fd/${dirfd}` : name;
   const fd = must("open", inode.path, openName(dirfd, path, O.WRONLY | (name === "" ? 0 : O.NOFOLLOW)));
@@ -355,4 +367,6 @@ function copyUpContent(core: Core, upper: Writable, inode: Inode, upTo: number):
   must("mark", name, removeXattr(dirfd, name, mustHaveMarks(upper, name).metacopy));
   inode.isMetacopy = false;
   core.accessTimes.handOver(core, inode);
+  must("stat", name, statPlace());
+  core.changeTimes.keep(inode.ino, ctime);
 }

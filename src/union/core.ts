@@ -5,6 +5,7 @@ import type { OverlayMarks } from "../layer/dialect/overlay.ts";
 import type { DirectoryCache } from "../layer/directory.ts";
 import type { Layer, LayerFileSystem } from "../layer/layer.ts";
 import type { AccessTimes } from "./accesstimes.ts";
+import type { ChangeTimes } from "./changetimes.ts";
 import type { HardLinkIndex } from "./hardlinks.ts";
 import type { Inode, InodeTable } from "./inode.ts";
 import type { KnownInodes } from "./known.ts";
@@ -43,6 +44,7 @@ export interface Core {
   /** For the operation at hand: what other processes have asked for it. */
   answers: Answers | undefined;
   readonly accessTimes: AccessTimes;
+  readonly changeTimes: ChangeTimes;
   readonly origins: Origins;
   readonly inoSpace: number;
   /** The st_inos of the layers' own directories: meeting one of them below is a loop. */

@@ -16,7 +16,7 @@ export function link(core: Core, inode: Inode, parent: Inode, name: Name): void 
   copyUp(core, inode, { content: known === undefined ? "copy" : "leave" });
   copyUp(core, parent, { content: "leave" });
   if (inode.isMetacopy && known !== undefined) redirectFile(core, upper, known);
-  if (inode.hasOrigin) markImpure(upper, parent);
+  if (inode.hasOrigin) markImpure(core, upper, parent);
   if (inode.isNestedWhiteout) markNested(upper, parent);
   const directory = parent.upperDir;
   if (directory === undefined) return fail("link", name, -E.STALE);
@@ -36,6 +36,7 @@ export function link(core: Core, inode: Inode, parent: Inode, name: Name): void 
     dropWhiteoutBeside(upper, directory.fd, name, inode.type);
   }
   parent.version++;
+  core.changeTimes.forget(inode.ino);
   inode.addLink(parent, name, true);
   revive(core, inode);
 }

@@ -1,4 +1,4 @@
-import { closeFd, stat, statFd } from "../kernel/at.ts";
+import { birthTime, closeFd, type KnownTime, stat, statFd } from "../kernel/at.ts";
 import { E } from "../kernel/abi/errno.ts";
 import { handleOf, openHandle } from "../kernel/handle.ts";
 import { attributeName, getXattrOfFd } from "../kernel/io.ts";
@@ -40,6 +40,21 @@ export function resolveOrigin(core: Numbers, mark: Buffer): Origin | undefined {
     const result = statFd(fd);
     closeFd(fd);
     if (result === 0) return { ino: statIno(core, fileSystem), type: stat.type, nlink: stat.nlink };
+  }
+  return undefined;
+}
+
+/** When the file that an `origin` mark means was made; undefined where it is unknown, gone, or can't be opened. */
+export function originBirthTime({ fileSystems }: Pick<Core, "fileSystems">, mark: Buffer): KnownTime | undefined {
+  const handle = decodeOrigin(mark);
+  if (handle === undefined) return undefined;
+  for (const fileSystem of fileSystems) {
+    if (fileSystem.uuid === undefined || !fileSystem.uuid.equals(handle.uuid)) continue;
+    const fd = openHandle(fileSystem.fd, handle);
+    if (fd < 0) continue;
+    const time = birthTime(fd, "");
+    closeFd(fd);
+    return time;
   }
   return undefined;
 }

@@ -47,3 +47,11 @@ export function lowerFile(core: Core, nodeid: number): LowerFile | undefined {
   const fd = must("open", lowerName, openName(lowerDir.fd, lowerName, O.PATH | O.NOFOLLOW));
   return { ino, names, links: links.map(({ parent, name }) => ({ parent: parent.nodeid, name })), fd };
 }
+
+/** At the end. */
+export function closePins(core: Core): void {
+  for (const inode of core.table.all()) {
+    if (inode.pin >= 0) closeFd(inode.pin);
+    inode.pin = -1;
+  }
+}

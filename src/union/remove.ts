@@ -72,6 +72,7 @@ function isInTheWay(core: Core, fd: number): boolean {
 /** A name has gone; with the last one, the inode is only what holds it open. */
 export function afterUnlink(core: Core, link: Link): void {
   const { inode, parent } = link;
+  core.changeTimes.forget(inode.ino);
   inode.removeLink(link);
   parent.changed(inode, -1);
   if (inode.links.length > 0) {

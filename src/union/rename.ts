@@ -164,6 +164,7 @@ function moveLeavingWhiteout(
 }
 
 function settle(core: Core, source: Link, to: RenameEnd, target: Link | undefined): void {
+  core.changeTimes.forget(source.inode.ino);
   source.parent.changed(source.inode, -1);
   if (target !== undefined) {
     target.inode.upperDir?.close();
@@ -185,7 +186,7 @@ function relocate(link: Link, to: RenameEnd): void {
 /** Marks by which what has moved is found again below, or nothing else is. */
 function prepareMove(core: Core, upper: Writable, link: Link, to: Inode): void {
   const { inode, parent } = link;
-  if (parent !== to && inode.hasOrigin) markImpure(upper, to);
+  if (parent !== to && inode.hasOrigin) markImpure(core, upper, to);
   if (!inode.isDirectory) {
     if (inode.isNestedWhiteout) markNested(upper, to);
     if (inode.isMetacopy) redirectFile(core, upper, link);
@@ -242,6 +243,7 @@ function exchange(core: Core, upper: Writable, source: Link, target: Link): void
     [source, a],
     [target, b],
   ] as const) {
+    core.changeTimes.forget(link.inode.ino);
     from.parent.changed(link.inode, -1);
     link.parent.changed(link.inode, 1);
   }

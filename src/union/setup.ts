@@ -17,6 +17,7 @@ import {
   openUpperAndWork,
 } from "../layer/layer.ts";
 import { AccessTimes, type AtimePolicy } from "./accesstimes.ts";
+import { ChangeTimes } from "./changetimes.ts";
 import { type Core, statIno, type Writable } from "./core.ts";
 import { canHaveOwners, type DialectName, dialectOfLower, dialectOfLowers, dialectOfUpper } from "./dialects.ts";
 import { HardLinkIndex } from "./hardlinks.ts";
@@ -202,6 +203,7 @@ function makeCore(options: UnionOptions, parts: Parts): Core {
     onCopyUp: options.onCopyUp ?? (() => {}),
     answers: undefined,
     accessTimes: openAccessTimes(options, work),
+    changeTimes: openChangeTimes(work),
     origins: new Origins(options.known?.origins, options.onOrigin),
     inoSpace,
     traps,
@@ -234,6 +236,12 @@ function fillRoot(rootInode: Inode, lowers: readonly Layer[], upperLayer: Layer 
 
 function openAccessTimes(options: UnionOptions, work: Fd | undefined): AccessTimes {
   const times = new AccessTimes(options.atime ?? "relatime");
+  if (work !== undefined) times.load(work.number);
+  return times;
+}
+
+function openChangeTimes(work: Fd | undefined): ChangeTimes {
+  const times = new ChangeTimes();
   if (work !== undefined) times.load(work.number);
   return times;
 }

@@ -1,11 +1,13 @@
 import { E } from "../kernel/abi/errno.ts";
 import { O, S } from "../kernel/abi/file.ts";
-import { closeFd, fail, must, type Name, nameOf, readlinkName, statSerial } from "../kernel/at.ts";
+import { closeFd, fail, type KnownTime, must, type Name, nameOf, readlinkName, statSerial } from "../kernel/at.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { allocate, copyRange, readAt, seek, syncFd, writeAt } from "../kernel/io.ts";
+import { birthTimeOf } from "./birthtime.ts";
 import { inodeById } from "./byid.ts";
 import { type AttrChange, attrOf, setAttr, type UnionAttr } from "./attr.ts";
 import type { UnionEntry } from "./entry.ts";
+import { saveTimes } from "./changetimes.ts";
 import { Contents } from "./contents.ts";
 import { type Core, locate, place } from "./core.ts";
 import { create, createNameless, type Creator, type NewEntry } from "./create.ts";
@@ -15,7 +17,7 @@ import type { Pin } from "./known.ts";
 import { link } from "./link.ts";
 import { directoryOf, inodeOf, looked, lookUp } from "./lookup.ts";
 import { currentFd, isForWriting, openFile, type OpenFile, passed } from "./open.ts";
-import { lowerFile, type LowerFile, withPin } from "./pin.ts";
+import { closePins, lowerFile, type LowerFile, withPin } from "./pin.ts";
 import { list, type Listing } from "./readdir.ts";
 import { RemoteLowers } from "./remotelowers.ts";
 import { rmdir, unlink } from "./remove.ts";
@@ -113,6 +115,10 @@ export class Union implements Disposable {
     return attrOf(core, inodeOf(core, nodeid));
   }
 
+  birthTime(nodeid: number): KnownTime | undefined {
+    return birthTimeOf(this.#now, inodeOf(this.#core, nodeid));
+  }
+
   /** @param handle an open file, whose descriptor a new size is set by */
   setattr(nodeid: number, change: AttrChange, handle?: number): UnionAttr {
     const core = this.#now;
@@ -174,7 +180,8 @@ export class Union implements Disposable {
     flags: number,
     creator: Creator,
   ): UnionEntry & { handle: number } {
-    const file = { mode: S.IFREG | (mode & 0o7777), openFlags: this.#openFlags(flags) };
+    const openFlags = this.#core.knowsOpens ? flags & passed : O.RDWR;
+    const file = { mode: S.IFREG | (mode & 0o7777), openFlags };
     const made = this.#make(parent, name, file, creator);
     return { ...made.entry, handle: this.#keep({ inode: made.inode, fd: made.fd, isLower: false, flags }) };
   }
@@ -182,13 +189,10 @@ export class Union implements Disposable {
   /** A file without a name, open. */
   tmpfile(parent: number, mode: number, flags: number, creator: Creator): UnionEntry & { handle: number } {
     const core = this.#now;
-    const made = createNameless(core, directoryOf(core, parent), mode, this.#openFlags(flags), creator);
+    const openFlags = core.knowsOpens ? flags & passed : O.RDWR;
+    const made = createNameless(core, directoryOf(core, parent), mode, openFlags, creator);
     const entry = this.#enter(core, made.inode, statSerial());
     return { ...entry, handle: this.#keep({ inode: made.inode, fd: made.fd, isLower: false, flags }) };
-  }
-
-  #openFlags(flags: number): number {
-    return this.#core.knowsOpens ? flags & passed : O.RDWR;
   }
 
   link(nodeid: number, parent: number, name: Name | Uint8Array): UnionEntry {
@@ -263,10 +267,14 @@ export class Union implements Disposable {
 
   /** @returns bytes read into `buffer`: fewer at the end of the file */
   read(handle: number, buffer: Uint8Array, offset: number): number {
+    return must("read", "", readAt(this.#reading(handle), buffer, offset));
+  }
+
+  #reading(handle: number): number {
     const [core, file] = [this.#now, this.#file(handle)];
     const fd = currentFd(core, file);
     if (file.isLower && (file.flags & O.NOATIME) === 0) core.accessTimes.read(core, file.inode);
-    return must("read", "", readAt(fd, buffer, offset));
+    return fd;
   }
 
   write(handle: number, data: Uint8Array, offset: number): number {
@@ -283,8 +291,7 @@ export class Union implements Disposable {
   }
 
   copyFileRange(from: number, fromOffset: number, to: number, toOffset: number, length: number): number {
-    const source = currentFd(this.#now, this.#file(from));
-    return must("copy", "", copyRange(source, fromOffset, this.#file(to).fd, toOffset, length));
+    return must("copy", "", copyRange(this.#reading(from), fromOffset, this.#file(to).fd, toOffset, length));
   }
 
   fsync(handle: number, what: "data" | "all"): void {
@@ -377,12 +384,8 @@ export class Union implements Disposable {
   close(): void {
     for (const handle of this.#files.keys()) this.release(handle);
     this.contents.closeAll();
-    for (const inode of this.#core.table.all()) {
-      if (inode.pin >= 0) closeFd(inode.pin);
-      inode.pin = -1;
-    }
-    const { work } = this.#core.upper ?? {};
-    if (work !== undefined) this.#core.accessTimes.save(work.base.fd);
+    closePins(this.#core);
+    saveTimes(this.#core);
     this.#core.cache.closeAll();
     for (const fd of this.#fds) fd.close();
   }

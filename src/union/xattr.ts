@@ -94,6 +94,7 @@ export function setAttribute(core: Core, inode: Inode, attribute: Name, value: U
     if ((flags & XATTR_REPLACE) !== 0 && there === -E.NODATA) fail("setxattr", inode.path, -E.NODATA);
   }
   copyUp(core, inode, { content: "leave" });
+  core.changeTimes.forget(inode.ino);
   locate(core, inode);
   inode.lacksCapability = false;
   const result = setXattrOf(place.fd, place.name, stored(core, attribute), value, flags);
@@ -110,6 +111,7 @@ export function removeAttribute(core: Core, inode: Inode, attribute: Name): void
   if (there === -E.NODATA && isAcl(attribute)) return;
   if (there < 0) fail("removexattr", inode.path, there);
   copyUp(core, inode, { content: "leave" });
+  core.changeTimes.forget(inode.ino);
   locate(core, inode);
   const result = removeXattr(place.fd, place.name, name);
   if (result < 0) fail("removexattr", inode.path, result);

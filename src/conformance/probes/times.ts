@@ -1,5 +1,6 @@
 import * as fs from "node:fs";
 import { holds, same } from "../kit/assert.ts";
+import { copyRange } from "../kit/data.ts";
 import {
   append,
   close,
@@ -18,7 +19,7 @@ import {
 } from "../kit/files.ts";
 import { O_NOATIME } from "../kit/kernel.ts";
 import { map } from "../kit/memory.ts";
-import { sleep } from "../kit/program.ts";
+import { run, sleep } from "../kit/program.ts";
 import { setXattr } from "../kit/xattr.ts";
 import { area } from "../probe.ts";
 
@@ -59,6 +60,33 @@ export const times = area("times", [
       fs.writeSync(fd, "");
       close(fd);
       same(stat(`${mount}/file`).mtimeNs, 2000n * second, "mtime");
+    },
+  },
+  {
+    name: "opening for writing sets nothing, and changes in a file nothing of its directories, after a remount too",
+    why: "POSIX open(), write(): backups and build systems believe ctime",
+    prepare: (lower) => {
+      tree(lower, ["dir/sub/", "dir/sub/opened", "dir/sub/changed", "dir/linked"]);
+      fs.linkSync(`${lower}/dir/linked`, `${lower}/dir/sub/other`);
+    },
+    run: (mount, place) => {
+      const paths = ["dir", "dir/sub", "dir/sub/opened"].map((path) => `${mount}/${path}`);
+      const seen = (): bigint[] => paths.flatMap((path) => [stat(path).mtimeNs, stat(path).ctimeNs]);
+      const before = seen();
+      sleep(10);
+      close(open(`${mount}/dir/sub/opened`, O.RDWR));
+      fs.chmodSync(`${mount}/dir/sub/changed`, 0o600);
+      append(`${mount}/dir/linked`, "+");
+      same(seen(), before, "times");
+      place.evict();
+      same(seen(), before, "times, asked for anew");
+      place.remount();
+      same(seen(), before, "times after a remount");
+      append(`${mount}/dir/sub/opened`, "+");
+      fs.unlinkSync(`${mount}/dir/sub/changed`);
+      const after = seen();
+      same(after.slice(0, 2), before.slice(0, 2), "times of a directory in which nothing changed");
+      holds(after.slice(2).every(isNow), `times of what has changed: ${after.slice(2).join(" ")}`);
     },
   },
   {
@@ -199,6 +227,24 @@ export const times = area("times", [
     },
   },
   {
+    name: "statx tells when a file was made, before copy-up and after, and after a remount",
+    why: "statx(2), STATX_BTIME; stat(1), and whatever asks what is new",
+    prepare: (lower) => tree(lower, ["file", "dir/"]),
+    run: (mount, place) => {
+      const paths = [`${mount}/file`, `${mount}/dir`];
+      const seen = (): string[] => paths.map((path) => run(["stat", "-c", "%w", path]).out.trim());
+      const before = seen();
+      holds(!before.includes("-"), `birth times: ${before.join(", ")}`);
+      sleep(10);
+      append(`${mount}/file`, "+");
+      put(`${mount}/dir/new`);
+      same(seen(), before, "birth times after a change");
+      if (place.system.isPrivileged) place.remount(); // who may not open handles can't ask the original then
+      same(seen(), before, "birth times after a remount");
+      holds(run(["stat", "-c", "%w", `${mount}/dir/new`]).out.trim() > (before[1] ?? ""), "birth time of a new file");
+    },
+  },
+  {
     name: "new files' times are now, and all the same",
     why: "POSIX open()",
     run: (mount) => {
@@ -234,6 +280,16 @@ export const accessTimes = area("access times", [
       append(`${mount}/file`, "+");
       setTimes(`${mount}/file`, 1000n * second, 2000n * second);
       text(`${mount}/file`);
+      holds(isNow(stat(`${mount}/file`).atimeNs), `atime stays ${stat(`${mount}/file`).atimeNs}`);
+    },
+  },
+  {
+    name: "copying a part of a file from below sets its atime",
+    why: "copy_file_range(2) reads it",
+    prepare: prepareOld,
+    run: (mount) => {
+      copyRange(open(`${mount}/file`), 0, open(`${mount}/copy`, O.RDWR | O.CREAT), 0, 4);
+      same(text(`${mount}/copy`), "cont", "the copy");
       holds(isNow(stat(`${mount}/file`).atimeNs), `atime stays ${stat(`${mount}/file`).atimeNs}`);
     },
   },

@@ -43,6 +43,7 @@ export const RESOLVE = {
 
 // include/uapi/linux/stat.h
 export const STATX_BASIC_STATS = 0x7ff;
+export const STATX_BTIME = 0x800;
 export const STATX_MNT_ID = 0x1000;
 export const STATX_MNT_ID_UNIQUE = 0x4000;
 export const STATX_ATTR_MOUNT_ROOT = 0x2000;
@@ -66,6 +67,7 @@ export const RENAME_NOREPLACE = 1;
 export const RENAME_EXCHANGE = 2;
 export const RENAME_WHITEOUT = 4;
 export const FS_IOC_GETFLAGS = 0x80086601;
+export const FS_IOC_GETVERSION = 0x80087601; // _IOR('v', 1, long)
 export const FS_IOC_SETFLAGS = 0x40086602;
 export const FS_IOC_FSGETXATTR = 0x801c581f;
 export const FS_IOC_FSSETXATTR = 0x401c5820;

@@ -70,6 +70,7 @@ function demandsOfInode(request: RequestBuffer): readonly Demand[] | undefined {
     case OPCODE.READDIRPLUS:
       return readU64(request.view, B + 8) === 0 ? [{ kind: "list", nodeid }] : [];
     case OPCODE.GETATTR:
+    case OPCODE.STATX:
       return [{ kind: "attributes", nodeid }];
     case OPCODE.READLINK:
       return [{ kind: "readlink", nodeid }];

@@ -15,13 +15,15 @@ import type {
   ReleaseRequest,
   SetAttr,
   StatFs,
+  StatxReply,
   WriteRequest,
 } from "../../fuse/wire/types.ts";
 import { E } from "../../kernel/abi/errno.ts";
-import { FS_IOC_FSGETXATTR, FS_IOC_FSSETXATTR, FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, S } from "../../kernel/abi/file.ts";
+import { S } from "../../kernel/abi/file.ts";
 import { unless } from "../../kernel/error.ts";
 import { checkBare, isBare, type UnionAttr } from "../../union/attr.ts";
 import type { Creator } from "../../union/create.ts";
+import { flagCommands } from "../../union/flags.ts";
 import type { RenameMode } from "../../union/rename.ts";
 import type { UnionEntry } from "../../union/entry.ts";
 import type { Union } from "../../union/union.ts";
@@ -33,27 +35,10 @@ import { Reclaim } from "./reclaim.ts";
 import type { Files } from "./files.ts";
 import { StaleAttributes } from "./stale.ts";
 
-/**
- * renameat2(2)'s flags, include/uapi/linux/fs.h: NOREPLACE 1, EXCHANGE 2, WHITEOUT 4. Of the two together the kernel has
- * seen to the first: nothing has that name.
- */
-const renameModes: readonly (RenameMode | undefined)[] = [
-  "replace",
-  "no-replace",
-  "exchange",
-  undefined,
-  "whiteout",
-  "whiteout",
-];
+/** renameat2(2)'s flags: NOREPLACE 1, EXCHANGE 2, WHITEOUT 4; of 5 the kernel has seen that nothing has the new name. */
+const renameModes = ["replace", "no-replace", "exchange", undefined, "whiteout", "whiteout"] as const;
 
 const [S_ISUID, S_ISGID, S_IXGRP] = [0o4000, 0o2000, 0o0010];
-
-const flagCommands: ReadonlyMap<number, "get" | "set"> = new Map([
-  [FS_IOC_GETFLAGS, "get"],
-  [FS_IOC_SETFLAGS, "set"],
-  [FS_IOC_FSGETXATTR, "get"],
-  [FS_IOC_FSSETXATTR, "set"],
-]);
 
 /** Of a rename that is asked for again: done in the layers, and known to the journal too. */
 type Renamed = "not yet" | "done" | "recorded";
@@ -124,6 +109,11 @@ export class UnionFileSystem implements FileSystem {
   getattr(nodeid: number): AttrReply {
     this.#stale?.told(nodeid);
     return this.#believed(nodeid, { attr: this.#union.getattr(nodeid) });
+  }
+
+  statx(nodeid: number): StatxReply {
+    const birthTime = this.#union.birthTime(nodeid);
+    return { ...this.getattr(nodeid), ...(birthTime && { birthTime }) };
   }
 
   setattr(nodeid: number, change: SetAttr, request: Request): AttrReply {

@@ -1,0 +1,96 @@
+import { E } from "../kernel/abi/errno.ts";
+import { O, S } from "../kernel/abi/file.ts";
+import { closeFd, fail, type KnownTime, must, openName, stat, statFd, unlinkName } from "../kernel/at.ts";
+import { readAt, writeAt } from "../kernel/io.ts";
+import type { Core } from "./core.ts";
+
+/** At the end, for the next mount. */
+export function saveTimes({ upper, accessTimes, changeTimes }: Core): void {
+  if (upper === undefined) return;
+  accessTimes.save(upper.work.base.fd);
+  changeTimes.save(upper.work.base.fd);
+}
+
+/** What a file of the upper shows, as long as these are its times. */
+interface Shown extends KnownTime {
+  readonly ctime: number;
+  readonly ctimeNsec: number;
+  readonly mtime: number;
+  readonly mtimeNsec: number;
+}
+
+/** How many are remembered; of those that were set first the layers count again. */
+const MOST = 65_536;
+const FIELDS = 7;
+const file = "change-times";
+
+/**
+ * Copying up is no change that anybody has asked for, but the copy's ctime is new, and so is that of the directory it lies
+ * in. What they were is shown until something does change them: which their own times tell, and who changes what leaves
+ * mtime alone says so itself, since some file systems' clocks stand still for milliseconds. By st_ino, and between two
+ * mounts in a file of the work directory.
+ */
+export class ChangeTimes {
+  readonly #shown = new Map<number, Shown>();
+  #isChanged = false;
+
+  /** The ctime of an inode whose file `stat` describes, where it isn't that file's. */
+  of(ino: number): KnownTime | undefined {
+    const shown = this.#shown.size === 0 ? undefined : this.#shown.get(ino);
+    if (shown === undefined) return undefined;
+    const isSame =
+      shown.ctimeNsec === stat.ctimeNsec &&
+      shown.mtimeNsec === stat.mtimeNsec &&
+      shown.ctime === stat.ctime &&
+      shown.mtime === stat.mtime;
+    if (isSame) return shown;
+    this.forget(ino);
+    return undefined;
+  }
+
+  /** From now on `stat` describes its file, which nobody has changed since its ctime was this. */
+  keep(ino: number, { seconds, nsec }: KnownTime): void {
+    const { ctime, ctimeNsec, mtime, mtimeNsec } = stat;
+    this.#shown.delete(ino);
+    this.#shown.set(ino, { seconds, nsec, ctime, ctimeNsec, mtime, mtimeNsec });
+    this.#isChanged = true;
+    if (this.#shown.size <= MOST) return;
+    const [oldest] = this.#shown.keys();
+    if (oldest !== undefined) this.#shown.delete(oldest);
+  }
+
+  forget(ino: number): void {
+    if (this.#shown.size > 0) this.#isChanged = this.#shown.delete(ino) || this.#isChanged;
+  }
+
+  /** Takes over what the last mount has left in the work directory. */
+  load(workfd: number): void {
+    const fd = openName(workfd, file, O.RDONLY | O.NOFOLLOW | O.NONBLOCK);
+    if (fd === -E.NOENT || fd === -E.LOOP) return;
+    must("open", file, fd);
+    must("stat", file, statFd(fd));
+    const isSound = stat.type === S.IFREG && stat.size % (FIELDS * 8) === 0 && stat.size <= MOST * FIELDS * 8;
+    const fields = new Float64Array(isSound ? stat.size / 8 : 0);
+    readAt(fd, new Uint8Array(fields.buffer), 0);
+    closeFd(fd);
+    for (let at = 0; at < fields.length; at += FIELDS) {
+      const [ino = 0, seconds = 0, nsec = 0, ctime = 0, ctimeNsec = 0, mtime = 0, mtimeNsec = 0] = fields.subarray(at);
+      if (Number.isSafeInteger(seconds) && nsec >= 0 && nsec < 1e9)
+        this.#shown.set(ino, { seconds, nsec, ctime, ctimeNsec, mtime, mtimeNsec });
+    }
+  }
+
+  save(workfd: number): void {
+    if (!this.#isChanged) return;
+    const removed = unlinkName(workfd, file);
+    if (removed !== 0 && removed !== -E.NOENT) fail("unlink", file, removed);
+    if (this.#shown.size === 0) return;
+    const fields: number[] = [];
+    for (const [ino, { seconds, nsec, ctime, ctimeNsec, mtime, mtimeNsec }] of this.#shown)
+      fields.push(ino, seconds, nsec, ctime, ctimeNsec, mtime, mtimeNsec);
+    const fd = must("create", file, openName(workfd, file, O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW, 0o600));
+    // On a full disk they are lost: the layers' own count again.
+    writeAt(fd, new Uint8Array(Float64Array.from(fields).buffer), 0);
+    closeFd(fd);
+  }
+}
