@@ -19,6 +19,7 @@ import { truncateFd } from "../kernel/io.ts";
 import { copyUp, linkUp } from "./copyup.ts";
 import { type Core, locate, place, statPlace } from "./core.ts";
 import type { Inode } from "./inode.ts";
+import { checkEntries, checkUnprotected } from "./protection.ts";
 import { countSubdirectories } from "./readdir.ts";
 import { canCount } from "./remote.ts";
 
@@ -109,6 +110,9 @@ export interface AttrChange {
 
 /** Changes attributes, all or those given; a lower file's are copied up first, its content only for a new size. */
 export function setAttr(core: Core, inode: Inode, change: AttrChange, openFd = -1): void {
+  // To set times to now is to add something.
+  if (isTouch(change)) checkEntries(inode, "add");
+  else checkUnprotected(inode);
   if (change.size !== undefined) setSize(core, inode, change.size, openFd);
   copyUp(core, inode, { content: "leave" });
   // overlayfs does so for the name that was used, which isn't known here: the upper alone then shows all that is changed.
@@ -124,6 +128,10 @@ export function setAttr(core: Core, inode: Inode, change: AttrChange, openFd = -
     if (change.atime !== undefined) core.accessTimes.forget(inode.ino);
     must("utimes", inode.path, utimesName(fd, name, change.atime ?? "keep", change.mtime ?? "keep"));
   }
+}
+
+function isTouch({ mode, uid, gid, atime, mtime }: AttrChange): boolean {
+  return mode === undefined && uid === undefined && gid === undefined && atime === "now" && mtime === "now";
 }
 
 /** It asks for nothing: chown(2) to nobody else, which sets the ctime all the same, or a write that takes set-user-ID away. */

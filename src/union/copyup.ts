@@ -23,12 +23,15 @@ import { isMarkedProtected } from "../layer/protected.ts";
 import { encodeOrigin, indexName } from "../layer/handle.ts";
 import { type Core, locate, place, statIno, statPlace, type Writable, writable } from "./core.ts";
 import type { Inode, Link } from "./inode.ts";
+import { protect, protectionOf } from "./protection.ts";
 import type { PreparedCopy } from "./remote.ts";
 
 /** "leave": its content may stay below. `upTo`: no more of it than so many bytes is wanted. */
 export interface CopyUpWish {
   readonly content: "leave" | "copy";
   readonly upTo?: number;
+  /** Though chattr(1) protects it below: the copy is to have other flags. */
+  readonly isUnprotected?: boolean;
 }
 
 /** Makes an inode one of the upper, so that it can be changed. It keeps its st_ino, and all its names. */
@@ -94,8 +97,12 @@ function copyUpDirectory(core: Core, upper: Writable, inode: Inode): void {
   markImpure(core, upper, link.parent);
   const from = { fd: lower.fd, name: "" };
   const prepared = takePrepared(core, inode);
+  const protection = protectionOf(inode);
   const original = prepared?.copied === undefined ? readOriginal(from) : { ...prepared.copied.original, rdev: 0n };
-  const mark = (name: Name): boolean => markOrigin(upper, originOf(lower, ""), upper.work.fd, name);
+  const mark = (name: Name): void => {
+    markOrigin(upper, originOf(lower, ""), upper.work.fd, name);
+    protect(upper, inode, upper.work.fd, name, protection);
+  };
   const temporary =
     prepared?.temporary ??
     upper.work.withTemporary((name) => {
@@ -187,7 +194,8 @@ function copyUpFile(core: Core, upper: Writable, inode: Inode, wish: CopyUpWish)
   const prepared = takePrepared(core, inode);
   const copied = prepared?.copied;
   const original = copied === undefined ? readOriginal(from) : { ...copied.original, rdev: 0n };
-  if (copied?.isProtected ?? isMarkedProtected(from.fd, from.name)) fail("copy up", inode.path, -E.PERM);
+  const mayCopy = copied === undefined && wish.isUnprotected === true;
+  if (!mayCopy && (copied?.isProtected ?? isMarkedProtected(from.fd, from.name))) fail("copy up", inode.path, -E.PERM);
   const isLinked = original.nlink > 1;
   const leaves =
     wish.content === "leave" &&

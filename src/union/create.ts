@@ -26,6 +26,7 @@ import { copyUp, markNested, markOpaque, mustHaveMarks } from "./copyup.ts";
 import { type Core, statIno, type Writable, writable } from "./core.ts";
 import type { Inode } from "./inode.ts";
 import { lookUp } from "./lookup.ts";
+import { checkEntries } from "./protection.ts";
 
 /** Who creates, and what their umask is where nobody has applied it yet. */
 export interface Creator {
@@ -105,6 +106,7 @@ export function checkNewName(core: Core, upper: Writable, parent: Inode, name: N
   if (parent.isDead) fail("create", name, -E.NOENT);
   if (upper.layer.dialect.isReserved(name)) fail("create", name, -E.PERM);
   if (lookUp(core, parent, name) !== undefined) fail("create", `${parent.path}/${name}`, -E.EXIST);
+  checkEntries(parent, "add");
 }
 
 /** @returns a descriptor, 0, or −errno */
@@ -248,6 +250,7 @@ const O_TMPFILE = 0o20000000;
 /** A file without a name, open. `stat` holds its attributes afterwards. */
 export function createNameless(core: Core, parent: Inode, mode: number, openFlags: number, creator: Creator): Created {
   const upper = writable(core);
+  checkEntries(parent, "add");
   copyUp(core, parent, { content: "leave" });
   const directory = parent.upperDir;
   if (directory === undefined || parent.isDead) return fail("create", parent.path, -E.NOENT);

@@ -30,6 +30,7 @@ export interface Found {
   dataName: Name;
   isImpure: boolean;
   hasDefaultAcl: boolean;
+  protection: Name;
   redirect: Name | undefined;
   indexEntry: Name | undefined;
   nlinkExcess: number;
@@ -59,6 +60,7 @@ function nothing(): Found {
     dataName: "",
     isImpure: false,
     hasDefaultAcl: false,
+    protection: "",
     redirect: undefined,
     indexEntry: undefined,
     nlinkExcess: 0,
@@ -112,6 +114,7 @@ function takeUpper(core: Core, parent: Inode, dir: LayerDirectory, name: Name, f
   found.upperDir = directory;
   found.isImpure = marks.isImpure;
   found.hasDefaultAcl = marks.hasDefaultAcl;
+  found.protection = marks.protection ?? "";
   found.redirect = marks.redirect;
   if (marks.isOpaque) search.isStopped = true;
   else if (marks.redirect !== undefined) follow(core, search, marks.redirect, "", "");

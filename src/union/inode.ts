@@ -33,6 +33,8 @@ export class Inode {
   lowerLookups = 0;
   isImpure = false;
   hasDefaultAcl = false;
+  /** Of a directory that is in the upper: see protection.ts. */
+  protection: Name = "";
   /** New entries take its group; undefined: not known. */
   inheritsGroup: boolean | undefined = undefined;
   /** How many directories a merged one has; −1: not counted. */

@@ -117,6 +117,7 @@ function fill(inode: Inode, found: Found): Inode {
   inode.lowerDirs = found.lowerDirs;
   inode.isImpure = found.isImpure;
   inode.hasDefaultAcl = found.hasDefaultAcl;
+  inode.protection = found.protection;
   inode.redirect = found.redirect;
   inode.hasUpper = found.hasUpper;
   inode.upperIno = found.upperIno;

@@ -9,6 +9,7 @@ import { type Core, locate, place, statPlace, writable } from "./core.ts";
 import type { Inode, Link } from "./inode.ts";
 import { mustLookUp } from "./lookup.ts";
 import { lowersWith } from "./names.ts";
+import { checkEntries, checkUnprotected } from "./protection.ts";
 import { checkEmpty } from "./readdir.ts";
 
 /** Whether a name of a directory would be there if the upper didn't have it: then it takes a whiteout to delete it. */
@@ -26,6 +27,7 @@ export function unlink(core: Core, parent: Inode, name: Name): void {
   const link = mustLookUp(core, parent, name);
   const { inode } = link;
   if (inode.isDirectory) fail("unlink", inode.path, -E.ISDIR);
+  checkEntries(parent, "remove");
   copyUp(core, parent, { content: "leave" });
   prepareUnlink(core, inode, link);
   const directory = parent.upperDir;
@@ -121,6 +123,8 @@ export function rmdir(core: Core, parent: Inode, name: Name): void {
   const link = mustLookUp(core, parent, name);
   const { inode } = link;
   if (!inode.isDirectory) fail("rmdir", inode.path, -E.NOTDIR);
+  checkEntries(parent, "remove");
+  checkUnprotected(inode);
   checkNothingIn(core, inode, parent);
   copyUp(core, parent, { content: "leave" });
   const directory = parent.upperDir;

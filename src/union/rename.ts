@@ -10,6 +10,7 @@ import { type Core, locate, place, type Writable, writable } from "./core.ts";
 import type { Inode, Link } from "./inode.ts";
 import { create, dropWhiteoutBeside } from "./create.ts";
 import { lookUp, mustLookUp } from "./lookup.ts";
+import { checkEntries, checkUnprotected } from "./protection.ts";
 import { checkEmpty } from "./readdir.ts";
 import { afterUnlink, isBelow, keep } from "./remove.ts";
 
@@ -31,6 +32,7 @@ export function rename(core: Core, from: RenameEnd, to: RenameEnd, mode: RenameM
   if (target === undefined && mode === "exchange") fail("rename", to.name, -E.NOENT);
   if (target !== undefined && mode === "no-replace") fail("rename", to.name, -E.EXIST);
   if (target === source || target?.inode === source.inode) return;
+  checkProtection(from.parent, source.inode, to.parent, target?.inode);
   checkTree(source.inode, to.parent);
   if (upper.marks === undefined && mode === "whiteout") fail("rename", source.inode.path, -E.INVAL);
   if (!core.useRedirects) checkInPlace(source.inode, mode === "exchange" ? target?.inode : undefined);
@@ -49,6 +51,13 @@ function leaveDevice(core: Core, from: RenameEnd): void {
   const upper = writable(core);
   const { inode } = create(core, from.parent, from.name, { mode: S.IFCHR }, { uid: upper.ownUid, gid: upper.ownGid });
   core.table.release(inode);
+}
+
+function checkProtection(from: Inode, source: Inode, to: Inode, target: Inode | undefined): void {
+  checkEntries(from, "remove");
+  checkUnprotected(source);
+  checkEntries(to, target === undefined ? "add" : "remove");
+  if (target !== undefined) checkUnprotected(target);
 }
 
 /** A directory can't be moved into itself. */

@@ -223,6 +223,7 @@ function fillRoot(rootInode: Inode, lowers: readonly Layer[], upperLayer: Layer 
     const marks = upperLayer.dialect.readMarks(upperLayer.rootDir.fd);
     rootInode.isImpure = marks.isImpure;
     rootInode.hasDefaultAcl = marks.hasDefaultAcl;
+    rootInode.protection = marks.protection ?? "";
     upperLayer.rootDir.hasMarkedWhiteouts = marks.hasMarkedWhiteouts;
     upperLayer.rootDir.hasNestedWhiteouts = marks.hasNestedWhiteouts;
   }

@@ -6,6 +6,7 @@ import { copyUp } from "./copyup.ts";
 import { type Core, locate, place } from "./core.ts";
 import type { Inode } from "./inode.ts";
 import { describeLayers, layersAttribute } from "./layers.ts";
+import { checkUnprotected } from "./protection.ts";
 
 const buffer = Buffer.alloc(65536);
 const nothing = new Uint8Array(0);
@@ -93,6 +94,7 @@ export function setAttribute(core: Core, inode: Inode, attribute: Name, value: U
     if ((flags & XATTR_CREATE) !== 0 && typeof there === "number" && there >= 0) fail("setxattr", inode.path, -E.EXIST);
     if ((flags & XATTR_REPLACE) !== 0 && there === -E.NODATA) fail("setxattr", inode.path, -E.NODATA);
   }
+  checkUnprotected(inode);
   copyUp(core, inode, { content: "leave" });
   core.changeTimes.forget(inode.ino);
   locate(core, inode);
@@ -110,6 +112,7 @@ export function removeAttribute(core: Core, inode: Inode, attribute: Name): void
   // As local file systems do: there is no such ACL then either.
   if (there === -E.NODATA && isAcl(attribute)) return;
   if (there < 0) fail("removexattr", inode.path, there);
+  checkUnprotected(inode);
   copyUp(core, inode, { content: "leave" });
   core.changeTimes.forget(inode.ino);
   locate(core, inode);

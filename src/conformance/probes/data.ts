@@ -14,7 +14,7 @@ import {
   writeFrom,
   writeWith,
 } from "../kit/data.ts";
-import { append, close, fstat, open, O, put, read, stat, text, tree, write } from "../kit/files.ts";
+import { append, close, fstat, list, open, O, put, read, stat, text, tree, write } from "../kit/files.ts";
 import { O_DIRECT } from "../kit/kernel.ts";
 import { address, map, pages } from "../kit/memory.ts";
 import { ended, start } from "../kit/program.ts";
@@ -279,6 +279,46 @@ export const shape = area("files", [
     },
   },
   {
+    name: "a directory that is immutable or append-only below is so here, whatever is copied up in it",
+    why: "ioctl_iflags(2): names don't come, or don't go; files in it are changed as ever",
+    needs: ["privilege"],
+    prepare: (lower) => {
+      tree(lower, ["fixed/", "fixed/file", "fixed/sub/", "fixed/sub/deep", "grows/", "grows/file", "loose"]);
+      changeFlags(`${lower}/fixed`, "+", FS.IMMUTABLE);
+      changeFlags(`${lower}/grows`, "+", FS.APPEND);
+    },
+    run: (mount, place) => {
+      const [fixed, grows] = [`${mount}/fixed`, `${mount}/grows`];
+      const check = (when: string): void => {
+        fails("EPERM", () => put(`${fixed}/new`), `making a file ${when}`);
+        for (const directory of [fixed, grows]) {
+          fails("EPERM", () => fs.unlinkSync(`${directory}/file`), `removing a file of ${directory} ${when}`);
+          fails("EPERM", () => fs.renameSync(directory, `${mount}/x`), `renaming ${directory} ${when}`);
+          fails("EPERM", () => fs.chmodSync(directory, 0o700), `chmod of ${directory} ${when}`);
+        }
+        fails("EPERM", () => fs.renameSync(`${mount}/loose`, `${grows}/file`), `renaming over a file ${when}`);
+      };
+      try {
+        check("below");
+        append(`${fixed}/sub/deep`, "+");
+        append(`${grows}/file`, "+");
+        put(`${grows}/new`);
+        check("after a copy-up");
+        place.remount();
+        check("after a remount");
+        changeFlags(fixed, "-", FS.IMMUTABLE);
+        put(`${fixed}/new`);
+        fs.unlinkSync(`${fixed}/file`);
+        same(list(fixed), ["new", "sub"], "names");
+      } finally {
+        for (const top of new Set([mount, place.layers.lower])) {
+          changeFlags(`${top}/fixed`, "-", FS.IMMUTABLE);
+          changeFlags(`${top}/grows`, "-", FS.APPEND);
+        }
+      }
+    },
+  },
+  {
     name: "a thousand random changes leave what they leave in memory",
     why: "reads, writes, mappings, truncation, holes and copies in one file, as fsx does",
     deadlineSeconds: 30,
@@ -288,6 +328,12 @@ export const shape = area("files", [
     },
   },
 ]);
+
+function changeFlags(path: string, how: "+" | "-", flag: number): void {
+  const fd = open(path);
+  setFlags(fd, how === "+" ? getFlags(fd) | flag : getFlags(fd) & ~flag);
+  close(fd);
+}
 
 function pattern(length: number): Buffer {
   return Buffer.from(Array.from({ length }, (_, i) => (i * 7 + (i >> 8)) & 0xff));

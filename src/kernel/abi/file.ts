@@ -73,6 +73,8 @@ export const FS_IOC_FSGETXATTR = 0x801c581f;
 export const FS_IOC_FSSETXATTR = 0x401c5820;
 export const FS_IMMUTABLE_FL = 0x10;
 export const FS_APPEND_FL = 0x20;
+export const FS_XFLAG_IMMUTABLE = 0x8; // struct fsxattr's
+export const FS_XFLAG_APPEND = 0x10;
 export const FS_TOPDIR_FL = 0x20000;
 
 // include/uapi/linux/magic.h: what statfs(2) says of a file system's type
@@ -105,3 +107,5 @@ export const fileSystemNames: Readonly<Record<number, string>> = {
   0x1cd1: "devpts",
   0x00c36400: "ceph",
 };
+
+export const XATTR_SIZE_MAX = 65536; // include/uapi/linux/limits.h

@@ -13,6 +13,8 @@ export interface DirectoryMarks {
   readonly hasDefaultAcl: boolean;
   /** Empty files in it may stand for devices 0:0, which a union above this one uses for its whiteouts. */
   readonly hasNestedWhiteouts: boolean;
+  /** chattr(1)'s `i` and `a`, which the directory has in the union and not in its layer. */
+  readonly protection?: Name | undefined;
 }
 
 /** How a layer spells what isn't content: whiteouts, opaque directories, and the names that it keeps to itself. */

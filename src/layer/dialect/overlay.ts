@@ -14,6 +14,8 @@ export interface OverlayMarks {
   readonly metacopy: Uint8Array;
   readonly whiteout: Uint8Array;
   readonly upper: Uint8Array;
+  /** On a directory: `a` append-only, `i` immutable. So what lies in it can still be copied up. */
+  readonly protection: Uint8Array;
   /** On an empty file: it stands for a device 0:0. This is how overlayfs stores a whiteout mark of an overlay above. */
   readonly nestedWhiteout: Uint8Array;
   /** On a directory: it has such files. Ours alone. */
@@ -31,6 +33,7 @@ function overlayMarks(prefix: Name): OverlayMarks {
     metacopy: mark("metacopy"),
     whiteout: mark("whiteout"),
     upper: mark("upper"),
+    protection: mark("protattr"),
     nestedWhiteout: mark("overlay.whiteout"),
     nested: mark("nested"),
   };
@@ -94,6 +97,9 @@ export class OverlayDialect implements Dialect {
       isImpure: has(`${this.prefix}impure`),
       hasDefaultAcl: has("system.posix_acl_default"),
       hasNestedWhiteouts: has(`${this.prefix}nested`),
+      protection: has(`${this.prefix}protattr`)
+        ? readMark(dirfd, "", this.marks.protection)?.toString("latin1")
+        : undefined,
     };
   }
 

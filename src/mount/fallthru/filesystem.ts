@@ -19,7 +19,7 @@ import type {
   WriteRequest,
 } from "../../fuse/wire/types.ts";
 import { E } from "../../kernel/abi/errno.ts";
-import { S } from "../../kernel/abi/file.ts";
+import { S, XATTR_SIZE_MAX } from "../../kernel/abi/file.ts";
 import { unless } from "../../kernel/error.ts";
 import { checkBare, isBare, type UnionAttr } from "../../union/attr.ts";
 import type { Creator } from "../../union/create.ts";
@@ -246,7 +246,9 @@ export class UnionFileSystem implements FileSystem {
   }
 
   copyFileRange(nodeid: number, what: CopyRequest): number {
-    return this.#files.copyFileRange(nodeid, what);
+    const count = this.#files.copyFileRange(nodeid, what);
+    this.#forgetAttributes(nodeid); // Linux keeps its atime
+    return count;
   }
 
   readdir(nodeid: number, _fh: number, offset: number, writer: DirectoryWriter): void {
@@ -392,8 +394,6 @@ export class UnionFileSystem implements FileSystem {
     if (changed !== mode) this.#union.setattr(nodeid, { mode: changed & 0o7777 });
   }
 }
-
-const XATTR_SIZE_MAX = 65536; // include/uapi/linux/limits.h
 
 function creator({ uid, gid }: Request, { umask }: NewInode): Creator {
   return { uid, gid, umask };
