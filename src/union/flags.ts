@@ -38,8 +38,9 @@ export function controlFlags(core: Core, nodeid: number, request: number, data: 
   const inode = inodeOf(core, nodeid);
   if (inode.type !== S.IFREG && inode.type !== S.IFDIR) return -E.NOTTY;
   // With its content, which can't be added to a file that is immutable.
+  const bits = bitsOf(request);
   if (what === "set") {
-    copyUp(core, inode, { content: "copy", isUnprotected: true });
+    copyUp(core, inode, { content: "copy", isUnprotected: bits !== undefined && lettersOf(data, bits) === "" });
     core.changeTimes.forget(inode.ino);
   }
   locate(core, inode);
@@ -47,7 +48,7 @@ export function controlFlags(core: Core, nodeid: number, request: number, data: 
   const path = isItself ? `/proc/self/fd/${place.fd}` : place.name;
   const flags = O.RDONLY | O.NONBLOCK | (isItself ? 0 : O.NOFOLLOW);
   const fd = must("open", inode.path, openName(place.fd, path, flags));
-  const asked = inode.isDirectory && core.upper?.marks !== undefined ? bitsOf(request) : undefined;
+  const asked = inode.isDirectory && core.upper?.marks !== undefined ? bits : undefined;
   const wanted = asked === undefined || what === "get" ? "" : takeProtection(data, asked);
   try {
     const result = control(fd, request, data);
@@ -78,9 +79,14 @@ function bitsOf(request: number): ProtectionBits | undefined {
 }
 
 /** Takes out of what is to be set what a directory of the upper has as a mark: see protection.ts. */
-function takeProtection(data: Buffer, { append, immutable }: ProtectionBits): Name {
+function takeProtection(data: Buffer, bits: ProtectionBits): Name {
+  const letters = lettersOf(data, bits);
+  data.writeUInt32LE((data.readUInt32LE(0) & ~(bits.append | bits.immutable)) >>> 0, 0);
+  return letters;
+}
+
+function lettersOf(data: Buffer, { append, immutable }: ProtectionBits): Name {
   const flags = data.readUInt32LE(0);
-  data.writeUInt32LE((flags & ~(append | immutable)) >>> 0, 0);
   return `${(flags & append) === 0 ? "" : "a"}${(flags & immutable) === 0 ? "" : "i"}`;
 }
 

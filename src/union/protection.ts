@@ -1,6 +1,7 @@
 import { E } from "../kernel/abi/errno.ts";
 import { fail, must, type Name, statFd } from "../kernel/at.ts";
 import { removeXattr, setXattrOf } from "../kernel/io.ts";
+import { OverlayDialect, readMark } from "../layer/dialect/overlay.ts";
 import { readProtection } from "../layer/protected.ts";
 import type { Writable } from "./core.ts";
 import type { Inode } from "./inode.ts";
@@ -13,6 +14,10 @@ import type { Inode } from "./inode.ts";
 export function protectionOf(directory: Inode): Name {
   const [lower] = directory.lowerDirs;
   if (directory.upperDir !== undefined || lower === undefined) return directory.protection;
+  const { dialect } = lower.layer;
+  // One that was an upper once.
+  const mark = dialect instanceof OverlayDialect ? readMark(lower.fd, "", dialect.marks.protection) : undefined;
+  if (mark !== undefined) return mark.toString("latin1");
   must("stat", directory.path, statFd(lower.fd));
   return readProtection(lower.fd, "");
 }
