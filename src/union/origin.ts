@@ -45,11 +45,15 @@ export function resolveOrigin(core: Numbers, mark: Buffer): Origin | undefined {
 }
 
 /** When the file that an `origin` mark means was made; undefined where it is unknown, gone, or can't be opened. */
-export function originBirthTime({ fileSystems }: Pick<Core, "fileSystems">, mark: Buffer): KnownTime | undefined {
+export function originBirthTime(
+  { fileSystems, lowers }: Pick<Core, "fileSystems" | "lowers">,
+  mark: Buffer,
+): KnownTime | undefined {
   const handle = decodeOrigin(mark);
   if (handle === undefined) return undefined;
   for (const fileSystem of fileSystems) {
     if (fileSystem.uuid === undefined || !fileSystem.uuid.equals(handle.uuid)) continue;
+    if (lowers.some((lower) => lower.isRemote && lower.fileSystem === fileSystem)) continue;
     const fd = openHandle(fileSystem.fd, handle);
     if (fd < 0) continue;
     const time = birthTime(fd, "");

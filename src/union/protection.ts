@@ -14,6 +14,8 @@ import type { Inode } from "./inode.ts";
 export function protectionOf(directory: Inode): Name {
   const [lower] = directory.lowerDirs;
   if (directory.upperDir !== undefined || lower === undefined) return directory.protection;
+  // What may keep its reader waiting isn't asked, and has no such flags.
+  if (lower.layer.isRemote) return "";
   const { dialect } = lower.layer;
   // One that was an upper once.
   const mark = dialect instanceof OverlayDialect ? readMark(lower.fd, "", dialect.marks.protection) : undefined;
