@@ -211,7 +211,7 @@ function copyUpFile(core: Core, upper: Writable, inode: Inode, wish: CopyUpWish)
     if (leaves) must("mark", name, setXattrOf(upper.work.fd, name, mustHaveMarks(upper, name).metacopy, empty));
   };
   const upTo = wish.upTo ?? Infinity;
-  const isPrepared = copied?.leaves === leaves && prepared?.upTo === upTo;
+  const isPrepared = copied?.leaves === leaves && !copied.isProtected && prepared?.upTo === upTo;
   const copy = (name: Name): void => {
     const data = inode.dataDir === undefined ? from : { fd: inode.dataDir.fd, name: inode.dataName };
     const content = leaves ? undefined : { ...data, upTo, isSynced: !core.isVolatile };
