@@ -25,9 +25,10 @@ export function makeSocketPair(): readonly [Fd, Fd] {
  * @see unix(7), SCM_RIGHTS
  */
 export function sendDescriptor(socket: Fd, tag: number, descriptor: number): boolean {
-  const message = new Message();
+  message ??= new Message();
+  message.begin();
   message.data.writeDoubleLE(tag);
-  message.control.writeBigUInt64LE(20n, 0); // cmsg_len: the header and one int
+  message.control.writeUInt32LE(20, 0); // cmsg_len: the header and one int
   message.control.writeInt32LE(SOL_SOCKET, 8);
   message.control.writeInt32LE(SCM_RIGHTS, 12);
   message.control.writeInt32LE(descriptor, 16);
@@ -49,11 +50,15 @@ export function letGoLater(file: Fd): void {
 
 /** @returns the oldest message that waits; its descriptor is the caller's; undefined where there is none */
 export function receiveDescriptor(socket: Fd): { readonly tag: number; readonly descriptor: number } | undefined {
-  const message = new Message();
+  message ??= new Message();
+  message.begin();
   const length = recvmsg_(socket.number, message.header, MSG.DONTWAIT | MSG.CMSG_CLOEXEC);
   if (length !== 8 || message.control.readInt32LE(12) !== SCM_RIGHTS) return undefined;
   return { tag: message.data.readDoubleLE(), descriptor: message.control.readInt32LE(16) };
 }
+
+/** One serves for all: to make one takes longer than the call. */
+let message: Message | undefined;
 
 /** struct msghdr with one iovec of 8 bytes and room for one descriptor. */
 class Message {
@@ -68,6 +73,11 @@ class Message {
     this.header.writeBigUInt64LE(addressOf(this.#vector), 16);
     this.header.writeBigUInt64LE(1n, 24);
     this.header.writeBigUInt64LE(addressOf(this.control), 32);
-    this.header.writeBigUInt64LE(24n, 40);
+  }
+
+  /** What a call has filled in goes. */
+  begin(): void {
+    this.control.fill(0);
+    this.header.writeUInt32LE(24, 40); // msg_controllen
   }
 }

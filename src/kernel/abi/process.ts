@@ -30,6 +30,15 @@ export function threadCallNumbers(): ThreadCalls {
   return numbers;
 }
 
+const generic = { setattr: 274, getattr: 275 } as const; // include/uapi/asm-generic/unistd.h
+
+/** sched_setattr(2) and sched_getattr(2), which the C library long had no functions for, by architecture. */
+export const schedCalls: Readonly<Record<string, { readonly setattr: number; readonly getattr: number }>> = {
+  x64: { setattr: 314, getattr: 315 },
+  arm64: generic,
+  riscv64: generic,
+};
+
 // bits/spawn.h
 export const POSIX_SPAWN_SETPGROUP = 0x02;
 export const POSIX_SPAWN_SETSIGDEF = 0x04;

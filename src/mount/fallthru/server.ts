@@ -6,6 +6,7 @@ import { MOUNT_ATTR } from "../../kernel/abi/mount.ts";
 import { Fd } from "../../kernel/fd.ts";
 import { writeAll } from "../../kernel/file.ts";
 import { isCompiled } from "../../kernel/libc.ts";
+import { takeShortTurns } from "../../kernel/nice.ts";
 import { serveThroughReclaim } from "../../kernel/self.ts";
 import { Union } from "../../union/union.ts";
 import { UnionFileSystem } from "./filesystem.ts";
@@ -70,6 +71,7 @@ export function runServer(): number {
     return 1;
   }
   serveThroughReclaim();
+  takeShortTurns();
   const wasKilled = process.env["FALLTHRU_ENDED"] === String(128 + SIGKILL);
   if (terms !== undefined) connection.notify({ kind: "resend" });
   serve(connection, opened.fileSystem, {
