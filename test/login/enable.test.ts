@@ -171,12 +171,18 @@ test("on a terminal it asks, and what isn't confirmed isn't written", async () =
 test("status names what keeps people out, and what lets them past", async () => {
   expect(await enable("--user", "alice", "--yes")).toMatchObject({ status: 0 });
   const config = readFileSync("/etc/ssh/sshd_config", "utf8");
-  writeFileSync("/etc/ssh/sshd_config", config.replace(/^Subsystem.*$/m, "Subsystem sftp internal-sftp"));
+  writeFileSync(
+    "/etc/ssh/sshd_config",
+    config.replace(/^Subsystem.*$/m, "Subsystem sftp internal-sftp\nAcceptEnv GIT_* BUN_*\nPermitUserEnvironment yes"),
+  );
   execFileSync("usermod", ["--shell", "/usr/bin/fallthru-login", "bob"]);
   const { status, stdout } = await fallthru(["login", "status"]);
   expect(status).toBe(1);
   expect(stdout).toContain("problem: bob can't log in: no chroot is their login\n");
   expect(stdout).toContain("problem: sshd serves files by itself");
+  expect(stdout).toContain("problem: sshd takes AcceptEnv BUN_* from people: ");
+  expect(stdout).not.toContain("GIT_*");
+  expect(stdout).toContain("problem: sshd has PermitUserEnvironment: ");
   writeFileSync("/etc/ssh/sshd_config", config);
   execFileSync("usermod", ["--shell", "/bin/bash", "bob"]);
   await fallthru(["login", "disable", "--user", "alice", "--yes"]);

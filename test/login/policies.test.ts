@@ -131,6 +131,40 @@ test("memory, pids and cpus are those of all of a person's logins together", asy
   expect(info.limits).toEqual({ memoryBytes: 48 << 20, pids: 30, cpus: 0.5 });
 });
 
+test("a limit or a disk that leaves no room for a shell: the reason, and no other root; with on-failure=host the machine's own", async () => {
+  const full = join(temporaryDirectory("full"), "disk");
+  mkdirSync(full);
+  execFileSync("mount", ["-t", "tmpfs", "-o", "size=16k", "tmpfs", full]);
+  try {
+    writeFileSync(`${full}/all`, Buffer.alloc(1 << 14));
+  } catch {
+    // It is full.
+  }
+  try {
+    for (const [key, what] of [
+      [`login.upper=${full}`, /ENOSPC|full/],
+      ["login.upper=tmpfs:4k", /ENOSPC|full/],
+      ["login.memory=64k", /./],
+    ] as const) {
+      policy("/", key);
+      const refused = await su("test -e /run/fallthrud/socket && echo outside");
+      expect({ key, ...refused }).toMatchObject({ key, stdout: "" });
+      expect({ key, isZero: refused.status === 0 }).toEqual({ key, isZero: false });
+      if (key !== "login.memory=64k") expect(refused.stderr).toMatch(/^fallthru: you can't log in here: /m);
+      expect(refused.stderr).toMatch(what);
+      await untilNothingIsLeft();
+      if (key === "login.memory=64k") continue;
+      policy("/", key, "login.on-failure=host");
+      const host = await su("test -e /run/fallthrud/socket && echo outside");
+      expect({ key, ...host }).toMatchObject({ key, status: 0, stdout: "outside\n" });
+      expect(host.stderr).toMatch(/^fallthru: you are on this machine's own root: /m);
+      await untilNothingIsLeft();
+    }
+  } finally {
+    execFileSync("umount", [full]);
+  }
+});
+
 test("network=none: no way to the machine or beyond", async () => {
   policy("/", "login.network=none");
   await using sshd = await Sshd.start();

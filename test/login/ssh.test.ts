@@ -1,9 +1,10 @@
 // deadline: 200
 // The real sshd on the loopback, with real keys: our shell in /etc/passwd, sessions that are views of this machine.
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import {
   chownSync,
+  existsSync,
   mkdirSync,
   readFileSync,
   realpathSync,
@@ -13,6 +14,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { temporaryDirectory } from "../support/directories.ts";
 import { run } from "../support/fallthru.ts";
 import { untilRuns } from "../support/leftovers.ts";
@@ -182,6 +184,54 @@ test("scp, sftp and rsync, to and from what is shared", async () => {
   expect(readFileSync(join(directory, "back"), "utf8")).toBe("content\n");
   await untilNothingIsLeft();
   expect(await run(["ls", "/home/alice/thrown"])).toMatchObject({ status: 2 });
+});
+
+test("what is large comes whole, both ways", async () => {
+  const file = join(temporaryDirectory("large"), "file");
+  execFileSync("sh", ["-c", `head -c 200000000 /dev/urandom >${file}`]);
+  const sum = (path: string): string => execFileSync("sha256sum", [path], { encoding: "utf8" }).slice(0, 64);
+  const wanted = sum(file);
+  const options = { timeoutMs: 60_000 };
+  const place = `${shared}/drop`;
+  const shell = ["ssh", ...sshd.options()].join(" ");
+  const scp = ["scp", ...sshd.options()];
+  expect(await run([...scp, file, `alice@127.0.0.1:${place}/large-scp`], options)).toMatchObject({ status: 0 });
+  const rsync = await run(["rsync", "-e", shell, file, `alice@127.0.0.1:${place}/large-rsync`], options);
+  expect(rsync).toMatchObject({ status: 0, stderr: "" });
+  expect(await run([...scp, `alice@127.0.0.1:${place}/large-scp`, `${file}-back`], options)).toMatchObject({
+    status: 0,
+  });
+  const inside = await sshd.run(alice, [`cp ${place}/large-rsync ~/large; sha256sum <~/large`], options);
+  expect(inside.stdout.slice(0, 64)).toBe(wanted);
+  for (const path of [`${place}/large-scp`, `${place}/large-rsync`, `${file}-back`]) expect(sum(path)).toBe(wanted);
+});
+
+test("ssh -X: programs inside reach the screen at the other end", async () => {
+  const directory = temporaryDirectory("x");
+  const [server, number, key] = ["server", "number", "key"].map((name) => join(directory, name)) as [
+    string,
+    string,
+    string,
+  ];
+  const cookie = "0123456789abcdef0123456789abcdef";
+  execFileSync("xauth", ["-f", server, "add", ":0", ".", cookie], { stdio: "ignore" });
+  const words = ["-c", `exec Xvfb -displayfd 3 -auth "$0" -nolisten tcp -noreset -screen 0 320x200x24 3>"$1"`];
+  const screen = spawn("sh", [...words, server, number], { stdio: "ignore" });
+  const forwarding = await Sshd.start(["X11Forwarding yes", "X11UseLocalhost yes"]);
+  try {
+    for (let tries = 0; tries < 500 && !(existsSync(number) && readFileSync(number, "utf8").endsWith("\n")); tries++)
+      await sleep(20);
+    const display = `:${readFileSync(number, "utf8").trim()}`;
+    execFileSync("xauth", ["-f", key, "add", display, ".", cookie], { stdio: "ignore" });
+    const env = { DISPLAY: display, XAUTHORITY: key };
+    const command = forwarding.ssh(alice, "echo $DISPLAY $XAUTHORITY; xdpyinfo | grep dimensions");
+    const { stdout } = await run([...command.slice(0, 1), "-Y", ...command.slice(1)], { env, timeoutMs: 60_000 });
+    expect(stdout).toMatch(/^localhost:1\d\.0 \/run\/host\/login-\w+\/xauthority\n/);
+    expect(stdout).toContain("320x200 pixels");
+  } finally {
+    await forwarding[Symbol.asyncDispose]();
+    screen.kill("SIGTERM");
+  }
 });
 
 test("git over ssh", async () => {

@@ -44,10 +44,33 @@ function ask(args: readonly string[]): { status: number | null; text: string } {
   return { status, text: status === 0 ? stdout : stderr.trim() };
 }
 
-/** Whether sshd would serve files by itself, past a shell of ours. */
-export function hasInternalSftp(): boolean {
-  if (!existsSync(program)) return false;
-  return /^subsystem sftp internal-sftp/m.test(ask(["-T"]).text);
+/** Variables that a login's own program obeys before it is a session: of the dynamic linker's and of the runtime's. */
+const telling = ["LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT", "BUN_OPTIONS", "BUN_BE_BUN"];
+
+/** What sshd does that lets people past a session. @param hasShells whether there are people whose shell is ours */
+export function sshdProblems(hasShells: boolean): string[] {
+  if (!existsSync(program)) return [];
+  const { text } = ask(["-T"]);
+  const patterns = [...text.matchAll(/^acceptenv (.*)$/gm)].map(([, pattern = ""]) => pattern);
+  const taken = patterns.filter((pattern) => telling.some((name) => globOf(pattern).test(name)));
+  return [
+    ...(hasShells && /^subsystem sftp internal-sftp/m.test(text)
+      ? ["sshd serves files by itself (Subsystem sftp internal-sftp), past the shell: name sftp-server there"]
+      : []),
+    ...taken.map((pattern) => `sshd takes AcceptEnv ${pattern} from people: ${past}`),
+    ...(/^permituserenvironment (?!no$)/m.test(text) ? [`sshd has PermitUserEnvironment: ${past}`] : []),
+  ];
+}
+
+const past = "by LD_PRELOAD or BUN_OPTIONS they run programs of theirs outside of a session; name what is needed";
+
+/** sshd's patterns know `*` and `?`. */
+function globOf(pattern: string): RegExp {
+  const text = pattern
+    .replace(/[^\w*?]/g, "\\$&")
+    .replaceAll("*", ".*")
+    .replaceAll("?", ".");
+  return new RegExp(`^${text}$`);
 }
 
 /** The people and groups for whom sshd has our command. */

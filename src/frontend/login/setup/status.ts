@@ -7,7 +7,7 @@ import { lowLimits } from "./limits.ts";
 import { countingServices } from "./pam.ts";
 import { membersOf, readEntries } from "./people.ts";
 import { ownShell } from "./plan.ts";
-import { forcedSubjects, hasInternalSftp } from "./sshd.ts";
+import { forcedSubjects, sshdProblems } from "./sshd.ts";
 
 export interface LoginStatus {
   readonly logins: readonly {
@@ -52,9 +52,7 @@ export function loginStatus(socket: string): LoginStatus {
       ...lost,
       ...(isSomebody ? lowLimits() : []),
       ...(isSomebody && !existsSync(socket) ? [`the service isn't running: nobody listens on ${socket}`] : []),
-      ...(entries.length > 0 && hasInternalSftp()
-        ? ["sshd serves files by itself (Subsystem sftp internal-sftp), past the shell: name sftp-server there"]
-        : []),
+      ...(isSomebody ? sshdProblems(entries.length > 0) : []),
     ],
   };
 }
