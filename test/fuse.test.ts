@@ -157,6 +157,15 @@ describe("serve()", () => {
   });
 });
 
+describe("serve() where the disk is full", () => {
+  test("tries once more what found no room, before it says so", async () => {
+    await using server = await serveNew();
+    expect(await client(server, "mkdir full-once; ls; LC_ALL=C mkdir full 2>&1 || ls")).toBe(
+      "full-once\nmkdir: cannot create directory 'full': No space left on device\nfull-once\n",
+    );
+  });
+});
+
 describe("connection", () => {
   test("passes reads, writes and mappings through to a backing file", async () => {
     const backing = join(temporaryDirectory("backing"), "file");

@@ -56,8 +56,18 @@ export interface Retries {
 export function serve(connection: Connection, fileSystem: FileSystem, options: ServeOptions = {}): void {
   const server = new Server(connection, fileSystem, options);
   if (options.ahead !== undefined) serveLater(connection, server, options.ahead);
-  else while (connection.receive(server.request)) server.answer();
+  else serveNow(connection, server);
   fileSystem.destroy?.();
+}
+
+function serveNow(connection: Connection, server: Server): void {
+  const watched = [{ file: connection.device }];
+  for (;;) {
+    if (server.hasFull && waitUntilReady(watched, 0).length === 0) server.retryFull(0);
+    if (!connection.receive(server.request)) return;
+    server.answer();
+    server.retryFull(FORGETS_WITHIN);
+  }
 }
 
 function serveLater(connection: Connection, server: Server, ahead: Ahead): void {
@@ -66,13 +76,21 @@ function serveLater(connection: Connection, server: Server, ahead: Ahead): void 
   for (;;) {
     const received = connection.receiveNow(server.request);
     if (received === false) return;
-    if (received === "later") waitUntilReady(watched, -1);
-    else if (!server.postpone(ahead)) server.answer();
+    if (received === "later") {
+      if (server.hasFull) server.retryFull(0);
+      else waitUntilReady(watched, -1);
+    } else {
+      if (!server.postpone(ahead)) server.answer();
+      server.retryFull(FORGETS_WITHIN);
+    }
     ahead.finish((key) => server.resume(key));
   }
 }
 
-const [EINTR, EINVAL, EIO, ENOSYS, EPROTO] = [4, 22, 5, 38, 71];
+const [EINTR, EINVAL, EIO, ENOSPC, ENOSYS, EPROTO, EDQUOT] = [4, 22, 5, 28, 38, 71, 122];
+
+/** After so many requests Linux has sent what it wants to have forgotten, too. @see fs/fuse/dev.c, forget_batch */
+const FORGETS_WITHIN = 8;
 
 class IncomingRequest extends RequestBuffer implements Request {
   /** See Operation.encode(). */
@@ -98,6 +116,13 @@ class Server {
   readonly #operations: readonly (Operation | undefined)[];
   /** By RequestBuffer.key: those that wait for their answer. */
   readonly #deferred = new Map<number, Deferred<unknown>>();
+  /**
+   * Those that found the disk full. What was removed before them gives its room back when the kernel has it forgotten, and that it
+   * says only when it has time: they are tried once more then.
+   */
+  #full: Buffer[] = [];
+  #sinceFull = 0;
+  #mayBeFull = true;
   /** By RequestBuffer.key: the bytes of those that something has to happen for first. */
   readonly #postponed = new Map<number, Buffer>();
 
@@ -147,9 +172,35 @@ class Server {
     const bytes = this.#postponed.get(key);
     if (bytes === undefined) return;
     this.#postponed.delete(key);
+    this.#answerKept(bytes);
+  }
+
+  #answerKept(bytes: Buffer): void {
     this.request.bytes.set(bytes);
     this.request.parseHeader(bytes.length);
     this.answer();
+  }
+
+  get hasFull(): boolean {
+    return this.#full.length > 0;
+  }
+
+  /** Tries those once more that found the disk full, when the kernel has sent `after` more requests since. */
+  retryFull(after: number): void {
+    if (this.#full.length === 0 || this.#sinceFull++ < after) return;
+    this.#mayBeFull = false;
+    for (const bytes of this.#full.splice(0)) this.#answerKept(bytes);
+    this.#mayBeFull = true;
+  }
+
+  #refuse(errno: number): void {
+    const { bytes, length, uniqueLow, uniqueHigh } = this.request;
+    if ((errno !== ENOSPC && errno !== EDQUOT) || !this.#mayBeFull) {
+      this.#sendError(errno, uniqueLow, uniqueHigh);
+      return;
+    }
+    if (this.#full.length === 0) this.#sinceFull = 0;
+    this.#full.push(Buffer.from(bytes.subarray(0, length)));
   }
 
   /** A signal has reached who waits. Of a request that has been answered meanwhile, nothing is said. */
@@ -176,7 +227,7 @@ class Server {
     try {
       result = operation.call(request);
     } catch (error) {
-      this.#sendError(this.#errnoOf(error, request.opcode), request.uniqueLow, request.uniqueHigh);
+      this.#refuse(this.#errnoOf(error, request.opcode));
       return;
     }
     if (result instanceof Deferred) {
@@ -184,7 +235,7 @@ class Server {
       return;
     }
     if (typeof result === "number" && result < 0) {
-      this.#sendError(-result, request.uniqueLow, request.uniqueHigh);
+      this.#refuse(-result);
       return;
     }
     this.#send(operation, result, request.limit, request.uniqueLow, request.uniqueHigh);
