@@ -120,7 +120,7 @@ class Server {
    * Those that found the disk full. What was removed before them gives its room back when the kernel has it forgotten, and that it
    * says only when it has time: they are tried once more then.
    */
-  #full: Buffer[] = [];
+  readonly #full: Buffer[] = [];
   #sinceFull = 0;
   #mayBeFull = true;
   /** By RequestBuffer.key: the bytes of those that something has to happen for first. */
