@@ -1,5 +1,15 @@
 import { AT, O, S, STATX_BASIC_STATS, STATX_SIZE } from "./abi/file.ts";
-import { TCGETS, TCSETSW, TIOCGPTN, TIOCGWINSZ, TIOCNOTTY, TIOCSCTTY, TIOCSPTLCK, TIOCSWINSZ } from "./abi/terminal.ts";
+import {
+  TCGETS,
+  TCSETSF,
+  TCSETSW,
+  TIOCGPTN,
+  TIOCGWINSZ,
+  TIOCNOTTY,
+  TIOCSCTTY,
+  TIOCSPTLCK,
+  TIOCSWINSZ,
+} from "./abi/terminal.ts";
 import { check, errnoName, unless } from "./error.ts";
 import type { Fd } from "./fd.ts";
 import { openAt, statAt } from "./file.ts";
@@ -64,6 +74,19 @@ export function rawSettings(settings: Settings): Settings {
   raw[17 + 5] = 0;
   raw[17 + 6] = 1;
   return raw;
+}
+
+/** Has a terminal give whole lines, and show what is typed, whatever a program has left it as; what was typed before is dropped. */
+export function takeLines(terminal: Fd): void {
+  const settings = readSettings(terminal);
+  // c_iflag: ICRNL; c_oflag: OPOST ONLCR; c_lflag: ISIG ICANON ECHO ECHOE ECHOK
+  for (const [at, bits] of [
+    [0, 0o400],
+    [4, 0o5],
+    [12, 0o73],
+  ] as const)
+    settings.writeUInt32LE((settings.readUInt32LE(at) | bits) >>> 0, at);
+  control(terminal, TCSETSF, settings);
 }
 
 /** Gives one terminal the window size of another; the programs on it are told. */

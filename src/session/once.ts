@@ -11,6 +11,8 @@ import { SignalRelay } from "./waiting.ts";
 export interface Finished {
   readonly hold: Hold;
   readonly status: number;
+  /** Takes what comes from now on: nothing is to be lost by it. */
+  readonly signals: SignalRelay;
 }
 
 /** What becomes of it, and the exit status of all. */
@@ -51,7 +53,7 @@ export async function runOnce(
   }
   signals.relayTo(undefined);
   if (onFinished !== undefined) {
-    const fate = await settleFate(hold, status, onFinished, onKept);
+    const fate = await settleFate({ hold, status, signals }, onFinished, onKept);
     if (fate.session === "keep") return fate.status;
     status = fate.status;
   }
@@ -62,16 +64,15 @@ export async function runOnce(
 
 /** Whatever goes wrong meanwhile, what was changed is lost only where somebody said so. */
 async function settleFate(
-  hold: Hold,
-  status: number,
+  finished: Finished,
   onFinished: NonNullable<Course["onFinished"]>,
   onKept: Course["onKept"],
 ): Promise<Fate> {
-  let fate: Fate = { session: "keep", status };
+  let fate: Fate = { session: "keep", status: finished.status };
   try {
-    fate = await onFinished({ hold, status });
+    fate = await onFinished(finished);
   } finally {
-    if (fate.session === "keep") await keep(hold, onKept);
+    if (fate.session === "keep") await keep(finished.hold, onKept);
   }
   return fate;
 }

@@ -44,6 +44,13 @@ export class SignalRelay implements Disposable {
     this.#pid = pid;
   }
 
+  /** While it isn't disposed of, the terminal stops us as any other program: there is no command that it could mean. */
+  letStop(): Disposable {
+    const stops = ["SIGTSTP", ...ignored] as const;
+    for (const signal of stops) process.off(signal, this.#take);
+    return { [Symbol.dispose]: () => stops.forEach((signal) => process.on(signal, this.#take)) };
+  }
+
   [Symbol.dispose](): void {
     for (const signal of [...forwarded, ...keys, ...ignored]) process.off(signal, this.#take);
   }

@@ -33,6 +33,11 @@ async function commits(): Promise<string[]> {
   return all.map(({ commit }) => commit);
 }
 
+async function sessions(): Promise<string[]> {
+  const { sessions: all } = JSON.parse((await fallthru(["list", "--json"])).stdout) as { sessions: { id: string }[] };
+  return all.map(({ id }) => id);
+}
+
 const change = "echo new >/etc/target; echo more >/etc/added; rm /etc/group";
 const question = "[d]iscard? ";
 
@@ -49,19 +54,99 @@ describe("on a terminal", () => {
     expect(terminal.output).not.toContain(question);
   });
 
-  test("all that was changed is shown, and discarded by d, by the end of the input, and when the window is closed", async () => {
-    for (const answer of ["d\r", "\x04", "hang up"]) {
+  test("all that was changed is shown, and discarded by d, and by Ctrl-D if that is meant", async () => {
+    for (const answer of ["d\r", "\x04"]) {
       const terminal = ask(`${change}; exit 7`);
       const screen = await terminal.until(question);
       for (const line of ["A /etc/added", "D /etc/group", "M /etc/target", "1 added, 1 modified, 1 deleted"])
         expect(screen).toContain(line);
-      if (answer === "hang up") terminal.hangUp();
-      else terminal.type(answer);
-      if (answer !== "hang up") expect((await terminal.ended).status).toBe(7);
-      else await terminal.ended;
+      terminal.type(answer);
+      if (answer === "\x04") {
+        expect(await terminal.until(question)).toContain("second Ctrl-D");
+        terminal.type(answer);
+      }
+      expect((await terminal.ended).status).toBe(7);
       expect(inRoot()).toEqual(untouched);
-      expect((await fallthru(["list", "--json"])).stdout).toContain('"sessions": []');
+      expect(await sessions()).toEqual([]);
     }
+  });
+
+  test("Ctrl-C, Ctrl-\\, what ends programs, and a closed window keep it, whatever is asked, and say how to go on", async () => {
+    for (const [how, status] of [
+      ["\x03", 130],
+      ["\x1c", 131],
+      ["SIGTERM", 143],
+      ["SIGHUP", 129],
+      ["hang up", 129],
+    ] as const) {
+      for (const isPicking of [false, true]) {
+        const terminal = ask(`${change}; exit 7`);
+        await terminal.until(question);
+        if (isPicking) {
+          terminal.type("p\r");
+          await terminal.until("[y,n,a,q,d,?] ");
+          terminal.type("y\r");
+          await terminal.until("[y,n,a,q,d,?] ");
+        }
+        if (how === "hang up") terminal.hangUp();
+        else if (how.startsWith("SIG")) process.kill(terminal.processId, how);
+        else terminal.type(how);
+        expect([how, await terminal.ended]).toEqual([how, { status, signal: null }]);
+        const [id = ""] = await sessions();
+        if (how !== "hang up") {
+          await terminal.until(`kept as @${id}: fallthru run @${id}, fallthru end @${id}`);
+          expect(terminal.output.match(/fallthru: /g)).toHaveLength(1);
+        }
+        const seen = await fallthru(["run", `@${id}`, "--", "cat", "/etc/target", "/etc/added"]);
+        expect([seen.stdout, inRoot()]).toEqual(["new\nmore\n", untouched]);
+        expect((await fallthru(["end", id])).status).toBe(0);
+      }
+    }
+  }, 60_000);
+
+  test("a window that is closed while the command runs keeps it", async () => {
+    const terminal = ask(`${change}; echo ready; sleep 1000`);
+    await terminal.until("ready");
+    terminal.hangUp();
+    await terminal.ended;
+    const [id = ""] = await sessions();
+    expect((await fallthru(["run", `@${id}`, "--", "cat", "/etc/target"])).stdout).toBe("new\n");
+  });
+
+  test("what was typed before the question doesn't answer it, nor does a terminal without lines keep anybody from it", async () => {
+    const terminal = ask(`${change}; stty raw -echo; echo ready; while [ ! -e /go ]; do sleep 0.05; done`, [
+      "--name",
+      "x",
+    ]);
+    await terminal.until("ready");
+    terminal.type("d\nd\n\x04\x04");
+    writeFileSync("/run/fallthru/mount/x/x/go", "");
+    await terminal.until(question);
+    await new Promise((done) => setTimeout(done, 100));
+    expect(await sessions()).toEqual(["x"]);
+    terminal.type("k\r");
+    await terminal.until("kept as @x");
+    expect((await terminal.ended).status).toBe(0);
+  });
+
+  test("Ctrl-Z stops it there, a background has no answer, and fg asks again", async () => {
+    const shell = new Terminal(["bash", "--norc", "-i"], { env: { PS1: "$ " } });
+    await shell.until("$ ");
+    shell.type(`${executable} run tiny --name x -- sh -c '${change}; exit 6'\n`);
+    await shell.until(question);
+    shell.type("\x1a");
+    await shell.until(/Stopped/);
+    shell.type("bg\n");
+    // In quotes, so that what is typed isn't what is waited for.
+    shell.type("until jobs | grep -q Stopped; do sleep 0.1; done; echo 'it' stopped\n");
+    await shell.until("it stopped");
+    shell.type("fg\n");
+    await shell.until(question);
+    shell.type("k\n");
+    await shell.until("kept as @x");
+    shell.type("echo status $?; exit\n");
+    await shell.until("status 6");
+    await shell.ended;
   });
 
   test("k keeps it: it is there as any other session is, with what was changed", async () => {

@@ -156,12 +156,20 @@ test("the last administrator isn't locked out", async () => {
 
 test("on a terminal it asks, and what isn't confirmed isn't written", async () => {
   const before = contents();
-  for (const answer of ["n", "y"]) {
+  for (const [keys, status, last] of [
+    ["n\n", 0, "nothing was written"],
+    ["\x04", 0, "nothing was written"],
+    ["\x03", 130, "interrupted: nothing was written"],
+    ["y\n", 0, ""],
+  ] as const) {
     const terminal = new Terminal([executable, "login", "enable", "--user", "alice", "--chroot", "lab"]);
-    await terminal.until("write this? [y/N] ");
-    terminal.type(`${answer}\n`);
-    expect(await terminal.ended).toMatchObject({ status: 0 });
-    if (answer === "n") expect(contents()).toEqual(before);
+    expect(await terminal.until("write this? [y/N] ")).toContain("+login.users=alice");
+    terminal.type(keys);
+    if (last !== "") await terminal.until(last);
+    expect(await terminal.ended).toMatchObject({ status });
+    if (last !== "") expect(contents()).toEqual(before);
+    // What was shown before isn't shown again.
+    else expect(terminal.output.split("+login.users=alice")).toHaveLength(2);
   }
   expect(readFileSync("/etc/passwd", "utf8")).toContain("alice:/usr/bin/fallthru-login");
   await fallthru(["login", "disable", "--user", "alice", "--yes"]);

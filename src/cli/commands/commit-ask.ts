@@ -5,7 +5,8 @@ import { directoryOf } from "../../session/changes/names.ts";
 import type { Change, UnionTrees } from "../../session/changes/types.ts";
 import { type Unit, unitsOf } from "../../session/commit/select.ts";
 import { write } from "../print.ts";
-import { readLine } from "./answer.ts";
+import type { SignalRelay } from "../../session/waiting.ts";
+import { ask as askLine } from "./answer.ts";
 
 const help = `y  commit this change
 n  leave it out
@@ -15,15 +16,16 @@ d  show what it is
 ?  this
 `;
 
-/** Goes through the changes and asks about each, on the terminal; a directory that came or went is asked about as a whole. */
+/** Goes through the changes and asks about each, on the terminal; a directory that came or went is asked about as a whole. @throws {Interrupted} */
 export async function chooseChanges(
   changes: readonly Change[],
   trees: readonly UnionTrees[],
+  signals: SignalRelay,
 ): Promise<readonly Change[]> {
   const chosen: Change[] = [];
   const units = unitsOf(changes.filter((change) => !isTimesOnly(change)));
   for (const [index, unit] of units.entries()) {
-    const answer = await ask(`(${index + 1}/${units.length}) `, unit, trees);
+    const answer = await ask(`(${index + 1}/${units.length}) `, unit, trees, signals);
     if (answer === "q") break;
     if (answer === "n") continue;
     const taken = answer === "a" ? units.slice(index) : [unit];
@@ -43,10 +45,14 @@ function timesAround(chosen: readonly Change[], changes: readonly Change[]): Cha
   return changes.filter((change) => isTimesOnly(change) && around.has(`${change.union}:${change.path}`));
 }
 
-async function ask(where: string, unit: Unit, trees: readonly UnionTrees[]): Promise<"y" | "n" | "a" | "q"> {
+async function ask(
+  where: string,
+  unit: Unit,
+  trees: readonly UnionTrees[],
+  signals: SignalRelay,
+): Promise<"y" | "n" | "a" | "q"> {
   for (;;) {
-    write(2, `${where}${describe(unit, trees)}? [y,n,a,q,d,?] `);
-    const answer = readLine()?.trim();
+    const answer = (await askLine(`${where}${describe(unit, trees)}? [y,n,a,q,d,?] `, signals))?.trim();
     if (answer === undefined)
       throw new UserError("failed", "the input ended before all was asked: nothing was committed");
     switch (answer) {

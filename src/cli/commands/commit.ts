@@ -1,6 +1,6 @@
 import { UserError } from "../../error.ts";
-import { commitSession, ConflictError } from "../../session/commit/commit.ts";
-import { uninterrupted } from "../../session/waiting.ts";
+import { type CommitOptions, commitSession, ConflictError } from "../../session/commit/commit.ts";
+import { SignalRelay } from "../../session/waiting.ts";
 import { command } from "../command.ts";
 import { isTerminal } from "../errors.ts";
 import { write } from "../print.ts";
@@ -75,18 +75,18 @@ export const commit = command({
   run: async ({ session, path }, { interactive, dryRun, to, force }, common) => {
     if (interactive && !(isTerminal(0) && isTerminal(2)))
       throw new UserError("usage", "--interactive needs a terminal", { hint: "name the PATHs to commit instead" });
-    const options = {
+    using signals = new SignalRelay();
+    const choose = interactive ? (await import("./commit-ask.ts")).chooseChanges : undefined;
+    const options: CommitOptions = {
       ...(path.length === 0 ? {} : { paths: path }),
       ...(to === undefined ? {} : { to }),
-      ...(interactive ? { choose: (await import("./commit-ask.ts")).chooseChanges } : {}),
+      ...(choose === undefined ? {} : { choose: (changes, trees) => choose(changes, trees, signals) }),
       force,
       dryRun,
     };
     try {
-      const work = () => commitSession(sessionId(session), options);
-      const { result, interrupted } = interactive
-        ? { result: await work(), interrupted: undefined }
-        : await uninterrupted(work);
+      const result = await commitSession(sessionId(session), options);
+      const interrupted = await signals.early();
       warn(result.warnings, common);
       const data: CommitData = {
         commit: result.commit ?? null,

@@ -2,9 +2,10 @@ import { diffSession } from "../../session/changes/diff.ts";
 import { type CommitReport, commitSession, ConflictError } from "../../session/commit/commit.ts";
 import { endLeft } from "../../session/keep.ts";
 import type { Fate, Finished } from "../../session/once.ts";
+import { prepareTerminal } from "../../session/question.ts";
 import { isTerminal, report } from "../errors.ts";
 import { write } from "../print.ts";
-import { readLine } from "./answer.ts";
+import { ask as askLine, Interrupted } from "./answer.ts";
 import { chooseChanges } from "./commit-ask.ts";
 import { countText, showConflicts } from "./commit-text.ts";
 import { changesScreen } from "./changes-screen.ts";
@@ -17,7 +18,7 @@ const help = `k  keep the session: fallthru run @ID goes on in it
 c  commit all: write it to what lies below
 p  pick: ask about each change, and commit those
 s  show the patch
-d  discard it (so does the end of the input)
+d  discard it (so does a second Ctrl-D; whatever else ends this keeps the session)
 `;
 
 /** @returns what to do when the command has ended */
@@ -33,26 +34,41 @@ export function decider(how: OnExit): (finished: Finished) => Promise<Fate> {
 }
 
 /** What isn't committed is kept: whoever asked for it doesn't want it lost. */
-async function commitOrKeep({ hold, status }: Finished): Promise<Fate> {
+async function commitOrKeep(finished: Finished): Promise<Fate> {
+  const { status } = finished;
   if (status !== 0) {
     write(2, "fallthru: the command failed, so nothing was committed\n");
     return { session: "keep", status };
   }
-  const isDone = await commit({ hold, status }, {});
+  const isDone = await commit(finished, {});
   return isDone ? { session: "discard", status } : { session: "keep", status: 125 };
 }
 
-/** Shows what was changed, and asks until somebody says what is to become of it. */
+/** Who doesn't answer doesn't lose anything. */
 async function ask(finished: Finished): Promise<Fate> {
-  const { hold, status } = finished;
+  try {
+    return await askUntilAnswered(finished);
+  } catch (error) {
+    if (error instanceof Interrupted) return { session: "keep", status: error.status };
+    throw error;
+  }
+}
+
+/** Shows what was changed, and asks until somebody says what is to become of it. @throws {Interrupted} */
+async function askUntilAnswered(finished: Finished): Promise<Fate> {
+  const { hold, status, signals } = finished;
+  let ends = 0;
+  prepareTerminal();
   for (let isNew = true; ;) {
     const screen = isNew ? changesScreen(hold.id) : "";
     if (screen === undefined) return { session: "discard", status };
-    write(2, `${screen}[k]eep, [c]ommit all, [p]ick, [s]how the patch, [d]iscard? `);
-    const answer = readLine()?.trim().toLowerCase();
+    write(2, screen);
+    const answer = await askLine("[k]eep, [c]ommit all, [p]ick, [s]how the patch, [d]iscard? ", signals);
     isNew = false;
-    switch (answer) {
-      case undefined:
+    ends = answer === undefined ? ends + 1 : 0;
+    // Ctrl-D is how a shell is left, and may have been pressed twice.
+    if (ends > 1) return { session: "discard", status };
+    switch (answer?.trim().toLowerCase()) {
       case "d":
       case "discard":
         return { session: "discard", status };
@@ -65,14 +81,14 @@ async function ask(finished: Finished): Promise<Fate> {
         break;
       case "p":
       case "pick":
-        isNew = await commit(finished, { choose: chooseChanges });
+        isNew = await commit(finished, { choose: (changes, trees) => chooseChanges(changes, trees, signals) });
         break;
       case "s":
       case "show":
         write(2, patchOf(hold.id));
         break;
       default:
-        write(2, help);
+        write(2, answer === undefined ? `\n${help}` : help);
     }
   }
 }
@@ -89,6 +105,7 @@ async function commit({ hold }: Finished, options: Parameters<typeof commitSessi
     tell(await commitSession(hold.id, { ...options, hold }));
     return true;
   } catch (error) {
+    if (error instanceof Interrupted) throw error;
     if (error instanceof ConflictError) write(2, showConflicts(error.conflicts));
     report(error, { json: false, verbose: false });
     return false;

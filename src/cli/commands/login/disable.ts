@@ -14,7 +14,7 @@ export const disable = command({
   json: changesJson,
   run: async (_, { user, group, dryRun, yes }, { json }) => {
     const { planDisable } = await import("../../../frontend/login/setup/plan.ts");
-    return { data: change(planDisable(subjectOf({ user, group })), { dryRun, yes, json }) };
+    return { data: await change(planDisable(subjectOf({ user, group })), { dryRun, yes, json }) };
   },
   text: changesText,
 });

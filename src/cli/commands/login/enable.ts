@@ -50,7 +50,7 @@ export const enable = command({
     ]);
     const edits = planEnable(subject, chroot, { via, pam, displayManager });
     warn(lowLimits(), common);
-    return { data: change(edits, { dryRun, yes, json: common.json }) };
+    return { data: await change(edits, { dryRun, yes, json: common.json }) };
   },
   text: changesText,
 });

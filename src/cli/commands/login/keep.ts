@@ -6,7 +6,7 @@ import { diffSession, quotePath } from "../../../session/changes/diff.ts";
 import { command } from "../../command.ts";
 import { report } from "../../errors.ts";
 import { write } from "../../print.ts";
-import { readLine } from "../answer.ts";
+import { ask as askLine, Interrupted } from "../answer.ts";
 import { changesScreen } from "../changes-screen.ts";
 import { listText } from "../diff-text.ts";
 
@@ -33,7 +33,7 @@ export const keep = command({
     dieWithParent();
     const [uid, gid, ...groups] = ids.split(",").map(Number);
     if (uid === undefined || gid === undefined) throw new UserError("usage", "whose home?");
-    return { status: await ask({ id: session, path: directory, kind }, { uid, gid, groups }) };
+    return { status: await askOrLeave({ id: session, path: directory, kind }, { uid, gid, groups }) };
   },
 });
 
@@ -51,7 +51,17 @@ const texts = {
   d: "d  drop everything",
 } as const;
 
-/** Shows what would be lost, and asks until somebody says what is to become of it, or isn't there any more. */
+/** Who has closed the terminal can't be asked, nor told. */
+async function askOrLeave(home: PassingHome, person: Person): Promise<number> {
+  try {
+    return await ask(home, person);
+  } catch (error) {
+    if (error instanceof Interrupted) return noAnswer;
+    throw error;
+  }
+}
+
+/** Shows what would be lost, and asks until somebody says what is to become of it. @throws {Interrupted} */
 async function ask(home: PassingHome, person: Person): Promise<number> {
   let ends = 0;
   for (let isNew = true; ;) {
@@ -60,18 +70,17 @@ async function ask(home: PassingHome, person: Person): Promise<number> {
     const files = tried(() => passingFiles(home)) ?? [];
     const what = files.length === 0 ? "" : "[s]ave what is in your home, [p]ick, ";
     if (isNew) write(2, `\nThis is lost with your session:\n${screen}`);
-    write(2, `${what}[l]ist, [b]ack, [d]rop everything? `);
-    const answer = readLine()?.trim().toLowerCase();
+    const answer = (await askLine(`${what}[l]ist, [b]ack, [d]rop everything? `))?.trim().toLowerCase();
     isNew = false;
     ends = answer === undefined ? ends + 1 : 0;
-    // Ctrl-D was how the shell ended, and may have been pressed twice; a closed terminal gives no more than that.
+    // Ctrl-D was how the shell ended, and may have been pressed twice.
     if (ends > 1) return leaveUnanswered(files);
     if (answer === "d" || answer === "drop") return 0;
     if (answer === "b" || answer === "back") return goOn;
     if (answer === "s" || answer === "save") {
       if (files.length > 0 && (await save(home, person, files))) return 0;
     } else if (answer === "p" || answer === "pick") {
-      const chosen = pick(home, files);
+      const chosen = await pick(home, files);
       if (chosen.length > 0) await save(home, person, chosen);
     } else if (answer === "l" || answer === "list") write(2, tried(() => listOf(home)) ?? "");
     else {
@@ -113,10 +122,10 @@ function listOf(home: PassingHome): string {
   });
 }
 
-function pick({ path }: PassingHome, files: readonly string[]): string[] {
+async function pick({ path }: PassingHome, files: readonly string[]): Promise<string[]> {
   const chosen: string[] = [];
   for (const [index, file] of files.entries()) {
-    const answer = askAbout(`(${index + 1}/${files.length}) save ${path}/${quotePath(file)}? [y,n,a,q] `);
+    const answer = await askAbout(`(${index + 1}/${files.length}) save ${path}/${quotePath(file)}? [y,n,a,q] `);
     if (answer === "q") break;
     if (answer === "a") return [...chosen, ...files.slice(index)];
     if (answer === "y") chosen.push(file);
@@ -124,10 +133,9 @@ function pick({ path }: PassingHome, files: readonly string[]): string[] {
   return chosen;
 }
 
-function askAbout(question: string): "y" | "n" | "a" | "q" {
+async function askAbout(question: string): Promise<"y" | "n" | "a" | "q"> {
   for (;;) {
-    write(2, question);
-    const answer = readLine()?.trim().toLowerCase() ?? "q";
+    const answer = (await askLine(question))?.trim().toLowerCase() ?? "q";
     if (answer === "y" || answer === "n" || answer === "a" || answer === "q") return answer;
     write(2, "y  save it\nn  leave it\na  save it, and all that follow\nq  leave it, and all that follow\n");
   }
