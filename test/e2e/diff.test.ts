@@ -85,7 +85,8 @@ for (const union of ["overlay", "fallthru"]) {
     expect(await diff("@listed", "--name-status", "--", "/srv", "etc/cron.d")).toBe(
       "A\t/etc/cron.d\nA\t/etc/cron.d/job\nR\t/opt/old\t/srv\n",
     );
-    expect(await diff("@listed", "-z", "/srv")).toBe("R\0/opt/old\0/srv\0");
+    for (const how of [["-z"], ["--name-status", "-z"]])
+      expect(await diff("@listed", ...how, "/srv")).toBe("R\0/opt/old\0/srv\0");
     await fallthru(["end", "listed"]);
   });
 }

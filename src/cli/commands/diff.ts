@@ -48,9 +48,9 @@ export const diff = command({
   failureStatus: 2,
   json: diffJson,
   run: ({ session, path }, { stat, nameStatus, patch, exitCode, nul, times }, { json, quiet }): Result<Diffed> => {
-    const kinds = Object.entries({ stat, nameStatus, patch, nul }).filter(([, isAsked]) => isAsked);
+    const kinds = Object.entries({ stat, nameStatus: nameStatus || nul, patch }).filter(([, isAsked]) => isAsked);
     if (kinds.length > 1 || (json && kinds.length > 0))
-      throw new UserError("usage", "only one of --stat, --name-status, --patch, -z and --json can be had at a time");
+      throw new UserError("usage", "only one of --stat, --name-status (-z), --patch and --json can be had at a time");
     const id = sessionId(session);
     return diffSession(id, { paths: path, times }, (found) => {
       const status = exitCode && found.briefly.length > 0 ? 1 : 0;

@@ -41,7 +41,20 @@ export function pairsOf(trees: readonly UnionTrees[], changes: readonly Change[]
       });
     }
   }
-  return [...gone, ...others, ...moved.values()];
+  return [...gone, ...[...others, ...moved.values()].flatMap(withoutRenamedLinks)];
+}
+
+/** patch(1) renames no links: one goes, and one comes. */
+function withoutRenamedLinks(pair: Pair): Pair[] {
+  const { before, after } = pair;
+  const isLink = after !== undefined && patchMode(after.attr) === "120000";
+  if (!isLink || before === undefined || before.path === after.path) return [pair];
+  const { union, change } = pair;
+  const common = { union, ...(change === undefined ? {} : { change }) };
+  return [
+    { ...common, before },
+    { ...common, after },
+  ];
 }
 
 function wasAt(change: Change): Name {

@@ -104,3 +104,22 @@ test("patch and git take names that end with a blank", () => {
   for (const program of ["git", "patch"] as const)
     expect(applied(stage.union.lowers[0] ?? "", patch, program)).toEqual(describe(stage.merged));
 });
+
+test("links that were renamed, also with their directory, are taken; what is in .git is passed over, to be read", () => {
+  using stage = new Stage("overlay", 1, (lower) => {
+    fs.mkdirSync(join(lower, "dir"));
+    for (const name of ["link", "dir/link"]) fs.symlinkSync("target", join(lower, name));
+    fs.writeFileSync(join(lower, "dir/file"), "one\n");
+  });
+  for (const name of ["link", "dir"]) fs.renameSync(join(stage.merged, name), join(stage.merged, `${name}-moved`));
+  fs.mkdirSync(join(stage.merged, "repo/.git/hooks"), { recursive: true });
+  for (const name of ["repo/.git/hooks/pre-commit", "repo/file"]) fs.writeFileSync(join(stage.merged, name), "new\n");
+  using trees = stage.trees();
+  const patches = [...makePatches([trees], readChanges([trees]))];
+  const patch = Buffer.from(patches.map(({ text }) => text).join(""), "latin1");
+  expect(patch.toString()).toContain("# +++ b/repo/.git/hooks/pre-commit\n# @@ -0,0 +1 @@\n# +new\n");
+  expect(patches.find(({ path }) => path.includes(".git"))?.notes).toEqual(["git apply takes nothing in .git"]);
+  fs.rmSync(join(stage.merged, "repo/.git"), { recursive: true });
+  for (const program of ["git", "patch"] as const)
+    expect(applied(stage.union.lowers[0] ?? "", patch, program)).toEqual(describe(stage.merged));
+});

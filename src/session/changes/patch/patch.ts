@@ -44,7 +44,7 @@ function patchOf(tree: UnionTrees, pair: Pair): FilePatch {
     (mode === undefined) === (side === undefined);
   if (!isHeld(modes.before, before) || !isHeld(modes.after, after)) return { ...base, text: "" };
   if (before !== undefined && after !== undefined && hasSameContent(pair))
-    return { ...base, text: headerOf({ from, to, modes }) };
+    return passedOver({ ...base, text: headerOf({ from, to, modes }) });
   const one = before === undefined ? empty : contentOf(tree.before, before);
   const other = after === undefined ? empty : contentOf(tree.after, after);
   if (one === "binary" || other === "binary") {
@@ -54,7 +54,15 @@ function patchOf(tree: UnionTrees, pair: Pair): FilePatch {
   const hunks = makeHunks(one.toString("latin1"), other.toString("latin1"));
   const hashes = { before: before && blobHash(one), after: after && blobHash(other) };
   const text = headerOf({ from, to, modes, hashes, hunks }) + hunks.text;
-  return { ...base, text, added: hunks.added, removed: hunks.removed };
+  return passedOver({ ...base, text, added: hunks.added, removed: hunks.removed });
+}
+
+/** Because of one name in .git, git apply takes nothing of a patch: there it is only to be read. */
+function passedOver(patch: FilePatch): FilePatch {
+  const names = `${patch.path}/${patch.from ?? ""}`.toLowerCase().split("/");
+  if (patch.text === "" || !names.includes(".git")) return patch;
+  const text = patch.text.replace(/^(?=[^\n])/gm, "# ");
+  return { ...patch, text, notes: [...patch.notes, "git apply takes nothing in .git"] };
 }
 
 const empty = Buffer.alloc(0);
