@@ -32,6 +32,7 @@ export function planUsersHost(mounts: readonly MountInfo[], { hidden, written }:
   const walk = new Walk(
     mounts.filter(({ mountPoint }) => !hidden.some((path) => mountPoint === path || mountPoint.startsWith(`${path}/`))),
     unions,
+    { written, hidden },
   );
   walk.split("/");
   for (const path of written) walk.make(path);
@@ -47,9 +48,10 @@ class Walk {
   /** The directories above each of them. */
   readonly #above = new Set<string>();
   readonly #unions: Unions;
+  readonly #places: Places;
 
-  constructor(mounts: readonly MountInfo[], unions: Unions) {
-    this.#unions = unions;
+  constructor(mounts: readonly MountInfo[], unions: Unions, places: Places) {
+    [this.#unions, this.#places] = [unions, places];
     for (const mount of mounts) {
       // The last one at a place is the one that is seen.
       this.#mounts.set(mount.mountPoint, mount);
@@ -61,7 +63,7 @@ class Walk {
   split(path: string): void {
     const entries = listDirectory(path);
     if (entries === undefined) {
-      this.#showAsItIs(path, lstatOf(path));
+      this.#showUnlistable(path, lstatOf(path));
       return;
     }
     if (path !== "/") this.#place(path, lstatOf(path));
@@ -103,14 +105,21 @@ class Walk {
 
   #show(path: string): void {
     const mount = this.#mounts.get(path);
-    if (kernels.has(path) || (mount !== undefined && kindOf(mount) === "pseudo")) this.#place(path, lstatOf(path));
+    const isHidden = this.#places.hidden.includes(path);
+    if (kernels.has(path) || isHidden || (mount !== undefined && kindOf(mount) === "pseudo"))
+      this.#place(path, lstatOf(path));
     else if (this.#above.has(path)) this.split(path);
     else if (mount !== undefined) this.#showMount(path, mount);
     else this.#showEntry(path, lstatOf(path));
   }
 
   #showMount(path: string, mount: MountInfo): void {
-    this.#place(path, lstatOf(path));
+    const stat = lstatOf(path);
+    if (stat?.isDirectory() === true && !isListable(path)) {
+      this.#showUnlistable(path, stat);
+      return;
+    }
+    this.#place(path, stat);
     this.steps.push(stepFor(mount, this.#unions.over));
   }
 
@@ -124,12 +133,25 @@ class Walk {
   }
 
   #showDirectory(path: string, stat: Stats): void {
-    if (!isSearchable(path)) {
-      this.#showAsItIs(path, stat);
+    if (!isListable(path)) {
+      this.#showUnlistable(path, stat);
       return;
     }
     this.#place(path, stat);
     this.#union(path);
+  }
+
+  /** As /home may be, of mode 711: what is the user's in it is shown; where nothing is, all of it, as it is. */
+  #showUnlistable(path: string, stat: Stats | undefined): void {
+    const { written, hidden } = this.#places;
+    const below = [...written, ...hidden].filter((own) => own.startsWith(`${path}/`));
+    if (below.length === 0 || !isSearchable(path)) {
+      this.#showAsItIs(path, stat);
+      return;
+    }
+    this.#place(path, stat);
+    const children = below.map((own) => own.slice(path.length + 1).split("/")[0] ?? "");
+    for (const child of new Set(children)) this.#show(`${path}/${child}`);
   }
 
   /** What the user may not look at stays so: it is the machine's own. */
@@ -190,6 +212,11 @@ function isEverybodys(stat: Stats): boolean {
 
 function isReadable(path: string): boolean {
   return allows(path, nodeFs().constants.R_OK);
+}
+
+/** Of what may not be listed nobody could say what has changed. */
+function isListable(path: string): boolean {
+  return isReadable(path) && isSearchable(path);
 }
 
 /** A union over what may not be entered would be one that may be. */

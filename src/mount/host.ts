@@ -22,8 +22,8 @@ const own = ["/proc", "/sys", "/dev/pts", "/dev/shm", "/run/fallthru", "/var/lib
 /** Larger files that are mounted on files are shown read-only instead of copied. */
 export const copyLimit = 1 << 20;
 
-/** What can be asked of a mount although its server is gone, or lets only its own user look. */
-const refusals = ["EACCES", "ENOTCONN", "ESTALE", "EIO"] as const;
+/** What can be answered of a mount that is there: its server is gone or ill, or lets only its own user look. */
+const refusals = ["EACCES", "ENOTCONN", "ESTALE", "EIO", "ENOENT"] as const;
 
 /** The steps of a plan, and what isn't in it, a line each. */
 export interface HostPlan {
@@ -44,7 +44,9 @@ export function planHost(union: (lower: string) => Union, without: readonly stri
   const [odd, others] = [mounts.filter(isOdd), mounts.filter((mount) => !isOdd(mount))];
   const steps: PlanStep[] = [{ kind: "union", at: "/", union: union("/"), attributes: 0 }];
   for (const mount of visibleMounts(others)) {
-    if (mount.mountPoint !== "/") steps.push(stepFor(mount, union));
+    // Whatever else is mounted and unmounted meanwhile keeps nobody from a session.
+    const step = mount.mountPoint === "/" ? undefined : unless(["ENOENT", "ENOTDIR"], () => stepFor(mount, union));
+    if (step !== undefined) steps.push(step);
   }
   const warnings = odd.map(({ mountPoint }) => `${mountPoint} is left out: its name is not UTF-8`);
   return { steps: [...steps, ...kernelSteps()], warnings };
@@ -80,9 +82,7 @@ export function stepFor(mount: MountInfo, union: (lower: string) => Union): Plan
 function visibleMounts(all: readonly MountInfo[]): MountInfo[] {
   return all
     .filter((mount) => {
-      const opened = unless(["ENOENT", "ENOTDIR", ...refusals], () =>
-        openAt(null, mount.mountPoint, O.PATH | O.NOFOLLOW),
-      );
+      const opened = unless(["ENOTDIR", ...refusals], () => openAt(null, mount.mountPoint, O.PATH | O.NOFOLLOW));
       if (opened === undefined) return false;
       using found = opened;
       return mountIdOf(found) === mount.id;

@@ -11,7 +11,7 @@ import { type HostPlan, planHost } from "../mount/host.ts";
 import { planUsersHost } from "../mount/host-user.ts";
 import { readMountInfo, splitOptions } from "../mount/mountinfo.ts";
 import { describeStep, type MountPlan, type PlanStep, type Skeleton, type Union } from "../mount/plan.ts";
-import { isInside } from "../places.ts";
+import { isInside, machine } from "../places.ts";
 import { extraSteps, withoutSuid } from "./extra.ts";
 import type { RootFiles } from "./rootfiles.ts";
 import { findSource, type Source } from "./source.ts";
@@ -89,8 +89,14 @@ function planUsersView(makeUnion: MakeUnion, extra: readonly string[]): HostPlan
     });
   }
   const written = [process.env["HOME"], process.env["XDG_RUNTIME_DIR"], process.cwd(), "/var/tmp"];
-  const places = { hidden: [runDir, sessionsDir], written: [...new Set(written.filter((path) => path !== undefined))] };
-  return planUsersHost(readMountInfo(), places, {
+  const mounts = readMountInfo();
+  // Where the superuser's sessions are: a copy of their mounts would keep them.
+  const others = mounts.filter(({ mountPoint }) => mountPoint === machine.run).map(({ mountPoint }) => mountPoint);
+  const places = {
+    hidden: [runDir, sessionsDir, ...others],
+    written: [...new Set(written.filter((path) => path !== undefined))],
+  };
+  return planUsersHost(mounts, places, {
     root: (skeleton) => makeUnion([], skeleton),
     over: (lower) => makeUnion([lower]),
   });

@@ -1,7 +1,7 @@
 import { UserError } from "../../error.ts";
 import { O, RESOLVE } from "../../kernel/abi/file.ts";
 import type { Fd } from "../../kernel/fd.ts";
-import { openAt, openDirectory, statAt } from "../../kernel/file.ts";
+import { findAt, openAt, openDirectory, readDirectory, statAt } from "../../kernel/file.ts";
 import { cloneMount } from "../../kernel/mount.ts";
 import { openLayerRoot } from "../../layer/layer.ts";
 import { mountLowers, upperDialect } from "../../mount/lowers.ts";
@@ -35,9 +35,26 @@ export function openTrees(record: Pick<SessionRecord, "id" | "plan" | "begun">):
   flushUnions(record);
   using opened = new DisposableStack();
   using root = openDirectory(mountPointOf(record.id));
-  const trees = steps.map((step, index) => opened.use(openUnionTrees(step, root, record.begun?.[index])));
+  const trees = steps.flatMap((step, index) =>
+    isGone(record.id, step) ? [] : [opened.use(openUnionTrees(step, root, record.begun?.[index]))],
+  );
   const all = opened.move();
   return Object.assign(trees, { [Symbol.dispose]: () => all.dispose() });
+}
+
+/**
+ * Whether somebody has deleted the directory that a union lies over, as those of a view of the machine's own root may be.
+ * @throws {UserError} failed: the session has changed something in it
+ */
+function isGone(id: string, { union }: UnionStep): boolean {
+  const lower = splitLowers(union).base.find((path) => findAt(null, path) === undefined);
+  if (lower === undefined) return false;
+  using upper = openDirectory(union.upper);
+  for (const _ of readDirectory(upper))
+    throw new UserError("failed", `${lower} isn't there any more, in which session ${id} has changed something`, {
+      hint: `make it again: mkdir ${lower}`,
+    });
+  return true;
 }
 
 export function openUnionTrees({ at, union }: UnionStep, root: Fd, begun: UnionTrees["begun"] = {}): UnionTrees {

@@ -17,6 +17,7 @@ import {
 } from "../../kernel/file.ts";
 import { attributeName, removeXattr } from "../../kernel/io.ts";
 import { cloneMount } from "../../kernel/mount.ts";
+import { nodeFs } from "../../kernel/trusted.ts";
 import { removeTree } from "../../layer/remove.ts";
 import { commitsDir } from "../paths.ts";
 import { Tree } from "./tree.ts";
@@ -32,13 +33,23 @@ export interface Place extends Disposable {
 
 /**
  * Where the area of a commit is: renaming needs the target's own mount. Best is among our own state, which sessions don't see;
- * else beside the target; where that is another file system, in the target itself.
+ * else beside the target; where that is another file system, or not the user's to write to, in the target itself.
  */
 export function chooseArea(target: string, id: string, part: number): string {
   const name = `${id}-${part}`;
   if (isOneMount(commitsDir, target)) return `${commitsDir}/${id}/area-${part}`;
-  if (target !== "/" && isOneMount(dirname(target), target)) return `${slashed(dirname(target))}${areaPrefix}${name}`;
+  if (target !== "/" && isOneMount(dirname(target), target) && isWritable(dirname(target)))
+    return `${slashed(dirname(target))}${areaPrefix}${name}`;
   return `${slashed(target)}${areaPrefix}${name}`;
+}
+
+function isWritable(directory: string): boolean {
+  const { accessSync, constants } = nodeFs();
+  const isAllowed = unless(["EACCES", "EPERM", "EROFS"], () => {
+    accessSync(directory, constants.R_OK | constants.W_OK);
+    return true;
+  });
+  return isAllowed === true;
 }
 
 function slashed(path: string): string {
