@@ -10,7 +10,7 @@ import { leftoversAfter, type Traces, traces } from "../support/leftovers.ts";
 import { tinyRoot } from "../support/roots.ts";
 import { describeTree } from "../support/tree.ts";
 import { expectFate } from "./session.ts";
-import { inject, type Point, pointsOf } from "./strace.ts";
+import { explainedFull, inject, type Point, pointsOf, takesSpace } from "./strace.ts";
 
 const root = tinyRoot();
 let clean: Traces;
@@ -101,7 +101,7 @@ async function failAll(what: string, args: readonly string[], sides: Sides, star
     }
     const fate = await expectFate(point, async () => {
       if (what !== kill && status !== 0)
-        expect([status, stderr]).toEqual([8, expect.stringMatching(explained) as string]);
+        expect([status, stderr]).toEqual([8, expect.stringMatching(explainedFull) as string]);
       const found = await fateOf(sides);
       // One that was finished keeps what it has replaced.
       expect(areas().length).toBe(found === "before" ? 0 : 1);
@@ -116,17 +116,6 @@ async function failAll(what: string, args: readonly string[], sides: Sides, star
 }
 
 const kill = "signal=KILL";
-
-/** Calls that a full disk, or a quota, makes fail; what was reserved is written over. */
-function takesSpace({ syscall, call }: Point): boolean {
-  return (
-    /^(mkdir|mknod|openat|link|symlink|rename|write|pwrite|l?setxattr|fsetxattr)/.test(syscall) &&
-    !/^write\([12],/.test(call) &&
-    (!call.startsWith("openat") || call.includes("O_CREAT"))
-  );
-}
-
-const explained = /^fallthru: (the file system of|a quota of the file system of) \/.*\nhint: free some space there/;
 
 /** Kills a commit of what `script` does, and its undoing, at every point. */
 export async function killCommits(script: string): Promise<void> {

@@ -1,4 +1,4 @@
-// Kills a fork at each of its points: the session is whole, and the new one whole or gone.
+// Kills a fork, or fills its disk, at each of its points: the session is whole, and the new one whole or gone.
 import { expect } from "bun:test";
 import { spawnSync } from "node:child_process";
 import { appendFileSync, readdirSync } from "node:fs";
@@ -6,7 +6,7 @@ import { fallthru } from "../support/fallthru.ts";
 import { leftoversAfter, type Traces } from "../support/leftovers.ts";
 import { describeTree } from "../support/tree.ts";
 import { beginMarked, describeMarked, expectFate, expectUsable, settle, stateOf } from "./session.ts";
-import { inject, type Point, pointsOf } from "./strace.ts";
+import { explainedFull, inject, type Point, pointsOf, takesSpace } from "./strace.ts";
 
 let before: Traces;
 
@@ -70,4 +70,33 @@ export async function killFork(options: readonly string[], fork: readonly string
     fates[await expectFate(point, () => expectBoth(was))]++;
   }
   return { points: points.length, ...fates };
+}
+
+/** Has the disk full, or a quota used up, at each step of a fork. @returns how often it was refused, and how often it did without */
+export async function fillFork(fork: readonly string[]): Promise<{ refused: number; done: number }> {
+  const args = ["fork", "@x", "--name", "y", ...fork];
+  await prepare([]);
+  const points = (await pointsOf(args)).filter(takesSpace);
+  await fallthru(["end", "--all"]);
+  const counts = { refused: 0, done: 0 };
+  let was: readonly string[] | undefined;
+  for (const [index, point] of points.entries()) {
+    was ??= await prepare([]);
+    const { isReached, status, stderr } = await inject(point, `error=${index % 2 === 0 ? "ENOSPC" : "EDQUOT"}`, args);
+    const isDone = await expectFate(point, async () => {
+      const there = describeSession("x");
+      expect(there).toEqual([...(was ?? [])]);
+      expect(await stateOf("y")).toBe(status === 0 ? "open" : undefined);
+      if (status === 0) return true;
+      expect([status, stderr]).toEqual([8, expect.stringMatching(explainedFull) as string]);
+      return false;
+    });
+    if (isReached) counts[isDone ? "done" : "refused"]++;
+    if (!isDone) continue;
+    await expectBoth(was);
+    was = undefined;
+  }
+  // What was refused has left nothing, and the last of all finds the session as it was.
+  if (was !== undefined) await expectBoth(was);
+  return counts;
 }

@@ -15,7 +15,9 @@ export interface Point {
 /** The calls that change something. Between two of them nothing happens that a kill could make a difference to. */
 const changing = [
   ..."mkdir mkdirat mknodat openat openat2 creat rename renameat renameat2 link linkat symlink symlinkat".split(" "),
-  ..."unlink unlinkat rmdir write pwrite64 ftruncate fsync fdatasync syncfs flock ioctl".split(" "),
+  ..."unlink unlinkat rmdir write pwrite64 copy_file_range sendfile ftruncate fsync fdatasync syncfs flock ioctl".split(
+    " ",
+  ),
   ..."fchown fchownat chmod fchmod fchmodat utimensat setxattr lsetxattr fsetxattr".split(" "),
   ..."fsopen fsmount open_tree move_mount mount_setattr mount umount2".split(" "),
   ..."chroot chdir fchdir unshare setns sethostname setgroups setresgid setresuid personality".split(" "),
@@ -66,6 +68,19 @@ function isChange(syscall: string, call: string): boolean {
   if (syscall === "syscall_0x1d0" || syscall === "syscall_0x1d1") return false;
   return syscall !== "statx" && !(syscall === "ioctl" && call.includes("TCGETS"));
 }
+
+/** Calls that a full disk, or a quota, makes fail; what was reserved is written over. */
+export function takesSpace({ syscall, call }: Point): boolean {
+  return (
+    /^(mkdir|mknod|openat|link|symlink|rename|write|pwrite|copy_file|sendfile|l?setxattr|fsetxattr)/.test(syscall) &&
+    !/^write\([12],/.test(call) &&
+    (!call.startsWith("openat") || call.includes("O_CREAT"))
+  );
+}
+
+/** What is said then. */
+export const explainedFull =
+  /^fallthru: (the file system of|a quota of the file system of) \/.*\nhint: free some space there/;
 
 /** Those that src/kernel makes again when they fail, to be sure of errno (quick): they fail again. Others are node:fs's. */
 const repeated = new Set([

@@ -6,6 +6,7 @@ import { O } from "../../kernel/abi/file.ts";
 import { isErrno, unless } from "../../kernel/error.ts";
 import type { Fd } from "../../kernel/fd.ts";
 import {
+  type Attr,
   openAt,
   openDirectory,
   readDirectory,
@@ -170,7 +171,18 @@ function finish(id: string, dir: Fd, made?: NewUnions): Fd | undefined {
   const isBegun = moves.some(({ to }) => isChanged(to));
   const changed = unionSteps(record).filter(({ union }) => moves.some(({ to }) => union.lowers[0] === to));
   if (isOld && !isBegun) protect(changed, mountPoint, dir);
-  for (const move of moves) moveAll(move);
+  const times = moves.map(({ from }) => timesOf(from));
+  try {
+    for (const [index, move] of moves.entries()) moveAll(move, times[index]);
+  } catch (error) {
+    // A directory that grows meets a full disk; back where they were, names have room. Nothing is mounted anew yet.
+    if (made !== undefined) {
+      for (const [index, { from, to }] of moves.entries()) moveAll({ from: to, to: from }, times[index]);
+      for (const { at } of changed) allowWriting(placeIn(mountPoint, at));
+      placeRecord(dir, before);
+    }
+    throw error;
+  }
   let old: Fd | undefined;
   if (isOld && made !== undefined) old = replaceUnions(mountPoint, made.mounts);
   else if (isOld && !finishReplacing(mountPoint)) {
@@ -216,16 +228,26 @@ function protect(steps: readonly UnionStep[], mountPoint: string, dir: Fd): void
   }
 }
 
+function allowWriting(path: string): void {
+  using mount = openAt(null, path, O.PATH | O.DIRECTORY | O.NOFOLLOW);
+  setMountAttributes(mount, { clear: MOUNT_ATTR.RDONLY });
+}
+
+type Times = Pick<Attr, "atimeNs" | "mtimeNs">;
+
+function timesOf(path: string): Times | undefined {
+  return unless(["ENOENT"], () => statAt(null, path));
+}
+
 /** Both are directories of our own, of one file system, and nobody else is there. */
-function moveAll({ from, to }: Freezing["moves"][number]): void {
+function moveAll({ from, to }: Freezing["moves"][number], times: Times | undefined): void {
   const opened = unless(["ENOENT"], () => openDirectory(from));
   if (opened === undefined) return;
   using source = opened;
   using target = openDirectory(to);
-  const { atimeNs, mtimeNs } = statAt(source);
   const names = [...readDirectory(source)].map(({ name }) => name);
   for (const name of names) renameNoReplaceAt(source, name, target, name);
-  setTimesAt(target, ".", atimeNs, mtimeNs);
+  if (times !== undefined) setTimesAt(target, ".", times.atimeNs, times.mtimeNs);
   for (const directory of [target, source]) sync(directory);
 }
 
