@@ -184,7 +184,8 @@ export class Journal implements KnownInodes {
   place(nodeid: number, { parent, name, ino, isDirectory }: KnownName): void {
     const { names, nameless } = this.#bank;
     this.#words[LAST] = OTHER;
-    for (let ref = names.find(nodeid); ref !== 0; ref = names.next(ref)) if (names.isNamed(ref, parent, name)) return;
+    // Not among the inode's names: of 65,000 links each would be compared for each.
+    if (names.findName(parent, name, nodeid) !== 0) return;
     this.#begin();
     if (nodeid > this.highest) this.#numbers[HIGHEST] = nodeid;
     if (parent === 0) {

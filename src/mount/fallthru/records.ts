@@ -74,18 +74,20 @@ export class Table {
     return this.#match(words[at] ?? 0, numbers[(at >> 1) + 2] ?? 0);
   }
 
-  findName(a: number, name: string): number {
+  /** @param key the record's; without it, that which was inserted last is found */
+  findName(a: number, name: string, key?: number): number {
     const hash = hashOf(a, name);
     for (let ref = this.#byName?.get(this.#chain(hash)) ?? 0; ref !== 0;) {
       const { words } = this.#piece(ref);
       const at = (ref & UNITS_MASK) << 2;
-      if (words[at + EXTRA] === hash && this.isNamed(ref, a, name)) return ref;
+      const isIt = words[at + EXTRA] === hash && this.#isNamed(ref, a, name);
+      if (isIt && (key === undefined || this.keyOf(ref) === key)) return ref;
       ref = words[at + 1] ?? 0;
     }
     return 0;
   }
 
-  isNamed(ref: number, a: number, name: string): boolean {
+  #isNamed(ref: number, a: number, name: string): boolean {
     const { numbers, bytes } = this.#piece(ref);
     const at = (ref & UNITS_MASK) << 4;
     if (numbers[(at >> 3) + 3] !== a || bytes[at + LENGTH] !== name.length) return false;
