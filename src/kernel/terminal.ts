@@ -76,9 +76,13 @@ export function rawSettings(settings: Settings): Settings {
   return raw;
 }
 
-/** Has a terminal give whole lines, and show what is typed, whatever a program has left it as; what was typed before is dropped. */
-export function takeLines(terminal: Fd): void {
-  const settings = readSettings(terminal);
+/**
+ * Has a terminal give whole lines, and show what is typed, whatever a program has left it as; what was typed before is dropped.
+ * @returns what it was left as
+ */
+export function takeLines(terminal: Fd): Settings {
+  const before = readSettings(terminal);
+  const settings = Buffer.from(before);
   // c_iflag: ICRNL; c_oflag: OPOST ONLCR; c_lflag: ISIG ICANON ECHO ECHOE ECHOK
   for (const [at, bits] of [
     [0, 0o400],
@@ -87,6 +91,7 @@ export function takeLines(terminal: Fd): void {
   ] as const)
     settings.writeUInt32LE((settings.readUInt32LE(at) | bits) >>> 0, at);
   control(terminal, TCSETSF, settings);
+  return before;
 }
 
 /** Gives one terminal the window size of another; the programs on it are told. */

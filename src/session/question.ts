@@ -1,7 +1,7 @@
 import { Fd } from "../kernel/fd.ts";
 import { waitUntilReady } from "../kernel/poll.ts";
 import { foregroundGroup, groupOf } from "../kernel/self.ts";
-import { isTerminal, takeLines } from "../kernel/terminal.ts";
+import { isTerminal, takeLines, writeSettings } from "../kernel/terminal.ts";
 import type { SignalRelay } from "./waiting.ts";
 
 /** Standard input, where somebody is asked. */
@@ -14,9 +14,19 @@ export function hasTerminal(): boolean {
   return isTerminal(stdin);
 }
 
-/** What was typed before the first question wasn't meant for it. A command that was killed may have left the terminal without lines. */
-export function prepareTerminal(): void {
-  if (hasTerminal()) takeLines(stdin);
+/**
+ * What was typed before the first question wasn't meant for it. A command that was killed may have left the terminal without lines;
+ * what a command has set stays set after the questions.
+ */
+export function prepareTerminal(): Disposable {
+  if (!hasTerminal()) return { [Symbol.dispose]: () => {} };
+  const before = takeLines(stdin);
+  return {
+    [Symbol.dispose]: () => {
+      // Who sets another's terminal is stopped.
+      if (hasTerminal() && !isInBackground()) writeSettings(stdin, before);
+    },
+  };
 }
 
 /**

@@ -38,7 +38,9 @@ async function startUp(args: readonly string[]): Promise<ChildProcess> {
   return child;
 }
 
+/** Unless it has ended before: then nobody would tell of it any more. */
 async function kill(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
   const gone = new Promise((done) => child.once("exit", done));
   child.kill("SIGKILL");
   await gone;

@@ -34,11 +34,15 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
+  await killService();
+  execFileSync("umount", ["/run/fallthrud"]);
+});
+
+async function killService(): Promise<void> {
   const left = [service.pid ?? 0, ...childrenOf(service.pid ?? 0)];
   service.kill("SIGKILL");
   while (left.some(isAlive)) await sleep(10);
-  execFileSync("umount", ["/run/fallthrud"]);
-});
+}
 
 function ask(who: Account, words: readonly string[], options: RunOptions = {}) {
   return run([...as(who), schroot, ...words], { directory: "/", ...options });
@@ -260,9 +264,7 @@ test("neither the environment, nor argv[0], nor files where the client is give a
 
 test("a service that is killed leaves sessions as they are, and the next one goes on with them", async () => {
   expect(await ask(nobody, ["-b", "-c", "tiny", "-n", "stays"])).toMatchObject({ status: 0 });
-  const before = childrenOf(service.pid ?? 0);
-  service.kill("SIGKILL");
-  while (before.some(isAlive)) await sleep(10);
+  await killService();
   const refused = await ask(nobody, ["-r", "-c", "stays", "--", "true"]);
   expect(refused).toMatchObject({ status: 1 });
   expect(refused.stderr).toContain("The service isn't running");

@@ -101,11 +101,21 @@ function parentOf(pid: number): number | undefined {
   }
 }
 
-/** Until it is a zombie it may still be closing what it had open, and keep a mount busy with that. */
+/** Until each of its threads is a zombie it may still be closing what it had open, and keep a mount busy, or a socket open, with that. */
 export function isAlive(pid: number): boolean {
+  return threadsOf(pid).some((thread) => {
+    try {
+      return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/task/${thread}/stat`, "latin1"));
+    } catch {
+      return false; // It has just ended.
+    }
+  });
+}
+
+function threadsOf(pid: number): string[] {
   try {
-    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, "latin1"));
+    return readdirSync(`/proc/${pid}/task`);
   } catch {
-    return false;
+    return [];
   }
 }

@@ -58,11 +58,14 @@ async function ask(finished: Finished): Promise<Fate> {
 async function askUntilAnswered(finished: Finished): Promise<Fate> {
   const { hold, status, signals } = finished;
   let ends = 0;
-  prepareTerminal();
-  for (let isNew = true; ;) {
-    const screen = isNew ? changesScreen(hold.id) : "";
+  let screen = changesScreen(hold.id);
+  if (screen === undefined) return { session: "discard", status };
+  using _terminal = prepareTerminal();
+  for (let isNew = false; ;) {
+    if (isNew) screen = changesScreen(hold.id);
     if (screen === undefined) return { session: "discard", status };
     write(2, screen);
+    screen = "";
     const answer = await askLine("[k]eep, [c]ommit all, [p]ick, [s]how the patch, [d]iscard? ", signals);
     isNew = false;
     ends = answer === undefined ? ends + 1 : 0;
