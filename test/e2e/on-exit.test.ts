@@ -129,6 +129,14 @@ describe("on a terminal", () => {
     expect((await terminal.ended).status).toBe(0);
   });
 
+  test("the terminal is left as the command has left it", async () => {
+    const terminal = new Terminal(["sh", "-c", `${executable} run tiny -- sh -c '${change}; stty -echo'; stty -a`]);
+    await terminal.until(question);
+    terminal.type("d\r");
+    expect(await terminal.until(/ -?echo /)).toEndWith(" -echo ");
+    await terminal.ended;
+  });
+
   test("Ctrl-Z stops it there, a background has no answer, and fg asks again", async () => {
     const shell = new Terminal(["bash", "--norc", "-i"], { env: { PS1: "$ " } });
     await shell.until("$ ");
