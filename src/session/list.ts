@@ -38,7 +38,7 @@ export interface SessionInfo extends SessionSummary {
   readonly processes: readonly ProcessInfo[];
 }
 
-/** All sessions, the oldest first. Takes one small file each: 5,000 of them in under 100 ms. */
+/** All sessions, the oldest first. Takes one small file each: 5,000 of them in about 100 ms. */
 export function listSessions(): SessionSummary[] {
   const held = new Set(heldIds());
   const found: SessionSummary[] = [];
