@@ -175,10 +175,13 @@ class Server {
     this.#answerKept(bytes);
   }
 
+  /** It isn't kept again where the disk is full: what was done ahead for one that was postponed would be done anew, by this thread. */
   #answerKept(bytes: Buffer): void {
     this.request.bytes.set(bytes);
     this.request.parseHeader(bytes.length);
+    this.#mayBeFull = false;
     this.answer();
+    this.#mayBeFull = true;
   }
 
   get hasFull(): boolean {
@@ -188,9 +191,7 @@ class Server {
   /** Tries those once more that found the disk full, when the kernel has sent `after` more requests since. */
   retryFull(after: number): void {
     if (this.#full.length === 0 || this.#sinceFull++ < after) return;
-    this.#mayBeFull = false;
     for (const bytes of this.#full.splice(0)) this.#answerKept(bytes);
-    this.#mayBeFull = true;
   }
 
   #refuse(errno: number): void {
