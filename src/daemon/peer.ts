@@ -41,6 +41,7 @@ const loginPatienceMs = 1500;
  * says of itself only reaches its own command.
  */
 export class PeerCaller implements Caller, Disposable {
+  readonly pid: number;
   readonly uid: number;
   readonly gid: number;
   readonly groups: readonly number[];
@@ -67,6 +68,7 @@ export class PeerCaller implements Caller, Disposable {
   #early: number | undefined;
 
   constructor(connection: Connection, peer: Peer, account: User, { request, files }: Asked) {
+    this.pid = peer.pid;
     this.uid = peer.uid;
     this.gid = peer.gid;
     this.groups = peer.groups;

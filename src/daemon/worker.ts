@@ -8,6 +8,7 @@ import { receiveDescriptor } from "../kernel/pass.ts";
 import { waitUntilReady } from "../kernel/poll.ts";
 import { exitNow, forgetKeys } from "../kernel/self.ts";
 import { type Peer, peerOf, receiveNow, sendAll } from "../kernel/socket.ts";
+import { buryChildren } from "../kernel/wait.ts";
 import { type Asked, Connection, receiveRequest } from "./connection.ts";
 import { log } from "./log.ts";
 import { PeerCaller } from "./peer.ts";
@@ -47,6 +48,8 @@ export async function work(frontEnds: FrontEnds): Promise<void> {
       isFirst ? () => sendAll(control, Uint8Array.of(workerWords.known)) : () => true,
     );
     socket.close();
+    // What has been started to go on alone and is over.
+    buryChildren();
     if (!sendAll(control, Uint8Array.of(workerWords[said]))) return;
     if (said === "done") return;
   }

@@ -1,7 +1,20 @@
-import { CLD, P_PID, SYS_pidfd_open, WEXITED, WNOHANG, WSTOPPED } from "./abi/process.ts";
-import { check } from "./error.ts";
+import {
+  CLD,
+  P_ALL,
+  P_PID,
+  PIDFD_GET_INFO,
+  PIDFD_INFO_EXIT,
+  PIDFD_INFO_SIZE_VER0,
+  SYS_pidfd_open,
+  WEXITED,
+  WNOHANG,
+  WSTOPPED,
+} from "./abi/process.ts";
+import { check, isErrno, unless } from "./error.ts";
 import { Fd } from "./fd.ts";
+import { ioctl } from "./file.ts";
 import { quick } from "./libc.ts";
+import { readText } from "./trusted.ts";
 
 const waitid_ = quick("waitid", "int", ["int", "int", "void *", "int"]);
 const pidfdOpen_ = quick("syscall", "long", ["long", "int", "unsigned int"]);
@@ -39,6 +52,44 @@ export async function waitForChild(pid: number): Promise<Outcome> {
 /** A descriptor that becomes ready to read when the process ends. @see pidfd_open(2) */
 export function openProcess(pid: number): Fd {
   return new Fd(check("open process", String(pid), pidfdOpen_(SYS_pidfd_open, pid, 0)), `process ${pid}`);
+}
+
+/**
+ * How a process has ended that needn't be a child of ours. @param process as openProcess() gave it
+ * @returns undefined where it goes on, and where the kernel doesn't tell of one that others have buried (before Linux 6.15)
+ * @see PIDFD_GET_INFO in linux/pidfd.h
+ */
+export function endOf(process: Fd, pid: number): Outcome | undefined {
+  // The kernel tells when somebody has buried it; before that proc_pid_stat(5) does, whose process it still is.
+  const status = buriedStatus(process) ?? deadStatus(pid) ?? buriedStatus(process);
+  if (status === undefined) return undefined;
+  const signal = status & 0x7f;
+  return signal === 0 ? { kind: "exited", status: (status >> 8) & 0xff } : { kind: "killed", signal };
+}
+
+function buriedStatus(process: Fd): number | undefined {
+  const info = Buffer.alloc(PIDFD_INFO_SIZE_VER0);
+  info.writeBigUInt64LE(BigInt(PIDFD_INFO_EXIT), 0);
+  try {
+    ioctl(process, PIDFD_GET_INFO, info);
+  } catch (error) {
+    if (isErrno(error, "ESRCH", "ENOTTY", "EINVAL")) return undefined;
+    throw error;
+  }
+  return (info.readUInt32LE(0) & PIDFD_INFO_EXIT) === 0 ? undefined : info.readInt32LE(60);
+}
+
+function deadStatus(pid: number): number | undefined {
+  const stat = unless(["ENOENT", "ESRCH"], () => readText(`/proc/${pid}/stat`, "latin1")) ?? "";
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return fields[0] === "Z" ? Number(fields.at(-1)) : undefined;
+}
+
+/** Buries children that have ended and that nobody waits for any more. @see waitid(2) */
+export function buryChildren(): void {
+  const info = Buffer.alloc(128);
+  const bury = () => check("wait for processes", "", waitid_(P_ALL, 0, info, WEXITED | WNOHANG));
+  while (unless(["ECHILD"], bury) !== undefined && info.readInt32LE(12) !== 0) info.fill(0);
 }
 
 /** What a child has just done, without waiting; undefined: it goes on. One that ended is buried by this. @see waitid(2) */

@@ -1,7 +1,11 @@
 import { existsSync, realpathSync, unlinkSync } from "node:fs";
+import { dirname } from "node:path";
 import { UserError } from "../error.ts";
 import { unless } from "../kernel/error.ts";
+import type { Fd } from "../kernel/fd.ts";
+import { openDirectory, removeDirectoryAt } from "../kernel/file.ts";
 import { detachMount } from "../kernel/mount.ts";
+import { removeTree } from "../layer/remove.ts";
 import { askToEnd, killInside, lookInside } from "./processes.ts";
 import { usualGraceMs } from "./remains.ts";
 import { schrootSessions } from "./schrootfile.ts";
@@ -18,10 +22,14 @@ type Keys = Readonly<Record<string, string>>;
 /** Where schroot mounts its sessions; nothing else is unmounted here. */
 const schrootMounts = "/run/schroot/mount";
 
+/** Where schroot unpacks the archives of its sessions. */
+const schrootUnpacked = "/var/lib/schroot/unpack";
+
 /**
  * Ends a session that a real schroot has begun, by schroot's own scripts and the administrator's. The processes are asked to
  * end all at once, and what is mounted is detached before schroot's scripts come to it, so that neither a
- * stubborn daemon nor somebody who stands inside holds them up.
+ * stubborn daemon nor somebody who stands inside holds them up. Where schroot's scripts are gone, what they would remove is removed
+ * here, if it is no volume or snapshot.
  * @param keys of its file in /var/lib/schroot/session
  * @throws {UserError} busy, unsupported; SetupFailed, and then the file is still there
  */
@@ -32,7 +40,8 @@ export async function endForeignSession(
 ): Promise<void> {
   const mountPoint = checkPlace(id, keys);
   const names = runnableScripts();
-  if (!names.includes("10mount")) throw notInstalled(id);
+  const isPurged = !names.includes("10mount");
+  if (isPurged && !isRemovable(keys)) throw notInstalled(id);
   if (!force) refuseWaitedFor(id, mountPoint);
   const variables = foreignVariables(id, keys, setup);
   const run = (isTurn: (name: string) => boolean) => {
@@ -48,6 +57,7 @@ export async function endForeignSession(
   const underlay = keys["union-underlay-directory"] ?? "";
   if (underlay.endsWith(`/${id}`)) detachAll(underlay);
   await run((name) => name <= "10mount");
+  if (isPurged) removePlaces(id, keys);
   unless(["ENOENT"], () => unlinkSync(`${schrootSessions}/${id}`));
 }
 
@@ -57,6 +67,27 @@ export async function recoverForeignSession(id: string, keys: Keys, setup: Setup
   const steps = runnableScripts().map((name): SetupStep => ({ name, isWhole: true }));
   if (!steps.some(({ name }) => name === "10mount")) throw notInstalled(id);
   await runSetup("setup-recover", "ok", foreignVariables(id, keys, setup), { steps, context: setup });
+}
+
+/** Whether all that the session consists of is directories and mounts. A source's archive would have to be packed anew. */
+function isRemovable({ type = "", "file-repack": repack = "" }: Keys): boolean {
+  return ["directory", "loopback", "block-device"].includes(type) || (type === "file" && repack === "false");
+}
+
+/** What 05file, 05union and 10mount do at the end, once nothing is mounted: where schroot was purged with sessions open. */
+function removePlaces(id: string, keys: Keys): void {
+  removeFrom(schrootMounts, id, removeDirectoryAt);
+  if (keys["type"] === "file") removeFrom(schrootUnpacked, id, removeTree);
+  const { "union-underlay-directory": underlay = "", "union-overlay-directory": overlay = "" } = keys;
+  if (underlay.endsWith(`/${id}`)) removeFrom(dirname(underlay), id, removeDirectoryAt);
+  if (overlay.endsWith(`/${id}`)) removeFrom(dirname(overlay), id, removeTree);
+}
+
+function removeFrom(path: string, name: string, remove: (directory: Fd, name: string) => void): void {
+  unless(["ENOENT"], () => {
+    using directory = openDirectory(path);
+    remove(directory, name);
+  });
 }
 
 function detachAll(path: string): void {

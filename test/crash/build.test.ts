@@ -1,5 +1,5 @@
 // deadline: 300
-// Builds of Debian's sbuild that are killed half-way: what the next command finds, and that it leaves nothing.
+// Builds of Debian's sbuild that are killed half-way: nothing is left of them.
 import { beforeAll, expect, test } from "bun:test";
 import { buildersDirectory, withBuilder } from "../support/builders.ts";
 import { debianRoot } from "../support/roots.ts";
@@ -39,19 +39,16 @@ const script = `
     status=0; wait $pid || status=$?
     echo "$name $status"
   done
-  # What sbuild has given up itself is gone; nobody has told the other two, whose commands go on.
-  patiently 2
-  schroot -l --all-sessions | sed 's/-[0-9a-f-]*$//'
-  builder schroot -e --all-sessions
-  sleeping || true
+  patiently 0
+  for try in $(seq 100); do [ "$(schroot -l --all-sessions)" ] || break; sleep 0.1; done
   schroot -l --all-sessions
   fallthru list --json | tr -d ' \\n'`;
 
-test("a build that is killed by a signal leaves a whole session or none, and its end leaves nothing", async () => {
+test("a build that a signal has ended leaves nothing, without any further command", async () => {
   const out = buildersDirectory("out");
   const dsc = sourcePackage(out, { name: "sleeper", build: `exec sleep ${seconds}` });
   const { status, stdout, stderr } = await withBuilder(out, script, { ROOT: root, DSC: dsc });
   const statuses = ["TERM 2", "KILL 137", "INT 2", "HUP 129"];
-  const lines = [...statuses, "session:builds-HUP", "session:builds-KILL", "0", '{"sessions":[]}'];
+  const lines = [...statuses, '{"sessions":[]}'];
   expect([status, stdout.split("\n"), stderr]).toEqual([0, lines, ""]);
-}, 250_000);
+}, 800_000);

@@ -1,5 +1,8 @@
 // Sessions of a real schroot in our hands, and ours in those of a real schroot and of others who read its files.
 import { expect, test } from "bun:test";
+import { join } from "node:path";
+import { tinyRoot } from "../support/roots.ts";
+import { archiveOf, ext4Image } from "../support/rootstores.ts";
 import { makeTwins, runTwin } from "../support/schroot.ts";
 
 const base = makeTwins();
@@ -48,6 +51,31 @@ test("a failing script of schroot's leaves its session, to be ended again", asyn
   expect(said[3]?.stderr).toStartWith("I: 50bad: out\nE: 50bad: why\nE: real: Chroot setup failed: stage=setup-stop\n");
   expect(said[4]?.stdout).toBe(`${plains}session:real\n`);
   expect(said[5]).toEqual({ status: 0, stdout: plains, stderr: "" });
+});
+
+test("a session of a real schroot that was purged meanwhile is ended without its scripts", async () => {
+  const root = join(base, "root");
+  const [archive, image] = [archiveOf(tinyRoot(), "root.tar.gz"), ext4Image(tinyRoot())];
+  const types = [
+    `type=file file=${archive}`,
+    `type=loopback file=${image}`,
+    "type=directory directory=@ union-type=overlay",
+  ];
+  const said = await runTwin(base, "schroot", [
+    "mkdir /var/lib/schroot/unpack",
+    ...types.map((keys, index) => `conf '[x]' ${keys} profile=minimal; $SCHROOT -b -c x -n s${index}`),
+    "$SCHROOT -b -c dir -n dir",
+    "$SCHROOT -r -d / -c s2 -- sh -c 'mknod /dev/null c 1 3; sleep 1000 >/dev/null 2>&1 &'",
+    "mkdir /tmp/none; mount --bind /tmp/none /etc/schroot/setup.d; conf",
+    "$FALLTHRU -e -c s0 -c s1 -c s2 -c dir; $FALLTHRU -l --all-sessions",
+    "umount /etc/schroot/setup.d; cd /var/lib/schroot; ls session union/* unpack /run/schroot/mount; grep -c -e schroot/mount/ -e schroot/union/ /proc/mounts; ls " +
+      root,
+  ]);
+  const plains = "session:default\nsession:plain\n";
+  expect(said.at(-2)).toEqual({ status: 0, stdout: plains, stderr: "" });
+  const [left = "", kept = ""] = said.at(-1)?.stdout.split("\n0\n") ?? [];
+  expect(left).not.toMatch(/^(?:s\d|dir)$/m);
+  expect(kept).toContain("bin\n");
 });
 
 test("our session is listed and described by a real schroot, and by whoever reads its ini file", async () => {

@@ -11,6 +11,7 @@ let said = "";
 
 function caller(name: string, uid: number, meanwhile: () => Promise<unknown> = async () => {}): Caller {
   return {
+    pid: process.pid,
     uid,
     gid: uid,
     groups: [],

@@ -1,5 +1,6 @@
 import { UserError } from "../../error.ts";
 import { beginAutomatic, beginSession } from "../../session/begin.ts";
+import { builderOf, endWithBuilder } from "../../session/builder.ts";
 import { endAutomatic, endSession } from "../../session/end.ts";
 import { mountPointOf } from "../../session/paths.ts";
 import { undoSession } from "../../session/remains.ts";
@@ -18,7 +19,10 @@ import { runInside } from "./sessions.ts";
 /** Begins a session and says its id. */
 export async function begin(subject: Subject, request: Request, caller: Caller, asker: Asker): Promise<number> {
   const { id, options } = plan(subject, request, caller, asker);
+  // Asked now: who is killed meanwhile isn't found any more. By a name of its own it could be another's by then.
+  const builder = request.sessionName === undefined ? builderOf(caller.pid) : undefined;
   const begun = await explainTaken(id, () => beginSession(subject.chroot ?? subject.name, options));
+  if (builder !== undefined) endWithBuilder(id, builder);
   for (const warning of begun.warnings) tell(caller, "W", warning);
   try {
     await stopIfInterrupted(caller);

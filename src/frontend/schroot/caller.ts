@@ -3,6 +3,8 @@ import type { SetupContext } from "../../session/types.ts";
 
 /** Who asks, and where words to them go: this process's own caller, or a peer of the service. */
 export interface Caller {
+  /** The process that asks: this one, or the service's client. */
+  readonly pid: number;
   readonly uid: number;
   readonly gid: number;
   /** The supplementary groups, as the kernel says. */

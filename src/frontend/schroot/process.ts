@@ -13,6 +13,7 @@ export function processCaller(signals: SignalRelay): Caller {
   const own = () =>
     (account ??= findHostUser(uid) ?? { name: String(uid), uid, gid, groups: [], home: "/", shell: "" });
   return {
+    pid: process.pid,
     uid,
     gid,
     get groups() {

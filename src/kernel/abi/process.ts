@@ -46,6 +46,7 @@ export const POSIX_SPAWN_SETSIGMASK = 0x08;
 export const POSIX_SPAWN_SETSID = 0x80;
 
 // bits/waitflags.h
+export const P_ALL = 0;
 export const P_PID = 1;
 export const WNOHANG = 1;
 export const WEXITED = 4;
@@ -56,6 +57,10 @@ export const CLD = { EXITED: 1, KILLED: 2, DUMPED: 3, TRAPPED: 4, STOPPED: 5 } a
 export const CLOSE_RANGE_CLOEXEC = 4;
 export const SYS_close_range = 436;
 export const SYS_pidfd_open = 434;
+// include/uapi/linux/pidfd.h: _IOWR(0xff, 11, struct pidfd_info), as long as Linux 6.15 first had it
+export const PIDFD_GET_INFO = 0xc040ff0b;
+export const PIDFD_INFO_EXIT = 8;
+export const PIDFD_INFO_SIZE_VER0 = 64;
 export const RLIMIT_NOFILE = 7;
 
 // include/uapi/linux/fcntl.h, prctl.h, asm-generic/{signal,signal-defs,ioctls}.h

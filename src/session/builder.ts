@@ -1,0 +1,55 @@
+import { unless } from "../kernel/error.ts";
+import { waitUntilReady } from "../kernel/poll.ts";
+import { readText } from "../kernel/trusted.ts";
+import { endOf, openProcess } from "../kernel/wait.ts";
+import { UserError } from "../error.ts";
+import { endSession } from "./end.ts";
+import { startHolder } from "./holder.ts";
+
+/** Debian's program that begins a session for each build of a package, and ends it itself: unless it is killed. */
+const builderName = "sbuild";
+
+/** Who waits for us to begin a session, where that is sbuild. @param client who asks for the session, whom it has started */
+export function builderOf(client: number): number | undefined {
+  const parent = parentOf(client);
+  return parent !== undefined && isBuilder(parent) ? parent : undefined;
+}
+
+/** Has a session ended as soon as a signal has ended the build that it was begun for. */
+export function endWithBuilder(id: string, builder: number): void {
+  startHolder(["session-watch", "--", id, String(builder)], 0);
+}
+
+/**
+ * Waits until sbuild is gone, and ends the session where a signal was its end. One that it has left on purpose stays, as its
+ * option --purge-session wants it.
+ * @param builder who has begun the session a moment ago: who isn't there any more was killed
+ */
+export async function watchBuilder(id: string, builder: number): Promise<void> {
+  using process = unless(["ESRCH"], () => openProcess(builder));
+  if (process !== undefined && isBuilder(builder)) {
+    while (waitUntilReady([{ file: process }], -1).length === 0);
+    if (endOf(process, builder)?.kind !== "killed") return;
+  }
+  try {
+    await endSession(id, { force: true });
+  } catch (error) {
+    // Somebody else has ended it.
+    if (!(error instanceof UserError) || error.code !== "not-found") throw error;
+  }
+}
+
+function isBuilder(pid: number): boolean {
+  return ofProcess(pid, "comm") === `${builderName}\n`;
+}
+
+/** The name before it stands in brackets and may have any in it. @see proc_pid_stat(5) */
+function parentOf(pid: number): number | undefined {
+  const stat = ofProcess(pid, "stat");
+  return stat === undefined ? undefined : Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+}
+
+/** Undefined where it has ended. */
+function ofProcess(pid: number, file: string): string | undefined {
+  return unless(["ENOENT", "ESRCH"], () => readText(`/proc/${pid}/${file}`, "latin1"));
+}
