@@ -43,7 +43,7 @@ test("readStanza() reads every key of a login", () => {
         pids: 200,
         ttlSeconds: 5400,
         network: "none",
-        sudo: true,
+        sudo: "yes",
         onFailure: "host",
         daemons: true,
         shell: "/bin/zsh",
@@ -53,7 +53,7 @@ test("readStanza() reads every key of a login", () => {
 });
 
 test("a login is as harmless as can be where nothing else is said; without users and groups there is none", () => {
-  const login = { session: "user", home: "copy", share: [], upper: { kind: "state" }, sudo: false, onFailure: "deny" };
+  const login = { session: "user", home: "copy", share: [], upper: { kind: "state" }, sudo: "no", onFailure: "deny" };
   expect(read("login.users=alice")).toMatchObject({ kind: "chroot", chroot: { login } });
   expect(read("login.home=real")).toMatchObject({ kind: "chroot", chroot: { login: undefined } });
 });

@@ -27,8 +27,8 @@ export interface LoginPolicy {
   readonly pids: number | undefined;
   readonly ttlSeconds: number | undefined;
   readonly network: "host" | "none";
-  /** Whether the person can be root inside. */
-  readonly sudo: boolean;
+  /** Whether the person can be root inside: of what is in the session alone, or with all of root's rights on the machine. */
+  readonly sudo: "no" | "yes" | "full";
   readonly onFailure: "deny" | "host";
   /** Whether packages that are installed inside may start their daemons. */
   readonly daemons: boolean;
@@ -59,13 +59,18 @@ export function takeLogin(keys: KeyReader): LoginPolicy | undefined {
     pids: optional("pids", parseCount),
     ttlSeconds: optional("ttl", parseSeconds),
     network: take("network", parseOneOf(["host", "none"]), "host"),
-    sudo: take("sudo", parseBoolean, false),
+    sudo: take("sudo", parseSudo, "no"),
     onFailure: take("on-failure", parseOneOf(["deny", "host"]), "deny"),
     daemons: take("daemons", parseBoolean, false),
     shell: optional("shell", parseAbsolutePath),
   };
   return policy.users.length + policy.groups.length === 0 ? undefined : policy;
 }
+
+const parseSudo: ParseValue<LoginPolicy["sudo"]> = (text) => {
+  if (text === "full") return "full";
+  return parseBoolean(text) ? "yes" : "no";
+};
 
 /** As --upper takes it. */
 const parseUpper: ParseValue<LoginUpper> = (text) => {

@@ -134,6 +134,9 @@ class Client implements Disposable {
   readonly #inbox = new Inbox(requestLimit);
   readonly #buffer = new Uint8Array(16_384);
   #relay: Relay | undefined;
+  /** Whose window is closed has logged out: what minds no hang-up has its time from when we are gone. */
+  #isLogin = false;
+  #wasHungUp = false;
   /** How far the service has come. */
   #stage: "asked" | "accepted" | "started" = "asked";
 
@@ -142,6 +145,7 @@ class Client implements Disposable {
   }
 
   async ask(wish: Wish, onUnreachable?: Unreachable): Promise<Outcome> {
+    this.#isLogin = wish.program === "login";
     const open: Fd[] = [];
     const kinds: ReturnType<typeof kindOf>[] = [];
     for (const number of [0, 1, 2]) {
@@ -186,6 +190,12 @@ class Client implements Disposable {
       if (this.#stage === "asked" && performance.now() > deadline) return { why: hanging };
       const ready = await this.#untilReady();
       this.#relay?.pass();
+      if (this.#relay?.isHungUp === true && !this.#wasHungUp) {
+        // Linux tells the leader of the terminal's session alone, which may be neither we nor the command.
+        this.#wasHungUp = true;
+        if (this.#isLogin) return 128 + SIGHUP;
+        this.#send({ kind: "signal", signal: SIGHUP });
+      }
       if (!ready.includes(this.#socket)) continue;
       const data = receiveNow(this.#socket, this.#buffer);
       if (data === undefined) continue;

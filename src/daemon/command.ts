@@ -28,17 +28,26 @@ export function isEnding(signal: number): boolean {
   return ending.includes(signal);
 }
 
+/** How often is asked what a command's user should know. */
+const newsMs = 5000;
+
 /**
  * Waits for a command that is the leader of its process group, and does what its client says meanwhile. Without a client it is
  * hung up on, and killed where it doesn't mind that.
- * @param how whether the client is told of its being stopped; how long it may mind after the client went away; when it is killed
+ * @param how whether the client is told of its being stopped; how long it may mind after the client went away; when it is killed;
+ * what is done every now and then where it is on a terminal
  */
 export async function attend(
   pid: number,
   connection: Connection,
-  how: { readonly tellsStops: boolean; readonly patienceMs: number; readonly untilMs?: number },
+  how: {
+    readonly tellsStops: boolean;
+    readonly patienceMs: number;
+    readonly untilMs?: number;
+    readonly onLook?: () => void;
+  },
 ): Promise<CommandEnd> {
-  const { tellsStops: tellStops, patienceMs, untilMs = Infinity } = how;
+  const { tellsStops: tellStops, patienceMs, untilMs = Infinity, onLook } = how;
   using process_ = openProcess(pid);
   using _stops = tellStops ? noticeStops() : undefined;
   const longestWaitMs = tellStops ? lookMs : -1;
@@ -46,7 +55,12 @@ export async function attend(
   await new Promise((done) => setImmediate(done));
   let killAt = untilMs;
   let isLeft = false;
+  let nextLook = Date.now() + newsMs;
   for (;;) {
+    if (Date.now() >= nextLook) {
+      nextLook = Date.now() + newsMs;
+      onLook?.();
+    }
     const outcome = askChild(pid);
     if (outcome?.kind === "exited") return { status: outcome.status };
     if (outcome?.kind === "killed") return { signal: outcome.signal };

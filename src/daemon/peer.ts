@@ -1,6 +1,6 @@
 import { groupNameOf } from "../session/accounts.ts";
 import type { User } from "../session/user.ts";
-import type { Caller, CommandEnd } from "../frontend/schroot/caller.ts";
+import type { Caller, CommandEnd, News } from "../frontend/schroot/caller.ts";
 import { UserError } from "../error.ts";
 import { O } from "../kernel/abi/file.ts";
 import { SIGHUP, SIGINT, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU } from "../kernel/abi/process.ts";
@@ -22,7 +22,9 @@ import {
   leaveTerminal,
   readSettings,
   type Settings,
+  showOn,
   takeTerminal,
+  terminalPathOf,
   writeSettings,
 } from "../kernel/terminal.ts";
 import { attend, isEnding } from "./command.ts";
@@ -106,6 +108,14 @@ export class PeerCaller implements Caller, Disposable {
     return verbatimValue(value, this.#words);
   }
 
+  get fileLimit(): number {
+    return this.#attachment.fileLimit;
+  }
+
+  get terminal(): string | undefined {
+    return this.#hasTerminal ? terminalPathOf(this.#attachment.descriptors[0]) : undefined;
+  }
+
   get stdin(): Fd {
     return this.#attachment.descriptors[0];
   }
@@ -120,7 +130,7 @@ export class PeerCaller implements Caller, Disposable {
     this.#wasTold = true;
   }
 
-  async run(where: Surroundings, program: Program, onStarted?: () => void): Promise<CommandEnd> {
+  async run(where: Surroundings, program: Program, onStarted?: () => void, news?: News): Promise<CommandEnd> {
     this.#waitUntilShown();
     if (this.#connection.isGone) return { signal: SIGHUP };
     if (this.#early !== undefined) return { signal: this.#early };
@@ -135,10 +145,23 @@ export class PeerCaller implements Caller, Disposable {
       if (this.#niceness !== undefined && this.#niceness !== 0) setNiceness(pid, this.#niceness);
       if (this.#limits !== undefined) completeLimits(pid, this.#limits);
       onStarted?.();
-      return await attend(pid, this.#connection, { tellsStops: this.#hasTerminal, patienceMs: this.#patienceMs });
+      const onLook = this.#teller(news);
+      return await attend(pid, this.#connection, {
+        tellsStops: this.#hasTerminal,
+        patienceMs: this.#patienceMs,
+        onLook,
+      });
     } finally {
       if (this.#hasTerminal) leaveTerminal(this.#attachment.descriptors[0]);
     }
+  }
+
+  #teller(news: News | undefined): () => void {
+    let isTold = !this.#hasTerminal || news === undefined;
+    return () => {
+      const text = isTold ? undefined : news?.();
+      if (text !== undefined) isTold = showOn(this.#attachment.descriptors[0], `\r\n${text}\r\n`);
+    };
   }
 
   /** This process leads a session, so that the command can be stopped and go on as a shell's job. */

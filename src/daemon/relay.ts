@@ -108,6 +108,11 @@ export class Relay implements Disposable {
     return this.#state === "inside" ? lookMs : longestWaitMs;
   }
 
+  /** Whether the caller's terminal is gone. */
+  get isHungUp(): boolean {
+    return this.#isHungUp;
+  }
+
   /** Passes on what there is, in both directions. */
   pass(): void {
     if (this.#state === "outside") return;

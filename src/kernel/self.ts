@@ -1,5 +1,6 @@
 import { O } from "./abi/file.ts";
 import {
+  PR_CAPBSET_DROP,
   PR_SET_IO_FLUSHER,
   PR_SET_PDEATHSIG,
   SIG_IGN,
@@ -12,12 +13,16 @@ import { check, unless } from "./error.ts";
 import { Fd } from "./fd.ts";
 import { ioctl, openAt } from "./file.ts";
 import { cString, native, quick, withoutErrno } from "./libc.ts";
+import { MNT_DETACH } from "./abi/mount.ts";
 
 /** What this process does to itself. */
 
 const exit_ = withoutErrno("_exit", "int", ["int"]);
 const prctl_ = native("prctl", "int", ["int", "unsigned long", "unsigned long", "unsigned long", "unsigned long"]);
 const sigaction_ = native("sigaction", "int", ["int", "void *", "void *"]);
+const dropBound_ = quick("prctl", "int", ["int", "unsigned long", "unsigned long", "unsigned long", "unsigned long"]);
+const pivotRoot_ = quick("syscall", "long", ["long", "void *", "void *"]);
+const umount2_ = quick("umount2", "int", ["void *", "int"]);
 const fchdir_ = quick("fchdir", "int", ["int"]);
 const chroot_ = quick("chroot", "int", ["void *"]);
 const keyctl_ = quick("syscall", "long", ["long", "long", "long"]);
@@ -83,6 +88,37 @@ export function pauseForever(): never {
 export function changeRoot(root: Fd): void {
   check("chdir", root, fchdir_(root.number));
   check("chroot", root, chroot_(cString(".")));
+}
+
+/**
+ * Makes `root`, where something is mounted, the root of this thread's mount name space: nothing else of it is there any more, and
+ * no chroot(2) leads out.
+ * @throws {KernelError} EINVAL: our root is the kernel's first file system (an initramfs), or no mount
+ * @see pivot_root(2)
+ */
+export function replaceRoot(root: Fd): void {
+  const here = cString(".");
+  using old = openAt(null, "/", O.PATH | O.DIRECTORY);
+  check("chdir", root, fchdir_(root.number));
+  check("pivot_root", root, pivotRoot_(threadCallNumbers().pivot_root, here, here));
+  // Both lie on each other now: the old one, which is above, is where `old` is.
+  check("chdir", old, fchdir_(old.number));
+  check("unmount", old, umount2_(here, MNT_DETACH));
+  check("chdir", root, fchdir_(root.number));
+}
+
+/**
+ * Nothing that this thread executes from now on can have other capabilities than these, whatever sets its user id. The thread itself
+ * keeps what it has.
+ * @see capabilities(7), "Capability bounding set"
+ */
+export function boundCapabilities(kept: readonly number[]): void {
+  for (let capability = 0; capability < 64; capability++) {
+    if (kept.includes(capability)) continue;
+    // The kernel knows no more of them than this.
+    const dropped = unless(["EINVAL"], () => check("prctl", "", dropBound_(PR_CAPBSET_DROP, capability, 0, 0, 0)));
+    if (dropped === undefined) return;
+  }
 }
 
 /** Whether a terminal's keys (Ctrl-C and the like) are sent to this process, and so to all of its process group. */

@@ -12,7 +12,7 @@ import {
 } from "./abi/terminal.ts";
 import { check, errnoName, unless } from "./error.ts";
 import type { Fd } from "./fd.ts";
-import { openAt, statAt } from "./file.ts";
+import { findAt, openAt, readLinkAt, sameDevice, statAt, writeTo } from "./file.ts";
 import { lastErrno, quick } from "./libc.ts";
 
 const statx_ = quick("statx", "int", ["int", "void *", "int", "unsigned int", "void *"]);
@@ -101,10 +101,28 @@ export function copySize(from: Fd, to: Fd): void {
   control(to, TIOCSWINSZ, size);
 }
 
+/** Shows a text on a terminal, between what else is shown. @returns false where it takes none now: it is stopped, or gone */
+export function showOn(terminal: Fd, text: string): boolean {
+  return (
+    unless(["EAGAIN", "EIO", "ENXIO"], () => {
+      using anew = openAt(null, terminal.procPath, O.WRONLY | O.NONBLOCK | O.NOCTTY);
+      return writeTo(anew, Buffer.from(text)) > 0;
+    }) ?? false
+  );
+}
+
 /** Whether it is the program's end of a terminal that this user has made. */
 export function isTerminalOf(file: Fd, uid: number): boolean {
   const { mode, rdev, uid: owner } = statAt(file);
   return (mode & S.IFMT) === S.IFCHR && rdev.major >= ptsMajors.first && rdev.major <= ptsMajors.last && owner === uid;
+}
+
+/** Where the machine has a terminal; undefined where it is another file, of another mount of terminals or by another name. */
+export function terminalPathOf(file: Fd): string | undefined {
+  const path = readLinkAt(null, file.procPath).toString("latin1");
+  if (!/^\/dev\/pts\/\d+$/.test(path)) return undefined;
+  const [attr, found] = [statAt(file), findAt(null, path)];
+  return found !== undefined && found.ino === attr.ino && sameDevice(found, attr) ? path : undefined;
 }
 
 const ptsMajors = { first: 136, last: 143 }; // include/uapi/linux/major.h, UNIX98_PTY_SLAVE_MAJOR

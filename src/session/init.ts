@@ -5,10 +5,19 @@ import { MOUNT_ATTR } from "../kernel/abi/mount.ts";
 import { Fd } from "../kernel/fd.ts";
 import { openAt, openDirectory, readAvailable, writeAll } from "../kernel/file.ts";
 import { isCompiled } from "../kernel/libc.ts";
-import { attachMount, makeMount, makePrivate } from "../kernel/mount.ts";
+import { attachMount, makeFollower, makeMount, makePrivate } from "../kernel/mount.ts";
 import { type Program, spawn, unshareThread } from "../kernel/process.ts";
-import { changeRoot, dieWithParent, ignoreSignals, makePipe, pauseForever } from "../kernel/self.ts";
+import {
+  changeRoot,
+  dieWithParent,
+  exitNow,
+  ignoreSignals,
+  makePipe,
+  pauseForever,
+  replaceRoot,
+} from "../kernel/self.ts";
 import { waitForChild } from "../kernel/wait.ts";
+import { boundMounts, type Bounds } from "./bounds.ts";
 
 /**
  * A pid name space for one command. Its first process is this program again: it mounts the name space's own /proc
@@ -16,6 +25,8 @@ import { waitForChild } from "../kernel/wait.ts";
  * stops, goes on and ends as any other.
  */
 export interface PidSpace {
+  /** Its first process, as we see it. */
+  readonly first: number;
   /** The session's root, with the /proc of this name space. */
   readonly root: Fd;
   readonly mounts: Fd;
@@ -27,14 +38,19 @@ export interface PidSpace {
 /** What the first process is told, as JSON in its environment. */
 interface InitOrder {
   readonly mountPoint: string;
-  /** The descriptor of a pipe: a byte says that all is ready. */
+  /** Where root is bound: see boundMounts(). */
+  readonly bounds?: Bounds | undefined;
+  /** The descriptor of a pipe: an empty line says that all is ready, another one why it isn't. */
   readonly ready: number;
 }
 
 const orderVariable = "FALLTHRU_INIT";
 
-/** Starts the first process of a new pid name space in the session that is mounted there, and waits until it is ready. */
-export function startPidSpace(mountPoint: string): PidSpace {
+/**
+ * Starts the first process of a new pid name space in the session that is mounted there, and waits until it is ready.
+ * @param bounds without them root inside has the machine's devices, mounts and kernel
+ */
+export function startPidSpace(mountPoint: string, bounds?: Bounds): PidSpace {
   using hostRoot = openDirectory("/");
   const [reading, writing] = makePipe();
   using ready = reading;
@@ -43,9 +59,12 @@ export function startPidSpace(mountPoint: string): PidSpace {
   let pid: number;
   {
     using inherits = writing;
-    pid = spawn(where, initProgram({ mountPoint, ready: inherits.number }, inherits));
+    pid = spawn(where, initProgram({ mountPoint, bounds, ready: inherits.number }, inherits));
   }
-  if (readAvailable(ready).length === 0) throw new UserError("failed", "the pid name space's first process ended");
+  const said = readAvailable(ready).toString("utf8");
+  if (said !== "\n") {
+    throw new UserError("failed", `the pid name space's first process ended${said === "" ? "" : `: ${said.trim()}`}`);
+  }
   const root = openAt(null, `/proc/${pid}/root`, O.PATH | O.DIRECTORY);
   const mounts = openAt(null, `/proc/${pid}/ns/mnt`, O.RDONLY);
   const processes = openAt(null, `/proc/${pid}/ns/pid`, O.RDONLY);
@@ -54,7 +73,7 @@ export function startPidSpace(mountPoint: string): PidSpace {
     process.kill(pid, "SIGKILL");
     await waitForChild(pid);
   };
-  return { root, mounts, processes, end };
+  return { first: pid, root, mounts, processes, end };
 }
 
 function initProgram(order: InitOrder, inherits: Fd): Program {
@@ -69,23 +88,37 @@ export function runInit(): never {
   // Orphans are buried; a terminal's keys and hanging up are for the others (Bun has handlers of its own for them).
   ignoreSignals([SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU]);
   dieWithParent();
-  unshareThread(CLONE.NEWNS);
-  {
+  const reason = becomeFirst(order);
+  // Where our parent died before dieWithParent(), nobody has the other end, and this fails.
+  writeAll(ready, Buffer.from(`${reason ?? ""}\n`));
+  if (reason !== undefined) exitNow(1);
+  ready.close();
+  pauseForever();
+}
+
+/** @returns why it can't be */
+function becomeFirst({ mountPoint, bounds }: InitOrder): string | undefined {
+  try {
+    unshareThread(CLONE.NEWNS);
     using everything = openDirectory("/");
-    makePrivate(everything, "recursive");
-  }
-  {
-    using root = openDirectory(order.mountPoint);
+    // What is shared goes on following what the host mounts there.
+    if (bounds === undefined) makePrivate(everything, "recursive");
+    else makeFollower(everything);
+    using root = openDirectory(mountPoint);
     using proc = makeMount("proc", [["source", "proc"]], MOUNT_ATTR.NOSUID | MOUNT_ATTR.NODEV | MOUNT_ATTR.NOEXEC);
     using target = openAt(root, "/proc", O.PATH | O.DIRECTORY, { resolve: RESOLVE.IN_ROOT });
     attachMount(proc, target);
     // Not the host's: those inside can reach it as /proc/1/root.
-    changeRoot(root);
+    if (bounds === undefined) changeRoot(root);
+    else {
+      boundMounts(root, proc, mountPoint, bounds);
+      replaceRoot(root);
+    }
+    return undefined;
+  } catch (error) {
+    if (error instanceof Error) return error.message;
+    throw error;
   }
-  // Where our parent died before dieWithParent(), nobody has the other end, and this fails.
-  writeAll(ready, Uint8Array.of(1));
-  ready.close();
-  pauseForever();
 }
 
 // Where there is no executable that is this program (the library on Node), this file is started by itself.

@@ -1,7 +1,6 @@
 import { UserError } from "../error.ts";
 import { unless } from "../kernel/error.ts";
-import { O, RESOLVE } from "../kernel/abi/file.ts";
-import { openAt, openDirectory, statAt } from "../kernel/file.ts";
+import { statAt } from "../kernel/file.ts";
 import { nodeFs } from "../kernel/trusted.ts";
 import { readMountInfo } from "../mount/mountinfo.ts";
 import { splitLowers } from "../mount/plan.ts";
@@ -9,6 +8,7 @@ import { takenOptions } from "../mount/overlay/taken.ts";
 import { heldFileOf, mountPointOf, runDir, sessionDir } from "./paths.ts";
 import { describeProcess, type ProcessInfo, processesInside } from "./processes.ts";
 import { readRecord, readSummary, type RecordKind, type RecordSummary } from "./record.ts";
+import { rootChangeOf } from "./rootchange.ts";
 import { isAlive } from "./state.ts";
 import { heldIds, takeLeftover } from "./hold.ts";
 import type { Limits, Network, SessionState, SessionSummary, Upper } from "./types.ts";
@@ -74,6 +74,7 @@ export function sessionInfo(id: string): SessionInfo {
   const record = readRecord(id);
   if (record === undefined) throw noSession(id);
   const unions = record.plan.steps.flatMap((step) => (step.kind === "union" ? [step] : []));
+  const rootChangedMs = rootChangeOf(record);
   const mounts = readMountInfo();
   const currentOptions = (at: string): string[] | undefined => {
     const place = `${mountPointOf(id)}${at === "/" ? "" : at}`;
@@ -91,26 +92,9 @@ export function sessionInfo(id: string): SessionInfo {
       const options = currentOptions(at) ?? record.unionOptions[index] ?? [];
       return { path: at, lowers, frozen: splitLowers(union).own, upper, work, options };
     }),
-    ...rootChange(record.createdMs, unions[0]?.union.lowers.at(-1)),
+    ...(rootChangedMs === undefined ? {} : { rootChangedMs }),
     processes: processesInside(mountPointOf(id)).map(describeProcess),
   };
-}
-
-/** Where package managers of a root note what they have done. */
-const packageNotes = ["/var/lib/dpkg/status", "/var/lib/rpm", "/var/lib/pacman/local", "/lib/apk/db/installed"];
-
-/** What is below a session isn't to be changed while it is open, and what comes of it is undefined: so it is told. */
-function rootChange(createdMs: number, lower: string | undefined): { rootChangedMs?: number } {
-  using root = lower === undefined ? undefined : unless(["ENOENT", "ENOTDIR", "EACCES"], () => openDirectory(lower));
-  if (root === undefined) return {};
-  const times = packageNotes.map((path) => {
-    using note = unless(["ENOENT", "ENOTDIR", "ELOOP", "EACCES"], () =>
-      openAt(root, path, O.PATH, { resolve: RESOLVE.IN_ROOT }),
-    );
-    return note === undefined ? 0 : Number(statAt(note).mtimeNs / 1_000_000n);
-  });
-  const latest = Math.max(...times);
-  return latest > createdMs ? { rootChangedMs: latest } : {};
 }
 
 function summarize(

@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { join } from "node:path";
 import { temporaryDirectory } from "../support/directories.ts";
+import { running, untilRuns } from "../support/leftovers.ts";
 import { as, nobody, Service } from "../support/service.ts";
 import { Terminal } from "../support/terminal.ts";
 
@@ -54,6 +55,17 @@ test("Ctrl-C ends the command alone, and the terminal is the shell's again", asy
   terminal.type("echo status $?\n");
   await terminal.until(/\nstatus 3\r\n> /);
   await end(terminal);
+});
+
+test("a window is closed on a command that looks at no terminal, below a program that minds no hang-up: it is hung up on", async () => {
+  await using service = await new Service().start();
+  const script = `trap '' HUP; ${line(service.client(["run", "sh", "-c", "echo re''ady; exec sleep 1000"])).trim()}; :`;
+  const terminal = new Terminal([...as(nobody), "sh", "-c", script], { directory: "/" });
+  await terminal.until("ready");
+  await untilRuns("sleep 1000");
+  terminal.hangUp();
+  await terminal.ended;
+  expect(running("sleep 1000")).toEqual([]);
 });
 
 test("Ctrl-Z stops the command and its client, and fg wakes both", async () => {

@@ -7,6 +7,7 @@ import {
   chmodSync,
   chownSync,
   existsSync,
+  linkSync,
   mkdirSync,
   readFileSync,
   rmSync,
@@ -33,7 +34,7 @@ import {
   unmakeMachine,
   untilNothingIsLeft,
 } from "../support/logins.ts";
-import { tinyRoot } from "../support/roots.ts";
+import { debianRoot, tinyRoot } from "../support/roots.ts";
 import type { Terminal } from "../support/terminal.ts";
 
 const home = "/home/alice";
@@ -192,25 +193,77 @@ test("internal-sftp under ForceCommand is served in the session, and so is sshd'
   execFileSync("usermod", ["--shell", program.replace(/fallthru$/, "fallthru-login"), "alice"]);
 });
 
-test("a file from below: tail -f sees what the machine writes; a watcher hears what happens inside", async () => {
-  write("log", "first\n");
-  policy("/");
+/** Prints what inotify(7) says of its arguments: each one's number, then its events in hexadecimal (2 IN_MODIFY, 100 IN_CREATE). */
+const watcher = `
+$| = 1; my $inotify = syscall(294, 0);
+syscall(254, $inotify, $_, 0x302) for @ARGV;
+print "watching\\n";
+open(my $in, "<&=", $inotify);
+while (sysread($in, my $all, 4096)) {
+  while (length $all) {
+    my ($watch, $mask, $cookie, $length) = unpack("iIII", $all);
+    printf "heard %d %x\\n", $watch, $mask;
+    substr($all, 0, 16 + $length) = "";
+  }
+}`;
+
+test.each([
+  ["a view of the machine", "/", "overlay"],
+  ["a chroot", "debian", "overlay"],
+  ["a chroot on our own union", "debian", "fallthru"],
+])("files from below in %s: watchers and tail -f hear what happens to them in the session", async (_, root, union) => {
+  mkdirSync(`${home}/config`, { recursive: true });
+  for (const [name, text] of [
+    ["log", "first\n"],
+    ["config/file", "old\n"],
+    ["linked", "old\n"],
+  ] as const)
+    write(name, text);
+  rmSync(`${home}/link`, { force: true });
+  linkSync(`${home}/linked`, `${home}/link`);
+  chownSync(`${home}/config`, alice.uid, alice.uid);
+  policy(root === "/" ? root : await debianRoot(), `union-type=${union}`, `login.share=${shared}`);
   const terminal = await loginOn();
-  terminal.type("tail -n 1 -f ~/log\n");
-  await terminal.until("first\r\n");
-  appendFileSync(`${home}/log`, "second\n");
-  await terminal.until("second\r\n");
-  terminal.type("\x03");
-  await terminal.until("$ ");
-  // inotify_init1, inotify_add_watch, read: a directory and a file that came from below.
-  const watch = `perl -e '$| = 1; my $fd = syscall(294, 0); for (@ARGV) { syscall(254, $fd, $_, 0x302) } print "watching\\n"; open(my $in, "<&=", $fd); alarm 10; for (1 .. 2) { sysread($in, my $event, 4096); print "heard\\n" }' ~ ~/log &`;
-  terminal.type(`${watch}\n`);
+  const hear = async (command: string, event: string): Promise<void> => {
+    terminal.type(`${command}\n`);
+    await terminal.until(`heard ${event}\r\n`);
+  };
+  writeFileSync(`${shared}/watch`, watcher);
+  terminal.type(`perl ${shared}/watch ~/log ~/config ~/linked ${shared} &\n`);
   await terminal.until("watching\r\n");
+  // By copying up, and when that is done; under another name; what is made and replaced.
+  for (const event of ["1 2", "1 2"]) await hear("echo more >>~/log", event);
+  for (const event of ["2 2", "2 2"]) await hear("echo more >>~/config/file", event);
+  await hear("touch ~/config/new", "2 100");
+  await hear("echo more >>~/link", "3 2");
+  writeFileSync(`${shared}/file`, "the machine's\n");
+  await terminal.until("heard 4 100\r\n");
+  rmSync(`${shared}/file`);
+  terminal.type("kill %1; wait; tail -n 1 -f ~/log &\n");
+  await terminal.until("more\r\n");
   terminal.type("echo third >>~/log\n");
-  await terminal.until("heard\r\n");
-  terminal.type("touch ~/created\n");
-  await terminal.until("heard\r\n");
-  expect(readFileSync(`${home}/log`, "utf8")).toBe("first\nsecond\n");
+  await terminal.until("\nthird\r\n");
+  terminal.type("kill %2; exit\n");
+  await terminal.ended;
+  expect(readFileSync(`${home}/log`, "utf8")).toBe("first\n");
+});
+
+test("a log that the machine writes: tail -f shows it", async () => {
+  write("log", "first\n");
+  for (const [root, union] of [
+    ["/", "overlay"],
+    [await debianRoot(), "overlay"],
+  ] as const) {
+    policy(root, `union-type=${union}`);
+    const terminal = await loginOn();
+    terminal.type("tail -n 1 -f ~/log\n");
+    await terminal.until("first\r\n");
+    appendFileSync(`${home}/log`, "second\n");
+    await terminal.until("second\r\n");
+    terminal.hangUp();
+    await untilNothingIsLeft();
+    write("log", "first\n");
+  }
 });
 
 test("what is mounted later below a shared place is there, and what is unmounted isn't kept busy", async () => {
@@ -290,6 +343,7 @@ test("the machine is upgraded while somebody is logged in: info says so, and new
     const soon = Date.now() / 1000 + 1;
     utimesSync("/var/lib/dpkg/status", soon, soon);
     expect((await fallthru(["info", `@${first}`])).stdout).toContain("root below");
+    await old.until("fallthru: packages below your session were changed meanwhile");
     await sleep(1100);
     const fresh = await loginOn();
     expect(await ask(fresh, "cat ~/version")).toContain("two\n");

@@ -1,5 +1,5 @@
 // deadline: 200
-// `rm -rf --no-preserve-root /` in a login that is a view of the machine, by the person and by root inside.
+// `kill -9 -1; rm -rf --no-preserve-root /` in a login that is a view of the machine, by root inside, and by the machine's own.
 import { expect, test } from "bun:test";
 import { listing, runOnMachine } from "../support/machine.ts";
 
@@ -9,18 +9,19 @@ const inside = `${listing}
   printf '%s\\n' alice:x:7001: bob:x:7002: >>/etc/group
   for who in alice bob; do mkdir -p /home/$who; echo precious >/home/$who/file; chown -R $who:$who /home/$who; done
   mkdir -p /etc/schroot/chroot.d; touch /etc/schroot/schroot.conf
-  printf '%s\\n' '[lab]' type=directory directory=/ login.users=alice,bob login.share=/mnt/ro >/etc/schroot/chroot.d/lab.conf
+  printf '%s\\n' '[lab]' type=directory directory=/ login.users=alice,bob login.share=/mnt/ro login.sudo=yes >/etc/schroot/chroot.d/lab.conf
+  cp /bin/bash /bin/rootshell; chmod 4755 /bin/rootshell # Debian's smallest has no sudo.
   /opt/fallthru/fallthru run -- /bin/true # makes /run/fallthru and the like
   /opt/fallthru/fallthru daemon --foreground 2>/dev/null &
   service=$!
   until [ -S /run/fallthrud/socket ]; do sleep 0.02; done
   as() { who=$1; shift; HOME=/home/$who exec setpriv --reuid=$who --regid=$who --clear-groups -- /opt/fallthru/fallthru login -- "$@"; }
   before=$(listing)
-  mkfifo /run/fallthru/go
+  mkfifo /run/fallthru/go /run/fallthru/never
   as bob bash -c 'echo mine >~/file; cat /mnt/ro/file; echo ready; read; cat ~/file; ls -d /bin /etc/passwd /mnt/data/dir/file; id -un' <>/run/fallthru/go >/run/fallthru/bob &
   bob=$!
   until grep -q ready /run/fallthru/bob; do sleep 0.02; done
-  as alice bash -c 'rm -rf --no-preserve-root / 2>/dev/null; ls ~; echo >/tmp/wait; exec sleep 1000' &
+  as alice rootshell -p -c 'kill -9 -1; rm -rf --no-preserve-root / 2>/dev/null; echo >/tmp/wait; read' <>/run/fallthru/never &
   alice=$!
   until [ -e /run/fallthru/mount/lab-login-7001/lab-login-7001/tmp/wait ]; do sleep 0.02; done
   /opt/fallthru/fallthru run @lab-login-7001 -- /bin/rm -rf --no-preserve-root / 2>/dev/null || echo status $?
@@ -37,7 +38,7 @@ const inside = `${listing}
   kill $service; wait $service || true
 `;
 
-test("rm -rf --no-preserve-root / in one login harms neither the machine nor another's login", async () => {
+test("kill -9 -1 and rm -rf --no-preserve-root / in one login harm neither the machine nor another's login", async () => {
   const { status, stdout, stderr } = await runOnMachine(inside);
   expect([status, stderr]).toEqual([0, ""]);
   expect(stdout.split("\n")).toEqual([

@@ -5,6 +5,7 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fallthru, run } from "../support/fallthru.ts";
+import { untilRuns } from "../support/leftovers.ts";
 import {
   alice,
   closeTerminals,
@@ -160,6 +161,15 @@ test("a shell that minds no hang-up, and what it left behind, are gone within 5 
     times.push(await untilNothingIsLeft());
   }
   expect(Math.min(...times)).toBeLessThan(5000);
+});
+
+test("a window is closed on a program that looks at no terminal: the login ends", async () => {
+  const terminal = await loginOn(["su", "-l", "alice"]);
+  terminal.type("echo be''gun; sleep 1000\n");
+  await terminal.until("begun");
+  await untilRuns("sleep 1000");
+  terminal.hangUp();
+  await untilNothingIsLeft();
 });
 
 test("what serves a login is killed: the session is cleared up at once", async () => {

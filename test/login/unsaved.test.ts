@@ -3,8 +3,10 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "bun:test";
 import { execFileSync } from "node:child_process";
 import { chownSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { restart } from "../crash/session.ts";
+import { temporaryDirectory } from "../support/directories.ts";
 import { fallthru } from "../support/fallthru.ts";
 import {
   alice,
@@ -170,9 +172,48 @@ test("an answer isn't meant for who has come meanwhile", async () => {
   expect(unsaved()).toEqual({ "unsaved/DATE/notes": "new\n" });
 });
 
-test("a disk without room: the session is kept, the next login goes on in it, and is told why", async () => {
-  const home = "/home/alice";
+/** A real home that takes half a megabyte, until it is given more. */
+interface Narrow extends Disposable {
+  readonly widen: () => unknown;
+  readonly reason: string;
+}
+
+const home = "/home/alice";
+
+function fullDisk(): Narrow {
   execFileSync("mount", ["-t", "tmpfs", "-o", `size=256k,mode=700,uid=${alice.uid}`, "tmpfs", home]);
+  return {
+    widen: () => execFileSync("mount", ["-o", "remount,size=8m", home]),
+    reason: "no space left on device (ENOSPC)",
+    [Symbol.dispose]: () => execFileSync("umount", [home]),
+  };
+}
+
+function usedUpQuota(): Narrow {
+  const [image, disk] = [join(temporaryDirectory("image"), "btrfs"), temporaryDirectory("disk")];
+  execFileSync("truncate", ["-s", "300M", image]);
+  execFileSync("mkfs.btrfs", ["-q", image]);
+  execFileSync("mount", ["-o", "loop", image, disk]);
+  const subvolume = join(disk, "home");
+  execFileSync("btrfs", ["quota", "enable", disk]);
+  execFileSync("btrfs", ["subvolume", "create", subvolume], { stdio: "ignore" });
+  execFileSync("btrfs", ["qgroup", "limit", String(1 << 19), subvolume]);
+  chownSync(subvolume, alice.uid, alice.uid);
+  execFileSync("mount", ["--bind", subvolume, home]);
+  return {
+    widen: () => execFileSync("btrfs", ["qgroup", "limit", "none", subvolume]),
+    reason: "disk quota exceeded (EDQUOT)",
+    [Symbol.dispose]: () => {
+      for (const path of [home, disk]) execFileSync("umount", [path]);
+    },
+  };
+}
+
+test.each([
+  ["a disk without room", fullDisk],
+  ["a quota that is used up", usedUpQuota],
+])("%s: the session is kept, the next login goes on in it, and is told why", async (_, make) => {
+  using narrow = make();
   try {
     const script =
       "echo 1 >~/notes; busybox head -c 1048576 /bin/busybox >~/big; mkdir ~/.config; echo 2 >~/.config/file";
@@ -192,17 +233,17 @@ test("a disk without room: the session is kept, the next login goes on in it, an
       expect(stdout).toContain(
         `${session}: files of ${home} in session ${session} can't be saved: not saved: 3 files: `,
       );
-      expect(stdout).toContain("no space left on device (ENOSPC)");
+      expect(stdout).toContain(narrow.reason);
     }
     const ended = await fallthru(["end", `@${session}`]);
     expect(ended.status).not.toBe(0);
     expect(ended.stderr).toContain(`give them up: fallthru end --force @${session}`);
     const again = await loginOn();
     expect(again.output).toContain("fallthru: this is your last session, kept for your files");
-    expect(again.output).toContain("no space left on device (ENOSPC)");
+    expect(again.output).toContain(narrow.reason);
     again.type("cat ~/.config/file; ls -s ~/big; exit\n");
     expect(await again.until(question)).toMatch(/\b2\r\n[\s\S]*1024 /);
-    execFileSync("mount", ["-o", "remount,size=8m", home]);
+    narrow.widen();
     again.hangUp();
     await untilNothingIsLeft();
     const found = unsaved();
@@ -215,12 +256,10 @@ test("a disk without room: the session is kept, the next login goes on in it, an
   } finally {
     await fallthru(["end", "--force", `@${session}`]);
     await untilNothingIsLeft();
-    execFileSync("umount", [home]);
   }
 });
 
 test("a session that is kept can be given up", async () => {
-  const home = "/home/alice";
   execFileSync("mount", ["-t", "tmpfs", "-o", "mode=755", "tmpfs", home]);
   try {
     const terminal = await loginOn();

@@ -72,6 +72,7 @@ export const verbs: readonly Verb[] = [
   { name: "login-pam", isHidden: true, load: async () => (await import("./login/pam.ts")).pam },
   { name: "login-count", isHidden: true, load: async () => (await import("./login/pam.ts")).count },
   { name: "session-watch", isHidden: true, load: async () => (await import("./session-watch.ts")).sessionWatch },
+  { name: "bounded", isHidden: true, load: async () => (await import("./bounded.ts")).bounded },
   { name: "init", isHidden: true, load: async () => (await import("./init.ts")).init },
   { name: "__complete", isHidden: true, load: async () => (await import("./complete.ts")).complete },
 ];

@@ -1,8 +1,10 @@
 import { UserError } from "../../error.ts";
 import { whyNotStarted } from "../../session/command.ts";
-import { type Path, startInSession, type Surroundings } from "../../session/run.ts";
+import { mountPointOf } from "../../session/paths.ts";
+import { rootWatchOf } from "../../session/rootchange.ts";
+import { type Path, type Program, startInSession, type Surroundings } from "../../session/run.ts";
 import type { SharedSession } from "../../session/shared.ts";
-import type { Caller, CommandEnd } from "../schroot/caller.ts";
+import type { Caller, CommandEnd, News } from "../schroot/caller.ts";
 import { enterLogin, graceMs, groupsOf } from "./enter.ts";
 import { findLogin, type Login } from "./find.ts";
 import { expectAnswer, isAsked, isDesktop, isTimeToAsk, isToGoOn } from "./keep.ts";
@@ -96,13 +98,54 @@ async function runShell(
     };
     const started = Promise.withResolvers<void>();
     const program = makeShell(root, wanted, shell, env);
-    const running = caller.run(where, program, started.resolve).finally(() => {
+    const run = found.policy.sudo === "yes" ? runBounded : runFreely;
+    const news = newsOf(id, caller);
+    const running = run(id, caller, { where, program, onStarted: started.resolve, news }).finally(() => {
       shown[Symbol.dispose]();
     });
     await Promise.race([started.promise, running]);
     return { ended: running };
   });
   return ended;
+}
+
+interface Run {
+  readonly where: Surroundings;
+  readonly program: Program;
+  readonly onStarted: () => void;
+  readonly news: News;
+}
+
+/** Who comes later to a session that stands on what isn't there any more is told at once, others when it happens. */
+function newsOf(id: string, caller: Caller): News {
+  if (caller.converse === undefined) return () => undefined;
+  const hasChanged = rootWatchOf(id);
+  const text =
+    "fallthru: packages below your session were changed meanwhile: whether it sees that is undefined; a new one does, after your last logout";
+  if (!hasChanged()) return () => (hasChanged() ? text : undefined);
+  caller.say(2, `${text}\n`);
+  return () => undefined;
+}
+
+function runFreely(_id: string, caller: Caller, { where, program, onStarted, news }: Run): Promise<CommandEnd> {
+  return caller.run(where, program, onStarted, news);
+}
+
+/** In a pid and a mount name space of the login's own, where root can't reach the machine. They end with it. */
+async function runBounded(id: string, caller: Caller, { where, program, onStarted, news }: Run): Promise<CommandEnd> {
+  const [{ startPidSpace }, { BoundedCommand }] = await Promise.all([
+    import("../../session/init.ts"),
+    import("../../session/bounded.ts"),
+  ]);
+  const space = startPidSpace(mountPointOf(id), { terminal: caller.terminal });
+  try {
+    using bounded = new BoundedCommand(space, where, program, caller.fileLimit);
+    const end = await caller.run(bounded.where, bounded.program, onStarted, news);
+    bounded.checkStarted();
+    return end;
+  } finally {
+    await space.end();
+  }
 }
 
 function explain(error: unknown, caller: Caller, isHost: boolean): void {

@@ -30,7 +30,7 @@ export function loginSession(
       ...(pids === undefined ? {} : { pids }),
     },
     ...(ttlSeconds === undefined ? {} : { ttlSeconds }),
-    ...(policy.sudo ? {} : { noSuid: true }),
+    ...(policy.sudo === "no" ? { noSuid: true } : {}),
     // Everybody else who is logged in has a file system there, with sockets that are nobody else's business.
     ...(isHostView(login) ? { isHost: true, without: ["/run/user"] } : {}),
     mounts: mountsOf(login, caller, hasResolver),
@@ -58,13 +58,21 @@ function mountsOf(login: Login, caller: Resident, hasResolver: boolean): ExtraMo
   return [
     ...homeOf(login, caller),
     { kind: "empty", at: runtimeOf(caller), uid, gid: caller.gid, sizeBytes: runtimeBytes() },
-    // Who is logged in, to whom logind and the journal are to talk.
-    share("/run/systemd", true),
+    ...systemdOf(policy).map((path) => share(path, true)),
     share("/run/utmp", true),
     share("/tmp/.X11-unix", true),
     ...(hasResolver ? [{ ...share(resolverDir, true), at: resolverPlace }] : []),
     ...policy.share.map((path) => share(path, false)),
   ];
+}
+
+/**
+ * Who is logged in, to whom logind and the journal are to talk. Root inside isn't to reach who takes orders from root (systemd's
+ * `private` and its like).
+ */
+function systemdOf({ sudo }: Login["policy"]): string[] {
+  const all = "/run/systemd";
+  return sudo === "yes" ? ["journal", "seats", "sessions", "users"].map((name) => `${all}/${name}`) : [all];
 }
 
 /** What XDG_RUNTIME_DIR is where logind runs: the session's own inside, see showOwn(). */
@@ -104,7 +112,7 @@ function filesOf(
     account: { name, uid, gid, home, shells, groups: gids.map((each) => ({ name: groupNameOf(each), gid: each })) },
     written: [
       ...(policy.daemons ? [] : [{ path: "/usr/sbin/policy-rc.d", text: "#!/bin/sh\nexit 101\n", mode: 0o755 }]),
-      ...(policy.sudo
+      ...(policy.sudo !== "no"
         ? [{ path: "/etc/sudoers.d/fallthru-login", text: `#${uid} ALL=(ALL:ALL) NOPASSWD: ALL\n`, mode: 0o440 }]
         : []),
     ],

@@ -17,6 +17,10 @@ export interface Caller {
   readonly environment: Readonly<Record<string, Path>>;
   /** Undefined where it was deleted under them. */
   readonly directory: Path | undefined;
+  /** The path of the terminal that commands are on, where they are on one. */
+  readonly terminal?: string | undefined;
+  /** How many files the caller may have open, where it isn't this process's limit. */
+  readonly fileLimit?: number;
   /** The caller's standard input, where it isn't this process's. */
   readonly stdin?: SetupContext["stdin"];
   /** One of the caller's words, or what one ends with, byte by byte as it was given. */
@@ -26,9 +30,10 @@ export interface Caller {
   /**
    * Starts a command for the caller with the caller's descriptors 0-2 and waits for its end.
    * @param onStarted to be called once the command has its root: until then the session can't be ended
+   * @param news asked every now and then while it runs on a terminal; what it says is shown there once
    * @throws {KernelError} as spawn() does: what whyNotStarted() explains
    */
-  run(where: Surroundings, program: Program, onStarted?: () => void): Promise<CommandEnd>;
+  run(where: Surroundings, program: Program, onStarted?: () => void, news?: News): Promise<CommandEnd>;
   /** Asks for authentication where schroot's rules want it. @throws {UserError} with schroot's message */
   authenticate(user: string, ruser: string): Promise<void>;
   /**
@@ -39,6 +44,9 @@ export interface Caller {
   /** 128 and the number of a signal that came meanwhile and ends programs: what was just begun is then undone. */
   interrupted?(): Promise<number | undefined>;
 }
+
+/** Something that a command's user should know; undefined as long as there is nothing. */
+export type News = () => string | undefined;
 
 /** How a command ended, from its raw wait status. */
 export type CommandEnd = { readonly status: number } | { readonly signal: number };

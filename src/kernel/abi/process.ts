@@ -1,3 +1,20 @@
+// include/uapi/linux/capability.h
+export const CAP = {
+  CHOWN: 0,
+  DAC_OVERRIDE: 1,
+  FOWNER: 3,
+  FSETID: 4,
+  KILL: 5,
+  SETGID: 6,
+  SETUID: 7,
+  SETPCAP: 8,
+  NET_BIND_SERVICE: 10,
+  NET_RAW: 13,
+  SYS_CHROOT: 18,
+  AUDIT_WRITE: 29,
+  SETFCAP: 31,
+} as const;
+
 // include/uapi/linux/sched.h
 export const CLONE = {
   FS: 0x00000200,
@@ -15,13 +32,38 @@ interface ThreadCalls {
   readonly rt_sigaction: number;
   readonly rt_sigprocmask: number;
   readonly keyctl: number;
+  readonly pivot_root: number;
 }
 
 // System calls that glibc makes for the whole process; here one thread is meant. Numbers differ by architecture.
 const threadCalls: Readonly<Record<string, ThreadCalls>> = {
-  x64: { setresuid: 117, setresgid: 119, setgroups: 116, rt_sigaction: 13, rt_sigprocmask: 14, keyctl: 250 },
-  arm64: { setresuid: 147, setresgid: 149, setgroups: 159, rt_sigaction: 134, rt_sigprocmask: 135, keyctl: 219 },
-  riscv64: { setresuid: 147, setresgid: 149, setgroups: 159, rt_sigaction: 134, rt_sigprocmask: 135, keyctl: 219 },
+  x64: {
+    setresuid: 117,
+    setresgid: 119,
+    setgroups: 116,
+    rt_sigaction: 13,
+    rt_sigprocmask: 14,
+    keyctl: 250,
+    pivot_root: 155,
+  },
+  arm64: {
+    setresuid: 147,
+    setresgid: 149,
+    setgroups: 159,
+    rt_sigaction: 134,
+    rt_sigprocmask: 135,
+    keyctl: 219,
+    pivot_root: 41,
+  },
+  riscv64: {
+    setresuid: 147,
+    setresgid: 149,
+    setgroups: 159,
+    rt_sigaction: 134,
+    rt_sigprocmask: 135,
+    keyctl: 219,
+    pivot_root: 41,
+  },
 };
 
 export function threadCallNumbers(): ThreadCalls {
@@ -67,6 +109,7 @@ export const RLIMIT_NOFILE = 7;
 export const F_SETFD = 2;
 export const F_DUPFD_CLOEXEC = 1030;
 export const PR_SET_PDEATHSIG = 1;
+export const PR_CAPBSET_DROP = 24;
 export const PR_SET_IO_FLUSHER = 57;
 export const SIG_IGN = 1n;
 export const SIGHUP = 1;
