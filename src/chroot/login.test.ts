@@ -63,6 +63,7 @@ test.each([
   ["login.upper=disk", `login.upper: "disk" isn't state, tmpfs, tmpfs:SIZE or a directory`],
   ["login.upper=tmpfs:much", `login.upper: "much" isn't a size, such as 512M or 2G`],
   ["login.memory=0", `login.memory: "0" isn't a size, such as 512M or 2G`],
+  ["login.memory=64k", `login.memory: "64k" is less than a login needs: 16M`],
   ["login.pids=1.5", `login.pids: "1.5" isn't a whole number`],
   ["login.cpus=-1", `login.cpus: "-1" isn't a number above 0`],
   ["login.ttl=soon", `login.ttl: "soon" isn't a time, such as 12h or 30m`],

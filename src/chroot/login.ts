@@ -54,7 +54,7 @@ export function takeLogin(keys: KeyReader): LoginPolicy | undefined {
     keep: take("keep", parseOneOf(["nothing", "ask"]), "nothing"),
     share: take("share", parseAbsolutePaths, []),
     upper: take("upper", parseUpper, { kind: "state" }),
-    memoryBytes: optional("memory", parseBytes),
+    memoryBytes: optional("memory", parseMemory),
     cpus: optional("cpus", parseAmount),
     pids: optional("pids", parseCount),
     ttlSeconds: optional("ttl", parseSeconds),
@@ -88,6 +88,15 @@ const parseBytes: ParseValue<number> = (text) => {
   const [, number = "0", unit = ""] = /^(\d+(?:\.\d+)?)([KMGT]?)(?:i?B)?$/i.exec(text) ?? [];
   const bytes = Math.floor(Number(number) * 1024 ** units.indexOf(unit.toUpperCase()));
   if (bytes < 1) throw new BadValue(`${JSON.stringify(text)} isn't a size, such as 512M or 2G`);
+  return bytes;
+};
+
+/** With less nobody would get a shell: what starts it counts, too. */
+const leastMemory = 16 << 20;
+
+const parseMemory: ParseValue<number> = (text) => {
+  const bytes = parseBytes(text);
+  if (bytes < leastMemory) throw new BadValue(`${JSON.stringify(text)} is less than a login needs: 16M`);
   return bytes;
 };
 
