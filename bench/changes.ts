@@ -16,28 +16,37 @@ await inPrivatePlace((place) => {
   const { fallthru } = place;
   const clock = repeat(numberOption("rounds", 7), (clock) => {
     clock.time("diff large", () => run([fallthru, "diff", "@large", "--name-status"]));
+    clock.time("list large", () => run([fallthru, "diff", "@large"]));
     clock.time("rsync", () => run(["rsync", "-aHAXni", "--delete", `${large.merged}/`, `${large.root}/`]));
     clock.time("diff small", () => run([fallthru, "diff", "@small", "--name-status"]));
     clock.time("diff dense", () => run([fallthru, "diff", "@dense", "--name-status"]));
   });
-  const what = `\`diff\` of ${changes} changed files over a root of`;
+  const what = `${changes} changed files over a root of`;
+  const which = `\`diff --name-status\` of ${what}`;
   const rows: Row[] = [
     {
-      what: `${what} ${files}; dry run of \`rsync -aHAX --delete\``,
+      what: `${which} ${files}; dry run of \`rsync -aHAX --delete\``,
       ours: clock.get("diff large"),
       theirs: clock.get("rsync"),
       ratio: "faster",
       wanted: 10,
     },
     {
-      what: `${what} ${files}, in the same ${files / 500} directories; of ${files / 10}`,
+      what: `\`diff\`, which says what of each differs, of ${what} ${files}; the same`,
+      ours: clock.get("list large"),
+      theirs: clock.get("rsync"),
+      ratio: "faster",
+      wanted: 10,
+    },
+    {
+      what: `${which} ${files}, in the same ${files / 500} directories; of ${files / 10}`,
       ours: clock.get("diff dense"),
       theirs: clock.get("diff small"),
       ratio: "slower",
       wanted: 1.2,
     },
     {
-      what: `${what} ${files}, in ten times as many directories; of ${files / 10}`,
+      what: `${which} ${files}, in ten times as many directories; of ${files / 10}`,
       ours: clock.get("diff large"),
       theirs: clock.get("diff small"),
       ratio: "slower",

@@ -217,6 +217,13 @@ export function takeAttr(): Attr {
   return new KeptAttr(words, base);
 }
 
+/** What was taken last isn't kept after all: nobody has it any more, and the next call fills in there. */
+export function dropAttr(): void {
+  if (words !== freeWords || base !== free - attrWords) return;
+  free = base;
+  freePlace = freePlaces(free * 4);
+}
+
 const empty = Buffer.alloc(1);
 const birth = Buffer.alloc(STATX_SIZE);
 

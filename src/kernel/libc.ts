@@ -130,6 +130,11 @@ function declare(it: Declared): NativeFunction {
         const value = (it.bound ?? find(it))(a, b, c, d, e, f);
         return value === -1 ? failed(it, a, b, c, d, e, f) : value;
       };
+    case 7:
+      return (a, b, c, d, e, f, g) => {
+        const value = (it.bound ?? find(it))(a, b, c, d, e, f, g);
+        return value === -1 ? failed(it, a, b, c, d, e, f, g) : value;
+      };
     default:
       return (...args) => {
         const value = (it.bound ?? find(it))(...args);

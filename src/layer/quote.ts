@@ -15,6 +15,13 @@ const escapes: Readonly<Record<number, string>> = {
 /** Nearly all are. */
 const plain = /^[ !#-[\]-~]*$/;
 
+/** Whether a text of paths with NULs between them, which none contains, needs no quotes anywhere. */
+export function arePlain(paths: Name): boolean {
+  return plainPaths.test(paths);
+}
+
+const plainPaths = /^[\0 !#-[\]-~]*$/;
+
 /**
  * A path as text, without loss: as it is where it is plain UTF-8; else in double quotes, as git quotes it (with
  * core.quotePath=false): `\n` and the like, and three octal digits for each byte that is no text.

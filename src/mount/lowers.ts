@@ -1,5 +1,6 @@
 import { O } from "../kernel/abi/file.ts";
 import { E } from "../kernel/abi/errno.ts";
+import { KernelError } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { openAt } from "../kernel/file.ts";
 import { attributeName, getXattr } from "../kernel/io.ts";
@@ -15,13 +16,28 @@ import type { Union } from "./plan.ts";
  * What lies below a union's upper, as one tree to be read, on a mount that nobody else sees and that goes with the
  * descriptor. One lower is that itself: undefined.
  * @param lowers the open directories of the union's lowers
+ * @param dialect the upper's: see upperDialect()
  */
-export function mountLowers(union: Union, lowers: readonly Fd[]): Fd | undefined {
+export function mountLowers(union: Union, lowers: readonly Fd[], dialect: Dialect): Fd | undefined {
   const isOurs = union.type === "fallthru";
   const isFormatted = union.ours?.lowerDialect === "aufs" || lowers.some((lower) => isAufsBranch(lower.number));
   if (lowers.length === 1 && !(isOurs && isFormatted)) return undefined;
-  using mount = isOurs ? makeFallthru(oursOf(union), "") : mountOverlay(union);
+  // What both read alike the kernel reads without asking a server for each name.
+  const isAlike = !isFormatted && dialect instanceof OverlayDialect && dialect.prefix === "trusted.overlay.";
+  using mount = isOurs
+    ? ((isAlike ? tryOverlay(union) : undefined) ?? makeFallthru(oursOf(union), ""))
+    : mountOverlay(union);
   return openAt(mount, ".", O.RDONLY | O.DIRECTORY);
+}
+
+/** overlayfs may be missing, and takes fewer lowers: not those that it has a part in twice already, nor more than 500. */
+function tryOverlay(union: Union): Fd | undefined {
+  try {
+    return mountOverlay(union);
+  } catch (error) {
+    if (error instanceof KernelError) return undefined;
+    throw error;
+  }
 }
 
 function oursOf({ lowers, ours }: Union): Parameters<typeof makeFallthru>[0] {

@@ -1,7 +1,7 @@
-import type { SessionDiff, ShownChange } from "../../session/changes/diff.ts";
+import type { SessionDiff, ShownChange, ToldChange } from "../../session/changes/diff.ts";
 import type { PackageChange } from "../../session/changes/packages.ts";
 import type { FilePatch } from "../../session/changes/patch/patch.ts";
-import { quotePath } from "../../session/changes/diff.ts";
+import { arePlain, quotePath } from "../../session/changes/diff.ts";
 
 const letters: Readonly<Record<ShownChange["change"], string>> = {
   added: "A",
@@ -12,16 +12,19 @@ const letters: Readonly<Record<ShownChange["change"], string>> = {
 };
 
 type Listed = Pick<SessionDiff, "changes" | "packages" | "timesOnly">;
+type OneByOne = Omit<Listed, "changes"> & { readonly changes: Iterable<ToldChange> };
 
 /** One line for each change, then what they mean for packages, then how many there are. */
-export function listText({ changes, packages, timesOnly }: Listed, isQuiet: boolean): string {
-  const lines = changes.map(changeLine);
-  const about = packages.map(packageLine);
-  const counts = isQuiet ? [] : [countLine(changes, timesOnly)];
-  return [lines, about, counts]
-    .filter((block) => block.length > 0)
-    .map((block) => block.map((line) => `${line}\n`).join(""))
-    .join("\n");
+export function listText({ changes, packages, timesOnly }: OneByOne, isQuiet: boolean): string {
+  const counts = noCounts();
+  let lines = "";
+  for (const change of changes) {
+    lines += `${changeLine(change)}\n`;
+    counts[change.change]++;
+  }
+  const about = packages.map((one) => `${packageLine(one)}\n`).join("");
+  const blocks = [lines, about, isQuiet ? "" : `${countLine(counts, timesOnly)}\n`];
+  return blocks.filter((block) => block !== "").join("\n");
 }
 
 /**
@@ -35,33 +38,49 @@ export function screenText({ changes, packages, timesOnly }: Listed, rows: numbe
   const shown = changes.filter((change) => isShown(change) || left-- > 0);
   const more = changes.length - shown.length;
   const rest = more === 0 ? [] : [`… and ${more} more, none of them deleted`];
-  const lines = [...shown.map(changeLine), ...rest, ...about, countLine(changes, timesOnly)];
+  const counts = noCounts();
+  for (const { change } of changes) counts[change]++;
+  const lines = [...shown.map(changeLine), ...rest, ...about, countLine(counts, timesOnly)];
   return lines.map((line) => `${line}\n`).join("");
 }
 
-export function changeLine(change: ShownChange): string {
-  const { path, from, runsLater } = change;
-  const details = detailsOf(change);
-  const words = [
-    letters[change.change],
-    from === undefined ? path : `${from} -> ${path}`,
-    ...(details.length === 0 ? [] : [` ${details.join(", ")}`]),
-    ...(runsLater === undefined ? [] : [` [runs later: ${runsLater}]`]),
-  ];
-  return words.join(" ");
+export function changeLine(shown: ToldChange): string {
+  const { change, path, from, runsLater } = shown;
+  const details = detailsOf(shown);
+  const what = from === undefined ? path : `${from} -> ${path}`;
+  const later = runsLater === undefined ? "" : `  [runs later: ${runsLater}]`;
+  return `${letters[change]} ${what}${details === "" ? "" : `  ${details}`}${later}`;
 }
 
-function detailsOf({ change, before, after, aspects = [], linkTo }: ShownChange): string[] {
-  const link = linkTo === undefined ? [] : [`= ${linkTo}`];
-  if (change === "type") return [`${before?.type} -> ${after?.type}`, ...link];
-  const type = (after ?? before)?.type ?? "file";
-  if (change === "added" || change === "deleted") return [...(type === "file" ? [] : [type]), ...link];
-  const words = aspects.map((aspect) => {
-    if (aspect === "mode") return `mode ${before?.mode} -> ${after?.mode}`;
-    if (aspect === "owner") return `owner ${before?.uid}:${before?.gid} -> ${after?.uid}:${after?.gid}`;
-    return aspect.replace(/^xattr:/, "");
-  });
-  return [...words, ...link];
+function detailsOf(shown: ToldChange): string {
+  const { linkTo } = shown;
+  const details = ownDetails(shown);
+  if (linkTo === undefined) return details;
+  return details === "" ? `= ${linkTo}` : `${details}, = ${linkTo}`;
+}
+
+function ownDetails(shown: ToldChange): string {
+  const { change, aspects } = shown;
+  if (change === "type") return `${shown.before?.type} -> ${shown.after?.type}`;
+  if (change === "added" || change === "deleted") {
+    const type = (shown.after ?? shown.before)?.type ?? "file";
+    return type === "file" ? "" : type;
+  }
+  if (aspects === undefined || aspects.length === 0) return "";
+  const known = same.get(aspects);
+  if (known !== undefined) return known;
+  const text = aspects.map((aspect) => aspectText(shown, aspect)).join(", ");
+  if (!aspects.includes("mode") && !aspects.includes("owner")) same.set(aspects, text);
+  return text;
+}
+
+/** What a list of aspects says that is the same for all which have it. */
+const same = new WeakMap<readonly string[], string>();
+
+function aspectText({ before, after }: ToldChange, aspect: string): string {
+  if (aspect === "mode") return `mode ${before?.mode} -> ${after?.mode}`;
+  if (aspect === "owner") return `owner ${before?.uid}:${before?.gid} -> ${after?.uid}:${after?.gid}`;
+  return aspect.replace(/^xattr:/, "");
 }
 
 function packageLine({ what, name, architecture, from, to }: PackageChange): string {
@@ -69,14 +88,19 @@ function packageLine({ what, name, architecture, from, to }: PackageChange): str
   return quotePath(`${what} ${name}${architecture === "" ? "" : `:${architecture}`} ${versions}`);
 }
 
-function countLine(changes: readonly ShownChange[], timesOnly: number): string {
-  const count = (kind: ShownChange["change"]): number => changes.filter(({ change }) => change === kind).length;
+type Counts = Record<ShownChange["change"], number>;
+
+function noCounts(): Counts {
+  return { added: 0, modified: 0, deleted: 0, renamed: 0, type: 0 };
+}
+
+function countLine(counts: Counts, timesOnly: number): string {
   const named = [
-    ["added", count("added")],
-    ["modified", count("modified")],
-    ["deleted", count("deleted")],
-    ["renamed", count("renamed")],
-    ["of another type", count("type")],
+    ["added", counts.added],
+    ["modified", counts.modified],
+    ["deleted", counts.deleted],
+    ["renamed", counts.renamed],
+    ["of another type", counts.type],
   ] as const;
   const words = named.filter(([, number]) => number > 0).map(([word, number]) => `${number} ${word}`);
   const times = timesOnly === 0 ? "" : `; ${timesOnly} ${timesOnly === 1 ? "directory" : "directories"} with new times`;
@@ -84,19 +108,25 @@ function countLine(changes: readonly ShownChange[], timesOnly: number): string {
 }
 
 /** As git prints it: a letter and one or two paths, with tabs and newlines or with NUL and as they are. */
-export function nameStatusText({ briefly }: SessionDiff, form: "quoted" | "nul"): Buffer {
-  if (form === "nul") {
-    const words = briefly.flatMap(({ change, paths }) => [letters[change], ...paths]);
-    return Buffer.from(words.map((word) => `${word}\0`).join(""), "latin1");
-  }
-  let lines = "";
-  for (const { change, paths } of briefly) {
-    lines += letters[change];
-    for (const path of paths) lines += `\t${quotePath(path)}`;
-    lines += "\n";
-  }
-  return Buffer.from(lines);
+export function nameStatusText(diff: SessionDiff, form: "quoted" | "nul"): Buffer {
+  // In one piece, by which it is seen at once whether any path has to be quoted; before each change what ends the one before.
+  const end = form === "nul" ? "\0" : "\0\0";
+  let words = "";
+  diff.eachBriefly((change, path, from) => {
+    const paths = from === undefined ? path : `${from}\0${path}`;
+    words = `${words}${lead[form][change]}${paths}`;
+  });
+  words = words === "" ? "" : words.slice(end.length) + end;
+  if (form === "nul") return Buffer.from(words, "latin1");
+  if (arePlain(words)) return Buffer.from(words.replaceAll("\0\0", "\n").replaceAll("\0", "\t"), "latin1");
+  const lines = words.split("\0\0").slice(0, -1);
+  return Buffer.from(lines.map((line) => `${line.split("\0").map(quotePath).join("\t")}\n`).join(""));
 }
+
+const lead = {
+  quoted: { added: "\0\0A\0", modified: "\0\0M\0", deleted: "\0\0D\0", renamed: "\0\0R\0", type: "\0\0T\0" },
+  nul: { added: "\0A\0", modified: "\0M\0", deleted: "\0D\0", renamed: "\0R\0", type: "\0T\0" },
+} as const;
 
 /** How many lines each file has more and less; of what isn't text, its sizes. */
 export function statText(diff: SessionDiff): string {
@@ -116,8 +146,8 @@ export function statText(diff: SessionDiff): string {
     const what = row.binary === undefined ? amount : `Bin ${row.binary.before} -> ${row.binary.after} bytes`;
     lines.push(` ${name} | ${what}\n`);
   }
-  const others = diff.briefly.length - files;
-  const rest = others > 0 ? `, ${others} other changes (fallthru diff lists them)` : "";
+  const others = diff.count - files;
+  const rest = others > 0 ? `, ${others} other ${others === 1 ? "change" : "changes"} (fallthru diff lists them)` : "";
   return `${lines.join("")} ${files} ${files === 1 ? "file" : "files"} changed, ${added} lines added, ${removed} removed${rest}\n`;
 }
 

@@ -52,8 +52,9 @@ export const diff = command({
     if (kinds.length > 1 || (json && kinds.length > 0))
       throw new UserError("usage", "only one of --stat, --name-status (-z), --patch and --json can be had at a time");
     const id = sessionId(session);
-    return diffSession(id, { paths: path, times }, (found) => {
-      const status = exitCode && found.briefly.length > 0 ? 1 : 0;
+    const isBrief = nameStatus || nul || (kinds.length === 0 && quiet && exitCode && !json);
+    return diffSession(id, { paths: path, times, detail: isBrief ? "kinds" : "all" }, (found) => {
+      const status = exitCode && found.count > 0 ? 1 : 0;
       if (kinds.length === 0 && quiet && exitCode && !json) return { status };
       if (!json) return { data: { output: render(found, { stat, nameStatus, patch, nul, quiet }) }, status };
       const { changes, packages, timesOnly } = found;
@@ -74,5 +75,7 @@ interface Asked {
 function render(found: SessionDiff, { stat, nameStatus, patch, nul, quiet }: Asked): string | Buffer {
   if (patch) return patchText(found.patches(), isTerminal(1) ? "terminal" : "file");
   if (nul || nameStatus) return nameStatusText(found, nul ? "nul" : "quoted");
-  return stat ? statText(found) : listText(found, quiet);
+  if (stat) return statText(found);
+  const { packages, timesOnly } = found;
+  return listText({ changes: found.oneByOne(), packages, timesOnly }, quiet);
 }

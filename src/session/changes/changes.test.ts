@@ -4,10 +4,11 @@ import { random, randomChanges } from "../../../test/support/changes.ts";
 import { applyChanges, factLines, factsOf } from "../../../test/support/facts.ts";
 import { Stage } from "../../../test/support/stage.ts";
 import { applyToPath } from "../../../test/support/unions.ts";
-import { openDirectory } from "../../kernel/file.ts";
+import { fileSystemOf, openDirectory } from "../../kernel/file.ts";
 import type { Fd } from "../../kernel/fd.ts";
 import { isTimesOnly } from "./diff.ts";
 import type { Union } from "../../mount/plan.ts";
+import type { Change } from "./types.ts";
 import { takeBackChanges } from "./discard.ts";
 import { readChanges } from "./read.ts";
 import { openTrees } from "./trees.ts";
@@ -18,7 +19,12 @@ function checkChanges(stage: Stage): ReturnType<typeof readChanges> {
   const [before, after] = [factsOf(trees.before), factsOf(trees.after)];
   const changes = readChanges([trees]);
   expect(factLines(applyChanges(before, after, changes))).toEqual(factLines(after));
+  expect(readChanges([trees], "kinds").map(inShort)).toEqual(changes.map(inShort));
   return changes;
+}
+
+function inShort(change: Change): unknown[] {
+  return [change.kind, change.path, change.kind === "renamed" ? change.from : "", isTimesOnly(change)];
 }
 
 function fill(seed: number, count: number): (lower: string, index: number) => void {
@@ -66,6 +72,12 @@ test("readChanges() says the same of trees that were read before", () => {
   const first = shown();
   expect(first.length).toBeGreaterThan(5);
   expect(shown()).toEqual(first);
+});
+
+test("openTrees() has the kernel read several lowers of a union of ours, not a server", () => {
+  using stage = new Stage("fallthru", 2, fill(3, 10));
+  using trees = stage.trees();
+  expect(fileSystemOf(trees.before).type).toBe("overlay");
 });
 
 test("openTrees() names the way out where a session has no two sides to be compared", () => {

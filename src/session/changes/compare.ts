@@ -26,7 +26,8 @@ export class ReusedSide implements Side {
   name: Name = "";
   attr: Attr;
   readonly prefix: Name | undefined;
-  attributes: AttributeNames | undefined = undefined;
+  /** What knows of its attributes' names, if anything does. */
+  node: { readonly attributes: AttributeNames | undefined } | undefined = undefined;
   open: Opener | undefined = undefined;
 
   constructor(directory: { readonly fd: number }, attr: Attr, prefix: Name | undefined) {
@@ -35,6 +36,10 @@ export class ReusedSide implements Side {
 
   get fd(): number {
     return this.directory.fd;
+  }
+
+  get attributes(): AttributeNames | undefined {
+    return this.node?.attributes;
   }
 }
 
@@ -55,20 +60,33 @@ export function differ(before: Side, after: Side, content: KnownContent = "unkno
 }
 
 function differences(before: Side, after: Side, content: KnownContent): readonly Aspect[] {
-  const now = after.attr;
-  const differing = differingAttr(before.attr, now);
-  const type = now.mode & S.IFMT;
-  let found = 0;
+  let found = differingInAttr(before.attr, after.attr);
+  const type = after.attr.mode & S.IFMT;
   // Times alone say nothing: anybody may set them.
-  if (content === "unknown" && type === S.IFREG && ((differing & ATTR.SIZE) !== 0 || isOtherContent(before, after)))
+  if (content === "unknown" && type === S.IFREG && (found & CONTENT) === 0 && isOtherContent(before, after))
     found |= CONTENT;
+  if (content === "same") found &= ~CONTENT;
+  if (type === S.IFLNK && targetOf(before) !== targetOf(after)) found |= TARGET;
+  const attributes = differingAttributes(before, after);
+  return attributes.length === 0 ? aspectsOf(found) : [...aspectsOf(found), ...attributes.map(aspectOf)];
+}
+
+/** What of two things of one type differs by their attributes alone, wherever their contents are: some of what differ() names. */
+export function differAtOnce(before: Attr, after: Attr): readonly Aspect[] {
+  return aspectsOf(differingInAttr(before, after) & ~CONTENT);
+}
+
+function differingInAttr(before: Attr, after: Attr): number {
+  const differing = differingAttr(before, after);
+  if (differing === 0) return 0;
+  const type = after.mode & S.IFMT;
+  let found = 0;
+  if ((differing & ATTR.SIZE) !== 0 && type === S.IFREG) found |= CONTENT;
   if ((differing & ATTR.MODE) !== 0) found |= MODE;
   if ((differing & ATTR.OWNER) !== 0) found |= OWNER;
   if ((differing & ATTR.MTIME) !== 0) found |= TIME;
   if ((differing & ATTR.RDEV) !== 0 && (type === S.IFCHR || type === S.IFBLK)) found |= DEVICE;
-  if (type === S.IFLNK && targetOf(before) !== targetOf(after)) found |= TARGET;
-  const attributes = differingAttributes(before, after);
-  return attributes.length === 0 ? aspectsOf(found) : [...aspectsOf(found), ...attributes.map(aspectOf)];
+  return found;
 }
 
 const [CONTENT, MODE, OWNER, TIME, DEVICE, TARGET] = [1, 2, 4, 8, 16, 32];

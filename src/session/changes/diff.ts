@@ -14,10 +14,10 @@ import { type PackageChange, packageChanges } from "./packages.ts";
 import { type FilePatch, makePatches } from "./patch/patch.ts";
 import { readChanges } from "./read.ts";
 import { openTrees } from "./trees.ts";
-import type { Change, UnionTrees } from "./types.ts";
+import type { Aspect, Change, Detail, UnionTrees } from "./types.ts";
 
-/** A path as text; see layer/quote.ts. */
-export { quotePath } from "../../layer/quote.ts";
+/** Paths as text; see layer/quote.ts. */
+export { arePlain, quotePath } from "../../layer/quote.ts";
 
 /** A change as people and programs are told of it; paths are absolute and quoted as git does it, where they must be. */
 export interface ShownChange {
@@ -33,6 +33,11 @@ export interface ShownChange {
   readonly runsLater?: string;
 }
 
+/** The same, whether of what there isn't it says nothing or "undefined". */
+export type ToldChange = Pick<ShownChange, "change" | "path"> & {
+  readonly [K in Exclude<keyof ShownChange, "change" | "path">]?: ShownChange[K] | undefined;
+};
+
 export interface ShownFile {
   readonly type: string;
   /** Four octal digits. */
@@ -46,11 +51,16 @@ export interface ShownFile {
 /** What a session has changed, while its trees are open. */
 export interface SessionDiff {
   readonly changes: readonly ShownChange[];
+  /** The same, of which each is there until the next one is asked for. */
+  oneByOne(): Iterable<ToldChange>;
   readonly packages: readonly PackageChange[];
   /** How many directories differ in nothing but their times, which is because something in them came or went. */
   readonly timesOnly: number;
   /** The same in short. */
   readonly briefly: readonly BriefChange[];
+  readonly count: number;
+  /** The same, without a list of it. */
+  eachBriefly(use: (change: Change["kind"], path: Name, from: Name | undefined) => void): void;
   patches(): Iterable<FilePatch>;
 }
 
@@ -65,6 +75,8 @@ export interface DiffOptions {
   readonly paths?: readonly string[];
   /** Also directories in which only the times differ. */
   readonly times?: boolean;
+  /** "kinds": neither `changes` nor patches() are asked for. */
+  readonly detail?: Detail;
   /** The caller ends the session, and has locked its directory. */
   readonly isLocked?: boolean;
 }
@@ -82,18 +94,35 @@ export function diffSession<T>(id: string, options: DiffOptions, use: (diff: Ses
   const record = dir === undefined ? undefined : readRecord(id);
   if (record === undefined) throw noSession(id);
   using trees = openTrees(record);
-  const all = readChanges(trees);
+  const all = readChanges(trees, options.detail);
   const found = wanted.length === 0 ? all : all.filter((change) => isWanted(trees, change, wanted));
   const changes = options.times === true ? found : found.filter((change) => !isTimesOnly(change));
   return use({
     get changes() {
       return changes.map((change) => show(trees, change));
     },
+    oneByOne: () => showEach(trees, changes),
     packages: packageChanges(trees, found),
     timesOnly: found.length - changes.length,
-    briefly: changes.map((change) => ({ change: change.kind, paths: namesOf(trees, change) })),
+    get briefly() {
+      return changes.map((change) => ({ change: change.kind, paths: namesOf(trees, change) }));
+    },
+    count: changes.length,
+    eachBriefly: (use) => eachBriefly(trees, changes, use),
     patches: () => makePatches(trees, found),
   });
+}
+
+function eachBriefly(
+  trees: readonly UnionTrees[],
+  changes: readonly Change[],
+  use: Parameters<SessionDiff["eachBriefly"]>[0],
+): void {
+  for (const change of changes) {
+    const { kind, union, path } = change;
+    const from = kind === "renamed" ? absolutePath(trees, union, change.from) : undefined;
+    use(kind, absolutePath(trees, union, path), from);
+  }
 }
 
 /** A directory in which something came or went; nothing that anybody did to it itself. */
@@ -128,21 +157,83 @@ export function absolutePath(trees: readonly UnionTrees[], union: number, path: 
   return path === "" ? at : `${at}/${path}`;
 }
 
+function* showEach(trees: readonly UnionTrees[], changes: readonly Change[]): Generator<ToldChange> {
+  const shown = new Shown(trees);
+  for (const change of changes) yield shown.of(change);
+}
+
 export function show(trees: readonly UnionTrees[], change: Change): ShownChange {
-  const tree = trees[change.union];
-  const path = absolutePath(trees, change.union, change.path);
-  const later = tree && runsLater(tree, change, path);
-  const quoted = (below: Name): string => quotePath(absolutePath(trees, change.union, below));
+  const { path, from, aspects, linkTo, before, after, runsLater: later } = new Shown(trees).of(change);
   return {
     change: change.kind,
-    path: quotePath(path),
-    ...(change.kind === "renamed" ? { from: quoted(change.from) } : {}),
-    ...("aspects" in change ? { aspects: change.aspects.map(quotePath) } : {}),
-    ...("linkTo" in change && change.linkTo !== undefined ? { linkTo: quoted(change.linkTo) } : {}),
-    ...("before" in change ? { before: showFile(change.before) } : {}),
-    ...("after" in change ? { after: showFile(change.after) } : {}),
+    path,
+    ...(from === undefined ? {} : { from }),
+    ...(aspects === undefined ? {} : { aspects }),
+    ...(linkTo === undefined ? {} : { linkTo }),
+    ...(before === undefined ? {} : { before }),
+    ...(after === undefined ? {} : { after }),
     ...(later === undefined ? {} : { runsLater: later }),
   };
+}
+
+/** Says of one change after the other what it is asked for. */
+class Shown implements ToldChange {
+  readonly #trees: readonly UnionTrees[];
+  #change: Change | undefined;
+  #path: Name = "";
+  change: Change["kind"] = "added";
+
+  constructor(trees: readonly UnionTrees[]) {
+    this.#trees = trees;
+  }
+
+  of(change: Change): this {
+    this.#change = change;
+    this.#path = absolutePath(this.#trees, change.union, change.path);
+    this.change = change.kind;
+    return this;
+  }
+
+  get path(): string {
+    return quotePath(this.#path);
+  }
+  get from(): string | undefined {
+    const change = this.#change;
+    return change?.kind === "renamed" ? quotePath(absolutePath(this.#trees, change.union, change.from)) : undefined;
+  }
+  get aspects(): readonly string[] | undefined {
+    const change = this.#change;
+    return change !== undefined && "aspects" in change ? quoteAspects(change.aspects) : undefined;
+  }
+  get linkTo(): string | undefined {
+    const change = this.#change;
+    if (change === undefined || !("linkTo" in change) || change.linkTo === undefined) return undefined;
+    return quotePath(absolutePath(this.#trees, change.union, change.linkTo));
+  }
+  get before(): ShownFile | undefined {
+    const change = this.#change;
+    return change !== undefined && "before" in change ? showFile(change.before) : undefined;
+  }
+  get after(): ShownFile | undefined {
+    const change = this.#change;
+    return change !== undefined && "after" in change ? showFile(change.after) : undefined;
+  }
+  get runsLater(): string | undefined {
+    const change = this.#change;
+    const tree = change && this.#trees[change.union];
+    return tree && runsLater(tree, change, this.#path);
+  }
+}
+
+/** Most changes share one of a few lists. */
+const quotedAspects = new WeakMap<readonly Aspect[], readonly string[]>();
+
+function quoteAspects(aspects: readonly Aspect[]): readonly string[] {
+  const known = quotedAspects.get(aspects);
+  if (known !== undefined) return known;
+  const quoted = aspects.map(quotePath);
+  quotedAspects.set(aspects, quoted);
+  return quoted;
 }
 
 const types: Readonly<Record<number, string>> = {

@@ -26,9 +26,11 @@ export interface Moves {
   readonly tangled: ReadonlySet<UpperDirectory>;
 }
 
+export const noMoves: Moves = { byNode: new Map(), sources: new Set(), tangled: new Set() };
+
 export function findMoves(root: UpperDirectory, below: Below): Moves {
   // Nearly always.
-  if (!hasRedirects(root)) return { byNode: new Map(), sources: new Set(), tangled: new Set() };
+  if (!hasRedirects(root)) return noMoves;
   const all: Move[] = [];
   collect(root, { path: "", was: "" }, below, all);
   const byNode = new Map(all.map((move) => [move.node, move]));

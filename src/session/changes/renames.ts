@@ -13,7 +13,7 @@ import { differ, isSameType, ReusedSide } from "./compare.ts";
 import type { Opener } from "./content.ts";
 import { sourceOf } from "./moves.ts";
 import { directoryOf, identityOf, nameOf } from "./names.ts";
-import type { Aspect, Change, UnionTrees } from "./types.ts";
+import type { Aspect, Change, Detail, UnionTrees } from "./types.ts";
 import { type Met, nowOf } from "./walk.ts";
 
 type Changes = (Change | undefined)[];
@@ -22,7 +22,7 @@ type Changes = (Change | undefined)[];
  * Makes one change of the two that a renamed file is: it was added, says what it was copied from, and that was deleted.
  * The change of what was deleted becomes undefined.
  */
-export function pairRenames(trees: UnionTrees, changes: Changes, met: readonly Met[]): void {
+export function pairRenames(trees: UnionTrees, changes: Changes, met: readonly Met[], detail: Detail): void {
   const moved = met.filter(({ file, change }) => {
     const isAdded = change !== undefined && changes[change]?.kind === "added";
     return isAdded && (file.hasOrigin || file.redirect !== undefined);
@@ -44,7 +44,7 @@ export function pairRenames(trees: UnionTrees, changes: Changes, met: readonly M
     if (from === undefined || index === undefined || one.change === undefined) continue;
     const [deleted, added] = [changes[index], changes[one.change]];
     if (deleted?.kind !== "deleted" || added === undefined || !isSameType(deleted.before, one.file.attr)) continue;
-    const aspects = sides.compare(one, from, deleted.before);
+    const aspects = detail === "kinds" ? [] : sides.compare(one, from, deleted.before);
     const { path, file } = one;
     const { before, union } = deleted;
     changes[one.change] = { kind: "renamed", path, union, from, before, after: file.attr, aspects };
@@ -81,7 +81,7 @@ class Sides implements Disposable {
     this.#inUpper.path = directoryOf(path);
     now.name = nameOf(path);
     now.attr = file.attr;
-    now.attributes = this.#trees.frozen.length > 0 ? undefined : file.attributes;
+    now.node = this.#trees.frozen.length > 0 ? undefined : file;
     const isSame = file.isMetacopy && contentSource(met) === from;
     now.open = file.isMetacopy && !isSame ? this.#opener(path) : undefined;
     return differ(was, now, isSame ? "same" : "unknown");

@@ -63,11 +63,11 @@ export function openUnionTrees({ at, union }: UnionStep, root: Fd, begun: UnionT
   const lowers = base.map((lower) => undo.use(openLayerRoot(lower, "noatime")));
   const frozen = own.map((layer) => undo.use(openLayerRoot(layer, "noatime")));
   const upper = undo.use(openLayerRoot(union.upper, "noatime"));
-  const merged = mountLowers({ ...union, lowers: base }, lowers);
+  const dialect = upperDialect(union, upper);
+  const merged = mountLowers({ ...union, lowers: base }, lowers, dialect);
   const before = merged === undefined ? lowers[0] : undo.use(merged);
   if (before === undefined) throw new UserError("data", `the union at ${at} has no lower`);
   const after = undo.use(openMerged(root, at));
-  const dialect = upperDialect(union, upper);
   const target = base.at(-1) ?? "";
   const opened = undo.move();
   const close = (): void => opened.dispose();

@@ -10,6 +10,12 @@ import type { Union } from "../../mount/plan.ts";
  */
 export type Aspect = "content" | "mode" | "owner" | "time" | "device" | "target" | "links" | `xattr:${string}`;
 
+/**
+ * How much is asked of changes: "kinds": which there are. Of what was modified or renamed `aspects` then has some of them, or
+ * none, and of what was modified `before` may be as it is now.
+ */
+export type Detail = "all" | "kinds";
+
 interface Changed {
   readonly path: Name;
   /** Which of the session's unions it is in. */

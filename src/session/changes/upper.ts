@@ -70,7 +70,19 @@ interface FileMarks {
 
 const unmarked: FileMarks = { isMetacopy: false, hasRedirect: false, hasOrigin: false };
 
-class UpperReader {
+/** A directory whose path is put together only where a message names it. */
+interface Located {
+  readonly path: Name;
+}
+
+function pathOf(place: Name | Located): Name {
+  return typeof place === "string" ? place : place.path;
+}
+
+/** What an entry of an upper is by its attributes; a file that is "marked" has to be asked for its marks. */
+export type EntryKind = "gone" | "whiteout" | "directory" | "device" | "unmarked" | "marked";
+
+export class UpperReader {
   readonly #dialect: Dialect;
   readonly #overlay: OverlayDialect | undefined;
   /** Of a tree's files nearly all have one of a few lists. */
@@ -84,7 +96,7 @@ class UpperReader {
   /** An open directory, at its start. */
   directory(fd: number, path: Name, name: Name, attr: Attr): UpperDirectory {
     const attributes = attributesOf(fd, "");
-    const marks = this.#directoryMarks(fd, attributes);
+    const marks = this.directoryMarks(fd, attributes);
     const names = namesInOpened(fd, path);
     const isBeside = this.#dialect.whiteouts === "beside";
     const children = isBeside ? this.#beside(fd, path, names, marks) : this.#entries(fd, path, names, marks);
@@ -113,7 +125,7 @@ class UpperReader {
   }
 
   /** Most have none. */
-  #directoryMarks(fd: number, attributes: AttributeNames): DirectoryMarks {
+  directoryMarks(fd: number, attributes: AttributeNames): DirectoryMarks {
     const { prefix } = this.#dialect;
     if (prefix === undefined) return this.#dialect.readMarks(fd);
     return attributes !== "none possible" && hasAny(attributes, prefix)
@@ -123,30 +135,44 @@ class UpperReader {
 
   /** @param path of the directory that it is in, which has these marks */
   entry(dirfd: number, path: Name, name: Name, marks: DirectoryMarks): UpperEntry | undefined {
-    const result = statName(dirfd, name);
-    if (result === -E.NOENT) return undefined;
-    if (result < 0) fail("stat", join(path, name), result);
-    if (stat.isWhiteoutDevice && this.#dialect.whiteouts === "in-place") return { kind: "whiteout", name };
+    const kind = this.kindOf(dirfd, path, name, marks);
+    if (kind === "gone") return undefined;
+    if (kind === "whiteout") return { kind, name };
     const attr = takeAttr();
+    if (kind === "directory") return this.#enter(dirfd, path, name, attr);
+    return kind === "marked" ? this.marked(dirfd, path, name, attr) : plainFile(kind, name, attr);
+  }
+
+  /** What an entry is; takeAttr() then gives its attributes. */
+  kindOf(dirfd: number, path: Name | Located, name: Name, marks: DirectoryMarks): EntryKind {
+    const result = statName(dirfd, name);
+    if (result === -E.NOENT) return "gone";
+    if (result < 0) fail("stat", join(pathOf(path), name), result);
+    if (stat.isWhiteoutDevice && this.#dialect.whiteouts === "in-place") return "whiteout";
     const { type } = stat;
-    if (type === S.IFDIR) return this.#enter(dirfd, path, name, attr);
+    if (type === S.IFDIR) return "directory";
     const overlay = this.#overlay;
-    if (overlay === undefined) return file(name, attr, unmarked);
+    if (overlay === undefined) return "unmarked";
     const isEmpty = type === S.IFREG && stat.size === 0;
-    if (isEmpty && marks.hasMarkedWhiteouts && isMarkedWhiteout(dirfd, name, overlay.marks))
-      return { kind: "whiteout", name };
+    if (isEmpty && marks.hasMarkedWhiteouts && isMarkedWhiteout(dirfd, name, overlay.marks)) return "whiteout";
     if (isEmpty && marks.hasNestedWhiteouts && readMark(dirfd, name, overlay.marks.nestedWhiteout) !== undefined)
-      return file(name, asDevice(attr), unmarked);
+      return "device";
     // Uppers that were copied by other programs may have lost the mark of the directory.
     const isLikelyMetacopy = type === S.IFREG && stat.size > 0 && stat.blocks * 512 < stat.size;
-    if (!marks.isImpure && !isLikelyMetacopy) return file(name, attr, unmarked);
+    return marks.isImpure || isLikelyMetacopy ? "marked" : "unmarked";
+  }
+
+  /** A file that may have marks. */
+  marked(dirfd: number, path: Name | Located, name: Name, attr: Attr): UpperFile {
+    const overlay = this.#overlay;
+    if (overlay === undefined) return file(name, attr, unmarked);
     const attributes = attributesOf(dirfd, name);
     const own = this.#fileMarks(attributes, overlay.prefix);
     if (!own.isMetacopy) return file(name, attr, own, attributes);
-    if (type !== S.IFREG) return file(name, attr, { ...own, isMetacopy: false }, attributes);
+    if ((attr.mode & S.IFMT) !== S.IFREG) return file(name, attr, { ...own, isMetacopy: false }, attributes);
     if (!own.hasRedirect) return file(name, attr, own, attributes);
     const redirect = readMark(dirfd, name, overlay.marks.redirect)?.toString("latin1");
-    const checked = redirect === undefined ? undefined : checkRedirect(redirect, join(path, name));
+    const checked = redirect === undefined ? undefined : checkRedirect(redirect, join(pathOf(path), name));
     return file(name, attr, own, attributes, checked);
   }
 
@@ -171,6 +197,11 @@ class UpperReader {
       closeFd(fd);
     }
   }
+}
+
+/** A file without marks; a "device" is what stands for one. */
+export function plainFile(kind: "device" | "unmarked", name: Name, attr: Attr): UpperFile {
+  return file(name, kind === "device" ? asDevice(attr) : attr, unmarked);
 }
 
 function file(

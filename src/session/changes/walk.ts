@@ -1,16 +1,15 @@
-import { E } from "../../kernel/abi/errno.ts";
-import { closeFd, fail, type Name } from "../../kernel/at.ts";
+import { dropAttr, type Name } from "../../kernel/at.ts";
 import type { Fd } from "../../kernel/fd.ts";
 import { type Attr, isDirectory } from "../../kernel/file.ts";
-import { openDirectoryName } from "../../layer/directory.ts";
 import { attrBelow, kindAt, namesIn, openDirectoryAt, openFileAt, withDirectory } from "./below.ts";
-import { differ, isSameType, ReusedSide, type Side } from "./compare.ts";
+import { differ, differAtOnce, isSameType, ReusedSide, type Side } from "./compare.ts";
 import type { Opener } from "./content.ts";
 import { hasIndex } from "./indexed.ts";
-import { findMoves, type Moves, sourceOf } from "./moves.ts";
+import { findMoves, type Moves, noMoves, sourceOf } from "./moves.ts";
 import { join } from "./names.ts";
-import type { Aspect, Change, UnionTrees } from "./types.ts";
+import type { Aspect, Change, Detail, UnionTrees } from "./types.ts";
 import type { UpperDirectory, UpperEntry, UpperFile } from "./upper.ts";
+import { OpenLater, VisitedDirectory } from "./visit.ts";
 
 /** A file of the upper, and which change it is, if it is one. */
 export interface Met {
@@ -49,13 +48,18 @@ export class Walk {
   readonly #sideBelow: SideBelow;
   readonly #sideInUpper: ReusedSide;
 
-  constructor(trees: UnionTrees, union: number, root: UpperDirectory) {
+  readonly #detail: Detail;
+
+  /** @throws {Moved} the root is a visited one, and something in it was moved */
+  constructor(trees: UnionTrees, union: number, root: UpperDirectory, detail: Detail) {
     this.#trees = trees;
     this.union = union;
+    this.#detail = detail;
     this.#begun = new Map(Object.entries(trees.begun));
     this.#isStacked = trees.frozen.length > 0;
     const before = trees.before.number;
-    const upper = new OpenLater(undefined, "", nowOf(trees).number);
+    const visited = root instanceof VisitedDirectory ? root : undefined;
+    const upper = visited ?? new OpenLater(undefined, "", nowOf(trees).number);
     const { prefix } = trees.dialect;
     this.#sideBelow = { fd: before, name: "", attr: root.attr, prefix: trees.isBeforeRaw ? prefix : undefined };
     this.#sideInUpper = new ReusedSide(upper, root.attr, this.#isStacked ? undefined : prefix);
@@ -65,7 +69,7 @@ export class Walk {
       this.#compareWhole({ before, after: trees.after.number }, ".", "", "");
       return;
     }
-    this.moves = findMoves(root, { has: (path) => kindAt(trees.before, path) });
+    this.moves = visited !== undefined ? noMoves : findMoves(root, { has: (path) => kindAt(trees.before, path) });
     const was = attrBelow(before, ".");
     const here: Here = { node: root, path: "", was: "", before, upper, isMerged: !root.isOpaque };
     if (was !== undefined) this.#directory(here, was);
@@ -73,10 +77,17 @@ export class Walk {
 
   /** A directory that is on both sides, and what is in it. */
   #directory(here: Here, was: Attr): void {
-    const aspects = differ(this.#below(here.before, "", was), this.#inUpper(here.upper, here.node));
+    const aspects = this.#differences(here, was);
     if (aspects.length > 0 && !this.#isBegun(here.path, here.node.attr))
       this.#modified(here.path, here.was, was, here.node.attr, aspects);
     this.#contents(here);
+  }
+
+  /** Of a directory; where kinds are asked for, times alone aren't enough: see isTimesOnly(). */
+  #differences({ node, before, upper }: Here, was: Attr): readonly Aspect[] {
+    const first = this.#detail === "kinds" ? differAtOnce(was, node.attr) : none;
+    if (first.length > 1 || (first.length === 1 && first[0] !== "time")) return first;
+    return differ(this.#below(before, "", was), this.#inUpper(upper, node));
   }
 
   /** Most changes are such: written out, as a spread takes as long as comparing does. */
@@ -118,10 +129,13 @@ export class Walk {
     if (before === undefined) {
       this.changes.push({ kind: "added", path, union: this.union, after: file.attr });
     } else if (isSameType(before, file.attr)) {
-      const isElsewhere = file.isMetacopy && !this.#isContentBelow(here, file, was);
-      const after = this.#inUpper(here.upper, file, isElsewhere ? this.#opener(path) : undefined);
-      const content = file.isMetacopy && !isElsewhere ? "same" : "unknown";
-      const aspects = differ(this.#below(here.before, file.name, before), after, content);
+      const first = this.#detail === "kinds" ? differAtOnce(before, file.attr) : none;
+      if (first.length > 0 && before.nlink === 1 && file.attr.nlink === 1) {
+        // Nearly always: then nothing else is asked of what is below.
+        dropAttr();
+        return this.#modified(path, was, file.attr, file.attr, first);
+      }
+      const aspects = first.length > 0 ? first : this.#compare(here, file, path, was, before);
       if (aspects.length > 0) this.#modified(path, was, before, file.attr, aspects);
     } else {
       this.changes.push({ kind: "type", ...this.#at(path, was), before, after: file.attr });
@@ -129,8 +143,16 @@ export class Walk {
     }
     const change = this.changes.length > count ? count : undefined;
     const mayBeRenamed = before === undefined && (file.hasOrigin || file.redirect !== undefined);
-    if (mayBeRenamed || file.attr.nlink > 1 || (before?.nlink ?? 0) > 1)
-      this.met.push({ path, file, was, before: before && isSameType(before, file.attr) ? before : undefined, change });
+    if (!mayBeRenamed && file.attr.nlink === 1 && (before?.nlink ?? 1) === 1) return;
+    const same = before && isSameType(before, file.attr) ? before : undefined;
+    this.met.push({ path, file, was, before: same, change });
+  }
+
+  #compare(here: Here, file: UpperFile, path: Name, was: Name | undefined, before: Attr): readonly Aspect[] {
+    const { isMetacopy } = file;
+    const isElsewhere = isMetacopy && !this.#isContentBelow(here, file, was);
+    const after = this.#inUpper(here.upper, file, isElsewhere ? this.#opener(path) : undefined);
+    return differ(this.#below(here.before, file.name, before), after, isMetacopy && !isElsewhere ? "same" : "unknown");
   }
 
   /** Of a file whose content is still below: whether it is that of the same name there. */
@@ -150,8 +172,10 @@ export class Walk {
       if (after !== undefined) this.#compareWhole({ before: here.before, after: after.number }, name, path, was);
       return;
     }
-    const upper = new OpenLater(here.upper, name);
+    const visited = node instanceof VisitedDirectory ? node : undefined;
+    const upper = visited ?? new OpenLater(here.upper, name);
     try {
+      if (visited?.open() === false) return;
       const move = this.moves.byNode.get(node);
       if (move !== undefined) return this.#renamed(node, path, move.from, upper);
       const at = this.#at(path, was);
@@ -265,7 +289,8 @@ export class Walk {
 
   /** Whether `begin` has written it, and nobody has changed it since. */
   #isBegun(path: Name, attr: Attr): boolean {
-    const noted = this.#begun.get(path);
+    // To look a path up costs more than to know that there is none.
+    const noted = this.#begun.size === 0 ? undefined : this.#begun.get(path);
     return noted !== undefined && noted === String(attr.ctimeNs);
   }
 
@@ -288,11 +313,13 @@ export class Walk {
     side.directory = directory;
     side.name = node.kind === "directory" ? "" : node.name;
     side.attr = node.attr;
-    side.attributes = this.#isStacked ? undefined : node.attributes;
+    side.node = this.#isStacked ? undefined : node;
     side.open = open;
     return side;
   }
 }
+
+const none: readonly Aspect[] = [];
 
 /** As ReusedSide, in a directory that is open anyway. */
 interface SideBelow extends Side {
@@ -331,29 +358,4 @@ type Place = Pick<Change, "path" | "union"> & { readonly was?: Name };
 /** A directory that says where it lies below is merged with that alone, one that doesn't as its parent is. */
 function isMergedByName(here: Here, node: UpperDirectory, was: Name | undefined): boolean {
   return node.redirect === undefined ? here.isMerged : sourceOf(node.redirect, here.was) === was;
-}
-
-/** A directory of the upper, opened where that is needed: of most only what was read of them before is. */
-class OpenLater {
-  readonly #parent: OpenLater | undefined;
-  readonly #name: Name;
-  #fd: number;
-
-  constructor(parent: OpenLater | undefined, name: Name, fd = -1) {
-    [this.#parent, this.#name, this.#fd] = [parent, name, fd];
-  }
-
-  get fd(): number {
-    if (this.#fd >= 0 || this.#parent === undefined) return this.#fd;
-    const fd = openDirectoryName(this.#parent.fd, this.#name);
-    // What took its place meanwhile comes with the next look.
-    if (fd < 0) fail("open", this.#name, fd === -E.NOTDIR || fd === -E.LOOP ? -E.NOENT : fd);
-    this.#fd = fd;
-    return fd;
-  }
-
-  close(): void {
-    if (this.#parent !== undefined && this.#fd >= 0) closeFd(this.#fd);
-    this.#fd = -1;
-  }
 }
