@@ -2,7 +2,7 @@ import { mkdirSync, readdirSync, readlinkSync, symlinkSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { unless } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
-import { openDirectory, renameAt, sync, unlinkAt } from "../kernel/file.ts";
+import { lock, openDirectory, renameAt, sync, unlinkAt } from "../kernel/file.ts";
 import { removeTree } from "../layer/remove.ts";
 import { randomHex } from "./id.ts";
 import type { Layers } from "./layers.ts";
@@ -95,6 +95,8 @@ function dropGeneration(path: string, ref: string): void {
   removeRef(path, ref);
   if (hasRefs(path)) return;
   for (const name of readdirSync(generation.procPath)) if (/^\d+$/.test(name)) removeTree(generation, name);
+  // Until what a session had mounted before the fork keeps nobody from unmounting what it lay on; see fork/letgo.ts.
+  lock(generation, "exclusive");
   const parent = readLink(`${path}/parent`);
   if (parent !== undefined) dropGeneration(parent, generationRef(path));
   using place = openDirectory(dirname(path));

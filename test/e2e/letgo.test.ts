@@ -2,8 +2,10 @@
 // kernel lets go of the overlay a moment later: see src/session/letgo.ts.
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { execFileSync } from "node:child_process";
-import { mkdirSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { lock, openDirectory } from "../../src/kernel/file.ts";
 import { describeChroot, temporaryDirectory } from "../support/directories.ts";
 import { executable, fallthru, run } from "../support/fallthru.ts";
 import { tinyRoot } from "../support/roots.ts";
@@ -44,15 +46,52 @@ test.each([
   },
 );
 
-test("where nobody could tell, `end` leaves it to the kernel to let go", async () => {
+test("so it can where a session was forked when much had just been written", async () => {
+  for (let round = 0; round < 5; round++) {
+    execFileSync("mount", ["-o", "loop", image, disk]);
+    expect(await fallthru(["begin", "here", "--upper", join(disk, "uppers"), "--name", "disk"])).toMatchObject({
+      status: 0,
+    });
+    execFileSync("dd", ["if=/dev/urandom", "of=/run/fallthru/mount/disk/disk/new", "bs=1M", "count=24", "status=none"]);
+    const forked = await fallthru(["fork", "disk", "--name", "disk2", "--json"]);
+    expect(forked).toMatchObject({ status: 0, stdout: expect.stringContaining('"shared"') as string });
+    expect(await fallthru(["end", "disk", "disk2"])).toMatchObject({ status: 0, stderr: "" });
+    execFileSync("umount", [disk]);
+    expect(execFileSync("losetup", ["--associated", image], { encoding: "utf8" })).toBe("");
+  }
+});
+
+test("whoever deletes what was frozen waits until the mount before the fork is let go of", async () => {
+  const upper = temporaryDirectory("upper");
+  await fallthru(["begin", "here", "--upper", upper, "--name", "early"]);
+  writeFileSync("/run/fallthru/mount/early/early/new", "new\n");
+  expect(await fallthru(["fork", "early", "--name", "late"])).toMatchObject({ status: 0 });
+  const [name = ""] = readdirSync(upper).filter((each) => each.startsWith("fallthru-frozen-"));
+  const frozen = join(upper, name);
+  let ended: ReturnType<typeof fallthru>;
+  {
+    using ours = openDirectory(frozen);
+    lock(ours, "shared");
+    ended = fallthru(["end", "early", "late"]);
+    while (existsSync(join(frozen, "0"))) await sleep(10);
+    await sleep(300);
+    expect(existsSync(frozen)).toBe(true);
+  }
+  expect(await ended).toMatchObject({ status: 0, stderr: "" });
+  expect(readdirSync(upper)).toEqual([]);
+});
+
+test("where nobody could tell, it is left to the kernel to let go", async () => {
   for (const command of [
     ["end", "early"],
     ["run", "here", "--", "true"],
+    ["fork", "early", "--name", "forked"],
   ]) {
     await fallthru(["begin", "here", "--name", "early"]);
+    writeFileSync("/run/fallthru/mount/early/early/new", "new\n");
     const traced = await run(["strace", "-f", "-e", "trace=sendmsg", executable, ...command]);
     const sent = traced.stderr.split("\n").filter((line) => line.includes("SCM_RIGHTS"));
     expect([traced.status, sent.length]).toEqual([0, statSync("/").dev === statSync(root).dev ? 2 : 0]);
-    await fallthru(["end", "early"]);
+    await fallthru(["end", "--all"]);
   }
 });

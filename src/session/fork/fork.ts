@@ -4,6 +4,7 @@ import { UserError } from "../../error.ts";
 import { unless } from "../../kernel/error.ts";
 import type { Fd } from "../../kernel/fd.ts";
 import { lock, openDirectory, syncFileSystem } from "../../kernel/file.ts";
+import { letGoLater } from "../../kernel/pass.ts";
 import { attachPlan } from "../../mount/attach.ts";
 import { makeOurs } from "../../mount/fallthru/step.ts";
 import type { PlanStep } from "../../mount/plan.ts";
@@ -16,6 +17,7 @@ import { checkSessionId, makeSessionId, randomHex } from "../id.ts";
 import { type Layers, layersOf, makeLayers, makePair } from "../layers.ts";
 import { makeMountPoint } from "../mountpoint.ts";
 import { flushUnions } from "../flush.ts";
+import { canLetGoLater } from "../letgo.ts";
 import { mountPlaceOf, mountPointOf, sessionDir, sessionsDir } from "../paths.ts";
 import { placeRecord, readRecord, recordKind, type SessionRecord, stageRecord } from "../record.ts";
 import { clearLeftovers, undo, undoSession } from "../remains.ts";
@@ -26,7 +28,7 @@ import type { SetupContext } from "../types.ts";
 import { copyTrees } from "./copy.ts";
 import { copyUpper, hasReflinks } from "./copyupper.ts";
 import { freeze, NotFrozen, type Original, removeAllPairs, tidy, unionSteps } from "./freeze.ts";
-import { letGo } from "./letgo.ts";
+import { letGoBehind } from "./letgo.ts";
 import { cannot, type ForkedRoot, forkRoot, refuseRoot } from "./root.ts";
 import { whyNotFrozen } from "./whynot.ts";
 
@@ -169,8 +171,15 @@ async function build(source: Source, hold: Hold, options: ForkOptions): Promise<
       warnings: [...attached.warnings, ...unsettledWarning(made.unsettled)],
     };
   } finally {
-    letGo(made.old);
+    if (made.old !== undefined) letGo(made.old, made, dir);
   }
+}
+
+/** Of the mount that a session had before, without waiting for what the kernel has to do then. */
+function letGo(old: Fd, plan: Pick<Made, "steps">, dir: Fd): void {
+  const frozen = generationOf(dir);
+  if (frozen === undefined || canLetGoLater(plan, dir)) letGoLater(old);
+  else letGoBehind(old, frozen);
 }
 
 /** The new session, as far as it is made. */

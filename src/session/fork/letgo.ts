@@ -1,26 +1,30 @@
-import { readFileSync } from "node:fs";
 import type { Fd } from "../../kernel/fd.ts";
+import { lock, openDirectory } from "../../kernel/file.ts";
+import { makePipe } from "../../kernel/self.ts";
 
-/** So much is written to a disk in no time. */
-const littleKb = 16 * 1024;
+/** Waits until nobody has the other end of its standard error, and only then lets go of its standard input. */
+const waiter = ["/bin/sh", ["-c", "read -r _ <&2; exec 0<&-"]] as const;
 
 /**
- * Lets go of a mount that is in no tree any more. An overlay's last user waits until all that is dirty on its upper's file
- * system is on the disk; where that is much, a process of its own does.
+ * Lets go of the mount that a session had before it was forked, and returns at once. An overlay's last user waits until all that
+ * is dirty on its upper's file system is on the disk: a process of its own does, which anybody may kill. While it does it has a
+ * lock on what was frozen: whoever deletes that waits for it, and the file system may be unmounted then.
  */
-export function letGo(mount: Fd | undefined): void {
-  if (mount === undefined) return;
-  if (dirtyKb() > littleKb) {
-    const { spawn } = process.getBuiltinModule("node:child_process");
-    // As its standard input, which it lets go of as it ends.
-    const child = spawn("/bin/true", { stdio: [mount.number, "ignore", "ignore"], detached: true });
-    child.on("error", () => {});
-    child.unref();
-  }
+export function letGoBehind(mount: Fd, frozen: string): void {
+  const { spawn } = process.getBuiltinModule("node:child_process");
+  using layers = openDirectory(frozen);
+  lock(layers, "shared");
+  const [reading, writing] = makePipe();
+  using end = reading;
+  using _ = writing;
+  const [file, args] = waiter;
+  const child = spawn(file, args, {
+    stdio: [mount.number, layers.number, end.number],
+    cwd: "/",
+    env: {},
+    detached: true,
+  });
+  child.on("error", () => {});
+  child.unref();
   mount.close();
-}
-
-/** @see proc_meminfo(5) */
-function dirtyKb(): number {
-  return Number(/^Dirty:\s*(\d+)/m.exec(readFileSync("/proc/meminfo", "latin1"))?.[1] ?? 0);
 }
