@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { accessSync, constants } from "node:fs";
 import { UserError } from "../error.ts";
+import { isUsers } from "../places.ts";
 import { isErrno } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
 import type { Phase, Reporting } from "./progress.ts";
@@ -14,14 +15,19 @@ export interface Bootstrap {
   readonly input: string;
 }
 
-/** Which of the two programs there is. @throws {UserError} unsupported: none */
+/** Which of the two programs there is that can do it: debootstrap makes device nodes. @throws {UserError} unsupported: none */
 export function findBootstrap(): Bootstrap["program"] {
-  for (const program of ["mmdebstrap", "debootstrap"] as const) {
+  const able = isUsers ? (["mmdebstrap"] as const) : (["mmdebstrap", "debootstrap"] as const);
+  for (const program of able) {
     if (searchPath().some((folder) => isExecutable(`${folder}/${program}`))) return program;
   }
-  throw new UserError("unsupported", "make a root: neither mmdebstrap nor debootstrap is here", {
-    hint: "apt install mmdebstrap",
-  });
+  throw isUsers
+    ? new UserError("unsupported", "make a root: without root that takes mmdebstrap, which isn't here", {
+        hint: "as root: apt install mmdebstrap",
+      })
+    : new UserError("unsupported", "make a root: neither mmdebstrap nor debootstrap is here", {
+        hint: "apt install mmdebstrap",
+      });
 }
 
 /** A user's may lack the superuser's folders (su without -). */

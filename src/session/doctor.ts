@@ -151,14 +151,19 @@ function cgroups(): Finding {
 function programs(): Finding[] {
   const wanted: readonly (readonly [name: string, packageName: string, use: string])[] = [
     ["mmdebstrap", "mmdebstrap", "chroot create"],
-    ["debootstrap", "debootstrap", "chroot create, where mmdebstrap is missing"],
+    ...(isUsers ? [] : [["debootstrap", "debootstrap", "chroot create, where mmdebstrap is missing"] as const]),
     ["xz", "xz-utils", "chroot import of .tar.xz"],
     ["zstd", "zstd", "chroot import of .tar.zst on an older Node"],
   ];
   return wanted.map(([name, packageName, use]) => {
     const found = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].find((directory) => existsSync(`${directory}/${name}`));
     if (found !== undefined) return { name, state: "ok", detail: `${found}/${name}` };
-    return { name, state: "warning", detail: `not installed; used by ${use}`, hint: `apt install ${packageName}` };
+    return {
+      name,
+      state: "warning",
+      detail: `not installed; used by ${use}`,
+      hint: `${isUsers ? "as root: " : ""}apt install ${packageName}`,
+    };
   });
 }
 

@@ -24,7 +24,7 @@ import { nameOf, parentOf } from "../kernel/names.ts";
 import { nodeFs } from "../kernel/trusted.ts";
 import { getXattrAt, listXattrsAt, setXattr } from "../kernel/xattr.ts";
 import { removeTree } from "../layer/remove.ts";
-import { isMachinesUserSpace } from "../kernel/userspace.ts";
+import { isMachinesUserSpace, isNobodys } from "../kernel/userspace.ts";
 import type { Skeleton, Union, UnionType } from "../mount/plan.ts";
 import { randomHex } from "./id.ts";
 import { memoryUpperOf, sessionDir, stateDir } from "./paths.ts";
@@ -208,12 +208,6 @@ export function layersOf(id: string, dir: Fd, upper: Upper): Layers {
   }
 }
 
-/** Of an owner that has no id in a user's name spaces: the upper is the user's then. */
-function isNobodys({ uid, gid }: { uid: number; gid: number }): boolean {
-  const overflow = 65_534;
-  return (uid === overflow || gid === overflow) && !isMachinesUserSpace();
-}
-
 /** Nobody writes there any more: it is a lower. */
 function makeSkeleton(base: string, skeleton: Skeleton): void {
   const { chmodSync, copyFileSync, mkdirSync, symlinkSync, writeFileSync } = nodeFs();
@@ -232,6 +226,7 @@ function copyAttributes(from: string, to: string): void {
   using source = openDirectory(from);
   using target = openDirectory(to);
   const attr = statAt(source);
+  // Else the upper is the user's.
   if (!isNobodys(attr)) changeOwnerAt(target, "", attr.uid, attr.gid);
   // Some file systems, such as a squashfs without any, know no extended attributes.
   for (const name of unless(["EOPNOTSUPP"], () => listXattrsAt(source, ".")) ?? []) {

@@ -4,6 +4,7 @@ import { unless } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { type Attr, isRegularFile, openAt, readAll, statAt } from "../kernel/file.ts";
 import { readText } from "../kernel/trusted.ts";
+import { isNobodys } from "../kernel/userspace.ts";
 import { copyInto, copyIntoDirectory, linkInto, openParent, readInside } from "../layer/inside.ts";
 import { existsInside } from "./environment.ts";
 import { isAccounts, mergeDatabase, withAccount, withGroups } from "./nss.ts";
@@ -72,7 +73,12 @@ function copyFile(root: Fd, from: string, to: string): void {
   const attr = statAt(file);
   if (!isRegularFile(attr))
     throw new UserError("config", `${from}, named in the profile's copyfiles, is not a regular file`);
-  copyInto(root, to, readAll(file, attr.size), attr);
+  copyInto(root, to, readAll(file, attr.size), ownedInside(attr));
+}
+
+/** In a user's session what is the machine's superuser's belongs to the session's. */
+function ownedInside(attr: Attr): Attr {
+  return isNobodys(attr) ? { ...attr, uid: 0, gid: 0 } : attr;
 }
 
 function writeDatabase(etc: Fd, name: string, mode: "merge" | "replace", isRemote: boolean): void {
@@ -93,7 +99,7 @@ function readHost(path: string): { content: Buffer; attr: Attr } | undefined {
   const opened = unless(["ENOENT"], () => openAt(null, path, O.RDONLY));
   if (opened === undefined) return undefined;
   using file = opened;
-  const attr = statAt(file);
+  const attr = ownedInside(statAt(file));
   return { content: readAll(file, attr.size), attr };
 }
 

@@ -58,6 +58,24 @@ describe("what a machine forbids or lacks", () => {
     );
   });
 
+  test("newuidmap without its rights is named", async () => {
+    const strip = `f=$(mktemp) && cp /usr/bin/newuidmap $f && chmod 755 $f && mount --bind $f /usr/bin/newuidmap`;
+    const { status, stderr } = await after(strip, ["run", "tiny", "--", "true"]);
+    expect([status, stderr]).toEqual([125, expect.stringMatching(/^fallthru: newuidmap can't map .*\nhint: .*uidmap/)]);
+    expect((await after(strip, ["doctor"])).stdout).toMatch(
+      /^missing +newuidmap .*neither set-user-ID root.*\n.*apt install --reinstall uidmap$/m,
+    );
+  });
+
+  test("mmdebstrap is named, also where debootstrap is there, which needs root", async () => {
+    const hide = "mount --bind /dev/null /usr/bin/mmdebstrap";
+    expect(await after(hide, ["chroot", "create", "bookworm"])).toMatchObject({
+      status: 7,
+      stderr:
+        "fallthru: make a root: without root that takes mmdebstrap, which isn't here\nhint: as root: apt install mmdebstrap\n",
+    });
+  });
+
   test("the setting that allows no user name spaces is named", async () => {
     const setting = "/proc/sys/user/max_user_namespaces";
     const before = readFileSync(setting, "latin1");

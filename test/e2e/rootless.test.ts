@@ -60,9 +60,10 @@ async function expectNothing(): Promise<void> {
 
 describe("a session without root", () => {
   test("is a throw-away view in which the user is the superuser, of all ids", async () => {
-    const script = "id -u; cut -c1-44 /proc/self/uid_map; echo >/new; chown 1000:29 /new; stat -c %u:%g /new";
+    const script =
+      "id -u; cut -c1-44 /proc/self/uid_map; echo >/new; chown 1000:29 /new; stat -c %u:%g /new /etc/hosts";
     const lines = (await ok(["run", "tiny", "--", "sh", "-c", script])).split("\n").map((line) => line.trim());
-    expect(lines).toEqual(["0", `0      ${anna.uid}          1`, "1    1000000      65536", "1000:29", ""]);
+    expect(lines).toEqual(["0", `0      ${anna.uid}          1`, "1    1000000      65536", "1000:29", "0:0", ""]);
     expect(existsSync(join(root, "new"))).toBe(false);
     await expectNothing();
   });
@@ -111,6 +112,7 @@ describe("a session without root", () => {
     await ok(["end", "one"]);
     await ok(["run", "@two", "--", "sh", "-c", "echo y >/etc/y"]);
     await ok(["commit", "@two"]);
+    expect(await ok(["log"])).toMatch(/^\w+ +two +\S+ \S+ +anna +/m);
     expect(readFileSync(join(root, "etc/y"), "utf8")).toBe("y\n");
     await ok(["undo"]);
     expect(existsSync(join(root, "etc/y"))).toBe(false);

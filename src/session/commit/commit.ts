@@ -4,7 +4,9 @@ import { fail, type Name } from "../../kernel/at.ts";
 import { attributeName, listDirectory } from "../../kernel/io.ts";
 import type { Fd } from "../../kernel/fd.ts";
 import { openAt, syncFileSystem } from "../../kernel/file.ts";
+import { superuserOutside } from "../../kernel/userspace.ts";
 import { quotePath } from "../../layer/quote.ts";
+import { isInside } from "../../places.ts";
 import { pathInSession } from "../changes/names.ts";
 import { readChanges } from "../changes/read.ts";
 import { findOrigin } from "../changes/renames.ts";
@@ -371,6 +373,6 @@ function loggedOf(tree: UnionTrees, change: Change): Logged {
 
 /** Who asked for it: through sudo, the one behind it. */
 export function callerName(): string {
-  const uid = process.getuid?.() ?? 0;
+  const uid = isInside ? superuserOutside() : (process.getuid?.() ?? 0);
   return process.env["SUDO_USER"] ?? findHostUser(uid)?.name ?? String(uid);
 }

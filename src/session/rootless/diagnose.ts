@@ -1,7 +1,11 @@
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { basename, dirname } from "node:path";
 import { userName, type Kind, kinds, lackOf, readRanges } from "./subordinate.ts";
+import { S } from "../../kernel/abi/file.ts";
+import { unless } from "../../kernel/error.ts";
 import { fileSystemOf, openDirectory } from "../../kernel/file.ts";
+import { getXattrAt } from "../../kernel/xattr.ts";
 import type { Finding } from "../doctor.ts";
 import { chooseUpper } from "../layers.ts";
 import { stateDir } from "../paths.ts";
@@ -48,8 +52,20 @@ function userSpaces(): Finding {
 
 function program(name: string, packageName: string): Finding {
   const path = locateProgram(name);
-  if (path !== undefined) return { name, state: "ok", detail: path };
-  return { name, state: "missing", detail: "not installed", hint: `as root: apt install ${packageName}` };
+  if (path === undefined)
+    return { name, state: "missing", detail: "not installed", hint: `as root: apt install ${packageName}` };
+  if (packageName !== "uidmap" || isPrivileged(path)) return { name, state: "ok", detail: path };
+  const detail = `${path} is neither set-user-ID root nor has it capabilities: it can map nobody's ids`;
+  return { name, state: "missing", detail, hint: `as root: apt install --reinstall ${packageName}` };
+}
+
+function isPrivileged(path: string): boolean {
+  const { uid, mode } = statSync(path);
+  if (uid === 0 && (mode & S.ISUID) !== 0) return true;
+  using folder = openDirectory(dirname(path));
+  return (
+    unless(["ENODATA", "EOPNOTSUPP"], () => getXattrAt(folder, basename(path), "security.capability")) !== undefined
+  );
 }
 
 function subordinates(kind: Kind): Finding {

@@ -49,7 +49,7 @@ export const create = command({
     3: "no such file of sources",
     5: "the name is taken",
     6: "there are no apt sources for it",
-    7: "neither mmdebstrap nor debootstrap is here",
+    7: "neither mmdebstrap nor debootstrap is here, or without root only the latter",
     8: "a file system is full",
   },
   json: chrootJson(""),
