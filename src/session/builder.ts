@@ -1,5 +1,7 @@
 import { unless } from "../kernel/error.ts";
+import { statAt } from "../kernel/file.ts";
 import { waitUntilReady } from "../kernel/poll.ts";
+import { processIds } from "../kernel/proc.ts";
 import { readText } from "../kernel/trusted.ts";
 import { endOf, openProcess } from "../kernel/wait.ts";
 import { UserError } from "../error.ts";
@@ -9,15 +11,34 @@ import { startHolder } from "./holder.ts";
 /** Debian's program that begins a session for each build of a package, and ends it itself: unless it is killed. */
 const builderName = "sbuild";
 
+/** Of what waits for its end. */
+const verb = "session-watch";
+
+/** The superuser's processes that somebody can have so: whoever calls a program of theirs sbuild gets no more. */
+const watchesOfUser = 64;
+
 /** Who waits for us to begin a session, where that is sbuild. @param client who asks for the session, whom it has started */
 export function builderOf(client: number): number | undefined {
   const parent = parentOf(client);
   return parent !== undefined && isBuilder(parent) ? parent : undefined;
 }
 
-/** Has a session ended as soon as a signal has ended the build that it was begun for. */
-export function endWithBuilder(id: string, builder: number): void {
-  startHolder(["session-watch", "--", id, String(builder)], 0);
+/** Has a session ended as soon as a signal has ended the build that it was begun for. @param uid whose build it is */
+export function endWithBuilder(id: string, builder: number, uid: number): void {
+  const words = [verb, "--", id, String(builder), String(uid)];
+  if (countWatches(uid) < watchesOfUser) startHolder(words, 0);
+}
+
+function countWatches(uid: number): number {
+  return processIds().filter((pid) => isWatchFor(pid, uid)).length;
+}
+
+/** What others say of their own processes isn't believed. */
+function isWatchFor(pid: number, uid: number): boolean {
+  // The last one has a NUL behind it, too.
+  const words = ofProcess(pid, "cmdline")?.split("\0") ?? [];
+  if (words.at(-6) !== verb || words.at(-2) !== String(uid)) return false;
+  return unless(["ENOENT"], () => statAt(null, `/proc/${pid}`).uid) === 0;
 }
 
 /**

@@ -1,5 +1,6 @@
 // A session that sbuild has begun, when that is gone: here a script of the name, which the kernel has it by.
 import { expect, test } from "bun:test";
+import { spawn } from "node:child_process";
 import { symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describeChroot, temporaryDirectory } from "../support/directories.ts";
@@ -35,6 +36,19 @@ test.each(["TERM", "KILL"])(
     expect(await sessions()).toBe('{"sessions":[]}');
   },
 );
+
+test("who has very many builds has some that aren't watched", async () => {
+  const others = Array.from({ length: 64 }, () =>
+    spawn("perl", ["-e", "sleep 1000", "session-watch", "--", "x", "1", "0"]),
+  );
+  const id = await begin("sbuild", "kill -9 $$");
+  const ended = others.map((each) => new Promise((done) => each.once("exit", done)));
+  for (const each of others) each.kill();
+  await Promise.all(ended);
+  expect(await sessions()).toContain(`"id":"${id}"`);
+  expect(await fallthru(["end", "--force", id])).toMatchObject({ status: 0 });
+  expect(await leftoversAfter(before)).toEqual([]);
+});
 
 test.each([
   ["sbuild", "exit 1", ""],

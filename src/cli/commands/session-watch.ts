@@ -7,6 +7,7 @@ export const sessionWatch = command({
   operands: {
     session: { arity: "one", summary: "its id" },
     pid: { arity: "one", summary: "of sbuild" },
+    uid: { arity: "one", summary: "whose it is, for those who count" },
   },
   options: {},
   examples: [{ line: "sbuild hello", does: "has it started" }],
