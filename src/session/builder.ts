@@ -1,4 +1,5 @@
 import { unless } from "../kernel/error.ts";
+import { Fd } from "../kernel/fd.ts";
 import { statAt } from "../kernel/file.ts";
 import { waitUntilReady } from "../kernel/poll.ts";
 import { processIds } from "../kernel/proc.ts";
@@ -17,16 +18,24 @@ const verb = "session-watch";
 /** The superuser's processes that somebody can have so: whoever calls a program of theirs sbuild gets no more. */
 const watchesOfUser = 64;
 
+/** An sbuild, by a descriptor that tells of its end. */
+export interface Builder extends Disposable {
+  readonly pid: number;
+  readonly process: Fd;
+}
+
 /** Who waits for us to begin a session, where that is sbuild. @param client who asks for the session, whom it has started */
-export function builderOf(client: number): number | undefined {
-  const parent = parentOf(client);
-  return parent !== undefined && isBuilder(parent) ? parent : undefined;
+export function builderOf(client: number): Builder | undefined {
+  const pid = parentOf(client);
+  if (pid === undefined || ofProcess(pid, "comm") !== `${builderName}\n`) return undefined;
+  const process = unless(["ESRCH"], () => openProcess(pid));
+  return process && { pid, process, [Symbol.dispose]: () => process.close() };
 }
 
 /** Has a session ended as soon as a signal has ended the build that it was begun for. @param uid whose build it is */
-export function endWithBuilder(id: string, builder: number, uid: number): void {
-  const words = [verb, "--", id, String(builder), String(uid)];
-  if (countWatches(uid) < watchesOfUser) startHolder(words, 0);
+export function endWithBuilder(id: string, { pid, process }: Builder, uid: number): void {
+  const words = [verb, "--", id, String(pid), String(uid)];
+  if (countWatches(uid) < watchesOfUser) startHolder(words, 0, [process]);
 }
 
 function countWatches(uid: number): number {
@@ -44,24 +53,17 @@ function isWatchFor(pid: number, uid: number): boolean {
 /**
  * Waits until sbuild is gone, and ends the session where a signal was its end. One that it has left on purpose stays, as its
  * option --purge-session wants it.
- * @param builder who has begun the session a moment ago: who isn't there any more was killed
  */
-export async function watchBuilder(id: string, builder: number): Promise<void> {
-  using process = unless(["ESRCH"], () => openProcess(builder));
-  if (process !== undefined && isBuilder(builder)) {
-    while (waitUntilReady([{ file: process }], -1).length === 0);
-    if (endOf(process, builder)?.kind !== "killed") return;
-  }
+export async function watchBuilder(id: string, pid: number): Promise<void> {
+  using process = new Fd(3, builderName);
+  while (waitUntilReady([{ file: process }], -1).length === 0);
+  if (endOf(process, pid)?.kind !== "killed") return;
   try {
     await endSession(id, { force: true });
   } catch (error) {
     // Somebody else has ended it.
     if (!(error instanceof UserError) || error.code !== "not-found") throw error;
   }
-}
-
-function isBuilder(pid: number): boolean {
-  return ofProcess(pid, "comm") === `${builderName}\n`;
 }
 
 /** The name before it stands in brackets and may have any in it. @see proc_pid_stat(5) */

@@ -92,14 +92,15 @@ function connectToLiving(path: string): Fd | undefined {
 /**
  * Starts a process of ours that goes on without us, and waits until it says that it is ready, or has ended.
  * @param words of the verb, which closes its standard output when it is ready
+ * @param more what it has as its descriptor 3, and so on
  */
-export function startHolder(words: readonly string[], patienceMs: number): void {
+export function startHolder(words: readonly string[], patienceMs: number, more: readonly Fd[] = []): void {
   const [reading, writing] = makePipe();
   using ready = reading;
   {
     using theirs = writing;
     using nothing = openAt(null, "/dev/null", O.RDWR);
-    startHelper(process.execPath, [process.execPath, ...words], helperEnvironment, [nothing, theirs, nothing]);
+    startHelper(process.execPath, [process.execPath, ...words], helperEnvironment, [nothing, theirs, nothing, ...more]);
   }
   waitFor(ready, patienceMs);
 }

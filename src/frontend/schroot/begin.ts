@@ -20,7 +20,7 @@ import { runInside } from "./sessions.ts";
 export async function begin(subject: Subject, request: Request, caller: Caller, asker: Asker): Promise<number> {
   const { id, options } = plan(subject, request, caller, asker);
   // Asked now: who is killed meanwhile isn't found any more. By a name of its own it could be another's by then.
-  const builder = request.sessionName === undefined ? builderOf(caller.pid) : undefined;
+  using builder = request.sessionName === undefined ? builderOf(caller.pid) : undefined;
   const begun = await explainTaken(id, () => beginSession(subject.chroot ?? subject.name, options));
   if (builder !== undefined) endWithBuilder(id, builder, caller.uid);
   for (const warning of begun.warnings) tell(caller, "W", warning);
