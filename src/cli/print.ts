@@ -13,15 +13,15 @@ function jsonValue(_key: string, value: unknown): unknown {
 /** Columns under their headings, two spaces apart; the last isn't padded. Nothing at all for no rows. */
 export function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
   if (rows.length === 0) return "";
-  const lines = [headings, ...rows].map((line) => line.map(visible));
-  const widths = headings.map((_, column) => Math.max(...lines.map((line) => widthOf(line[column] ?? ""))));
+  const lines = [headings, ...rows].map((line) => line.map(cellOf));
+  const widths = headings.map((_, column) => lines.reduce((most, line) => Math.max(most, line[column]?.width ?? 0), 0));
   return lines
     .map(
       (line) =>
-        line
+        `${line
           .map((cell, column) => pad(cell, widths[column] ?? 0))
           .join("  ")
-          .trimEnd() + "\n",
+          .trimEnd()}\n`,
     )
     .join("");
 }
@@ -44,12 +44,23 @@ export function visible(text: string): string {
   return text.replace(control, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, "0")}`);
 }
 
-function pad(cell: string, width: number): string {
-  return cell + " ".repeat(Math.max(0, width - widthOf(cell)));
+interface Cell {
+  readonly text: string;
+  readonly width: number;
 }
 
+function cellOf(text: string): Cell {
+  const shown = visible(text);
+  return { text: shown, width: widthOf(shown) };
+}
+
+function pad({ text, width }: Cell, wanted: number): string {
+  return text + " ".repeat(Math.max(0, wanted - width));
+}
+
+/** In characters; counting them is slow, and most text has as many as it has code units. */
 function widthOf(text: string): number {
-  return Array.from(text).length;
+  return /[\ud800-\udfff]/.test(text) ? Array.from(text).length : text.length;
 }
 
 /**

@@ -2,16 +2,18 @@ import { UserError } from "../error.ts";
 
 const longest = 128;
 
-// No regular expression: the first one costs a start 0.06 ms.
-const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
-
 /** schroot's own rule for session names, and short enough for every path that it becomes part of. */
 export function isSessionId(id: string): boolean {
   for (let at = 0; at < id.length; at++) {
-    const letter = id.charAt(at);
-    if (!letters.includes(letter) && (at === 0 || !"_.-".includes(letter))) return false;
+    if (!isAlphanumeric(id.charCodeAt(at)) && (at === 0 || !"_.-".includes(id.charAt(at)))) return false;
   }
   return id.length > 0 && id.length <= longest;
+}
+
+/** Of ASCII. No regular expression: the first one costs a start 0.06 ms. */
+function isAlphanumeric(code: number): boolean {
+  const lower = code | 0x20;
+  return (lower >= 0x61 && lower <= 0x7a) || (code >= 0x30 && code <= 0x39);
 }
 
 export function checkSessionId(id: string): void {

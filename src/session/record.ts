@@ -144,34 +144,34 @@ export function recordKind(id: string): RecordKind | undefined {
   return isThere("named") ? "named" : isThere("automatic") ? "automatic" : undefined;
 }
 
-/** @param read how to read a file: whoever reads thousands of them takes node:fs, which costs a start more and each file less */
+/** @param readLine how to read a file's first line, for whoever reads thousands of them */
 export function readSummary(
   id: string,
-  read?: (path: string) => Buffer,
+  readLine: (path: string) => string = readFirstLine,
 ): (RecordSummary & { readonly kind: RecordKind }) | undefined {
-  const found = readText(id, read);
-  if (found === undefined) return undefined;
-  const [first = ""] = found.text.split("\n", 1);
-  return { ...parseSummary(id, first), kind: found.kind };
+  const found = readOneOf(id, readLine);
+  return found === undefined ? undefined : { ...parseSummary(id, found.content), kind: found.kind };
+}
+
+function readFirstLine(path: string): string {
+  const [first = ""] = readFile(path).toString("utf8").split("\n", 1);
+  return first;
 }
 
 export function readRecord(id: string): (SessionRecord & { readonly kind: RecordKind }) | undefined {
-  const found = readText(id);
+  const found = readOneOf(id, readFile);
   if (found === undefined) return undefined;
-  const [first = "", second = ""] = found.text.split("\n");
+  const [first = "", second = ""] = found.content.toString("utf8").split("\n");
   const summary = parseSummary(id, first);
   const details = parseObject(id, second) as Partial<RecordDetails>;
   if (!Array.isArray(details.plan?.steps) || details.command === undefined) throw malformed(id);
   return { ...summary, ...(details as RecordDetails), kind: found.kind };
 }
 
-function readText(
-  id: string,
-  read: (path: string) => Buffer = readFile,
-): { text: string; kind: RecordKind } | undefined {
+function readOneOf<T>(id: string, read: (path: string) => T): { content: T; kind: RecordKind } | undefined {
   for (const kind of ["named", "automatic"] as const) {
     const content = unless(["ENOENT"], () => read(recordFileOf(id, kind)));
-    if (content !== undefined) return { text: content.toString("utf8"), kind };
+    if (content !== undefined) return { content, kind };
   }
   return undefined;
 }

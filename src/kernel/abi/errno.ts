@@ -26,5 +26,7 @@ export const E = {
   LOOP: 40,
   NODATA: 61,
   OPNOTSUPP: 95,
+  CONNABORTED: 103,
+  NOTCONN: 107,
   STALE: 116,
 } as const;
