@@ -3,7 +3,7 @@ import { unless } from "../kernel/error.ts";
 import { fail } from "../kernel/at.ts";
 import type { Core } from "./core.ts";
 import type { Inode } from "./inode.ts";
-import { lookUp } from "./lookup.ts";
+import { knownInode, lookUp } from "./lookup.ts";
 import { list } from "./readdir.ts";
 
 /** Others wait meanwhile. */
@@ -17,7 +17,7 @@ const DT_DIR = 4;
  * @throws {KernelError} ESTALE: there is none, or it isn't found in time
  */
 export function inodeById(core: Core, nodeid: number): Inode {
-  const known = core.table.get(nodeid);
+  const known = knownInode(core, nodeid);
   if (known !== undefined) return known.isDead ? fail("use handle", "", -E.STALE) : known;
   const end = performance.now() + LONGEST_SEARCH_MS;
   const waiting: Inode[] = [core.rootInode];

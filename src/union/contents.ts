@@ -84,6 +84,10 @@ export class Contents {
     closeFd(content.fd);
   }
 
+  has(inode: Inode): boolean {
+    return this.#open.has(inode);
+  }
+
   closeAll(): void {
     for (const inode of this.#open.keys()) this.close(inode);
   }

@@ -8,7 +8,6 @@ import type { AccessTimes } from "./accesstimes.ts";
 import type { ChangeTimes } from "./changetimes.ts";
 import type { HardLinkIndex } from "./hardlinks.ts";
 import type { Inode, InodeTable } from "./inode.ts";
-import type { KnownInodes } from "./known.ts";
 import type { Origins } from "./origins.ts";
 import type { Answers } from "./remote.ts";
 import type { WorkDirectory } from "./work.ts";
@@ -37,8 +36,6 @@ export interface Core {
   readonly cache: DirectoryCache;
   readonly table: InodeTable;
   readonly rootInode: Inode;
-  /** What the kernel knows; undefined where there was no server before: then all of it is in the table. */
-  readonly known: KnownInodes | undefined;
   /** An inode's attributes are no longer what they were, though nobody asked for that: its ctime, for one. */
   readonly onCopyUp: (nodeid: number) => void;
   /** For the operation at hand: what other processes have asked for it. */

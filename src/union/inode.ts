@@ -1,5 +1,6 @@
 import { S } from "../kernel/abi/file.ts";
 import { closeFd, type Name } from "../kernel/at.ts";
+import { collectGarbage } from "../kernel/self.ts";
 import type { Known, KnownInodes, Pin } from "./known.ts";
 import type { LayerDirectory } from "../layer/directory.ts";
 
@@ -128,39 +129,70 @@ export class Inode {
 
 const NEVER_FORGOTTEN = 2 ** 40;
 
-/** All inodes that the kernel remembers, by what it calls them and by what users see. */
+/** How many files are remembered by default. Each takes 1.2 KiB. */
+const MOST_FILES = 32_768;
+/** After so many were parked the engine is told to collect: by itself it lets its heap grow to twice as much. */
+const COLLECT_AFTER = 65_536;
+
+/** All inodes that the kernel remembers and that are remembered here, by what it calls them and by what users see. */
 export class InodeTable {
-  readonly #byNodeid = new Map<number, Inode>();
+  readonly #directories = new Map<number, Inode>();
+  /** All others. */
+  readonly #files = new Map<number, Inode>();
   readonly #byIno = new Map<number, Inode>();
-  /** What the kernel knows from a server before. */
+  readonly #told: KnownInodes | undefined;
+  readonly #mostFiles: number;
+  /** What the kernel knows and may not be remembered here: from a server before, or parked. */
   #known: KnownInodes | undefined;
+  /** How many look-ups of those that are parked the kernel counts, where it isn't one. */
+  readonly #parked = new Map<number, number>();
+  #parkAbove: number;
+  #uncollected = 0;
+  readonly #firstTemporary: number;
   #nextTemporary: number;
 
-  /** @param firstTemporary numbers from here on are no inode's st_ino */
-  constructor(firstTemporary: number) {
+  /**
+   * @param firstTemporary numbers from here on are no inode's st_ino
+   * @param told all that the kernel was told; with it, about as many files as `mostFiles` are remembered: see park()
+   */
+  constructor(firstTemporary: number, told?: KnownInodes, mostFiles = MOST_FILES) {
+    this.#firstTemporary = firstTemporary;
     this.#nextTemporary = firstTemporary;
+    this.#told = told;
+    this.#mostFiles = mostFiles;
+    this.#parkAbove = mostFiles;
   }
 
   get size(): number {
-    return this.#byNodeid.size;
+    return this.#files.size + this.#directories.size;
+  }
+
+  /** What the kernel knows beside what is here; undefined where that is all. */
+  get known(): KnownInodes | undefined {
+    return this.#known;
   }
 
   get(nodeid: number): Inode | undefined {
-    return this.#byNodeid.get(nodeid);
+    return this.#files.get(nodeid) ?? this.#directories.get(nodeid);
   }
 
   withIno(ino: number): Inode | undefined {
     return this.#byIno.get(ino);
   }
 
-  all(): IterableIterator<Inode> {
-    return this.#byNodeid.values();
+  *all(): IterableIterator<Inode> {
+    yield* this.#files.values();
+    yield* this.#directories.values();
+  }
+
+  #alike({ isDirectory }: Inode): Map<number, Inode> {
+    return isDirectory ? this.#directories : this.#files;
   }
 
   /** A new inode; its nodeid is its st_ino where that is free. */
   make(ino: number, type: number, isNestedWhiteout = false, nodeid = this.#nodeidFor(ino)): Inode {
     const inode = new Inode(nodeid, ino, type, isNestedWhiteout);
-    this.#byNodeid.set(nodeid, inode);
+    this.#alike(inode).set(nodeid, inode);
     this.#byIno.set(ino, inode);
     return inode;
   }
@@ -181,7 +213,7 @@ export class InodeTable {
   makeKnownDirectory(parent: Inode, name: Name, ino: number): Inode | undefined {
     const known = this.#known?.at(parent.nodeid, name);
     if (known === undefined || !known.isDirectory || known.ino === ino) return undefined;
-    if (this.#byNodeid.has(known.nodeid) || this.#byIno.has(known.ino)) return undefined;
+    if (this.get(known.nodeid) !== undefined || this.#byIno.has(known.ino)) return undefined;
     const inode = this.make(known.ino, S.IFDIR, false, known.nodeid);
     inode.lookups = NEVER_FORGOTTEN;
     return inode;
@@ -194,13 +226,13 @@ export class InodeTable {
     inode.pin = pin?.fd ?? -1;
     inode.hasUpper = pin?.isLower === false;
     inode.lookups = 1;
-    this.#byNodeid.set(nodeid, inode);
+    this.#files.set(nodeid, inode);
   }
 
   #nodeidFor(ino: number): number {
     const reserved = this.#known?.nodeidOf(ino);
-    if (reserved !== undefined && !this.#byNodeid.has(reserved)) return reserved;
-    return ino <= 1 || this.#byNodeid.has(ino) ? this.temporary() : ino;
+    if (reserved !== undefined && this.get(reserved) === undefined) return reserved;
+    return ino <= 1 || this.get(ino) !== undefined ? this.temporary() : ino;
   }
 
   temporary(): number {
@@ -216,11 +248,70 @@ export class InodeTable {
     this.#byIno.set(inode.ino, inode);
   }
 
+  /**
+   * Where very many files are remembered, those that were told of first are so no longer: as after a server before, they are
+   * found again by the name that the kernel knows them by. An engine's heap of a million takes half a second to be freed
+   * when its process is killed, and only then is the next server started. Not in the midst of an operation.
+   * @param isInUse of files that are to stay
+   */
+  park(isInUse: (inode: Inode) => boolean): void {
+    if (this.#told === undefined || this.#files.size <= this.#parkAbove) return;
+    this.#known = this.#told;
+    const [enough, all] = [this.#mostFiles * 0.75, this.#files.size];
+    let seen = 0;
+    for (const inode of this.#files.values()) {
+      if (this.#files.size <= enough || ++seen > all) break;
+      this.#files.delete(inode.nodeid);
+      if (this.#canBeFoundAgain(inode) && !isInUse(inode)) this.#park(inode);
+      else this.#files.set(inode.nodeid, inode); // behind the others
+    }
+    // Where many are in use, not at every operation.
+    this.#parkAbove = Math.max(this.#mostFiles, this.#files.size + this.#mostFiles / 4);
+    this.#uncollected += all - this.#files.size;
+    if (this.#uncollected < COLLECT_AFTER) return;
+    this.#uncollected = 0;
+    collectGarbage();
+  }
+
+  #canBeFoundAgain({ ino, links, lookups, opens, pin, isDead, isLetGo, indexEntry }: Inode): boolean {
+    return (
+      links.length === 1 &&
+      lookups > 0 &&
+      opens === 0 &&
+      pin < 0 &&
+      !isDead &&
+      !isLetGo &&
+      indexEntry === undefined &&
+      ino < this.#firstTemporary
+    );
+  }
+
+  #park(inode: Inode): void {
+    if (inode.lookups !== 1) this.#parked.set(inode.nodeid, inode.lookups);
+    this.hide(inode);
+    for (const link of inode.links.slice()) inode.removeLink(link);
+  }
+
+  /** It is remembered again. @returns how many look-ups of it the kernel counts, as far as that is known */
+  unpark(nodeid: number): number {
+    const count = this.#parked.get(nodeid) ?? 1;
+    this.#parked.delete(nodeid);
+    return count;
+  }
+
+  /** @returns whether the kernel, which gives back so many look-ups of one that isn't remembered here, counts none any more */
+  forgetParked(nodeid: number, count: number): boolean {
+    const left = this.unpark(nodeid) - count;
+    if (left > 0) this.#parked.set(nodeid, left);
+    return left <= 0;
+  }
+
   /** Frees an inode that nobody holds any more, and then its parents. */
   release(inode: Inode): void {
     if (inode.lookups > 0 || inode.opens > 0 || inode.nodeid === 1 || (inode.children?.size ?? 0) > 0) return;
-    if (this.#byNodeid.get(inode.nodeid) !== inode) return;
-    this.#byNodeid.delete(inode.nodeid);
+    const alike = this.#alike(inode);
+    if (alike.get(inode.nodeid) !== inode) return;
+    alike.delete(inode.nodeid);
     this.hide(inode);
     if (inode.pin >= 0) closeFd(inode.pin);
     inode.pin = -1;

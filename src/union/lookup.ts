@@ -1,6 +1,7 @@
 import { E } from "../kernel/abi/errno.ts";
 import { S } from "../kernel/abi/file.ts";
 import { fail, type Name } from "../kernel/at.ts";
+import { unless } from "../kernel/error.ts";
 import type { Core } from "./core.ts";
 import { find, type Found } from "./find.ts";
 import type { Inode, Link } from "./inode.ts";
@@ -10,12 +11,17 @@ const NAME_MAX = 255;
 
 /** The inode that the kernel calls `nodeid`. @throws {KernelError} ESTALE */
 export function inodeOf(core: Core, nodeid: number): Inode {
-  return core.table.get(nodeid) ?? revive(core, nodeid) ?? fail("use inode", String(nodeid), -E.STALE);
+  return knownInode(core, nodeid) ?? fail("use inode", String(nodeid), -E.STALE);
 }
 
-/** An inode that the kernel knows from a server before, found again by its name. */
+/** As inodeOf(); undefined where the kernel knows none. */
+export function knownInode(core: Core, nodeid: number): Inode | undefined {
+  return core.table.get(nodeid) ?? revive(core, nodeid);
+}
+
+/** An inode that the kernel knows and that isn't remembered here, found again by its name. */
 function revive(core: Core, nodeid: number): Inode | undefined {
-  const known = core.known?.get(nodeid);
+  const known = core.table.known?.get(nodeid);
   if (known === undefined) return undefined;
   const parent = directoryOf(core, known.parent);
   const link = lookUp(core, parent, known.name) === undefined ? undefined : linkWithIno(core, parent, nodeid, known);
@@ -64,8 +70,9 @@ export function lookUp(core: Core, parent: Inode, name: Name): Link | undefined 
     missed.name = name;
     return undefined;
   }
+  const link = adopt(core, parent, name, found);
   looked.serial = found.serial;
-  return adopt(core, parent, name, found);
+  return link;
 }
 
 function isMissed(parent: Inode, name: Name): boolean {
@@ -82,7 +89,7 @@ function adopt(core: Core, parent: Inode, name: Name, found: Found): Link {
   const known = found.type === S.IFDIR ? core.table.makeKnownDirectory(parent, name, found.ino) : undefined;
   if (known !== undefined) return fill(known, found).addLink(parent, name, found.isUpperName);
   let ino = found.ino;
-  let inode = core.table.withIno(ino);
+  let inode = core.table.withIno(ino) ?? knownAs(core, parent, name, ino);
   if (inode !== undefined && !isSame(inode, found)) {
     // A mark that was copied along, or a directory that two redirects lead to: the upper's own number is free.
     ino = found.upperIno === 0 ? core.table.temporary() : found.upperIno;
@@ -96,13 +103,23 @@ function adopt(core: Core, parent: Inode, name: Name, found: Found): Link {
   return inode.addLink(parent, name, found.isUpperName);
 }
 
+/** A file of this number that the kernel knows by another name: whether it is the same one is seen when it is remembered. */
+function knownAs(core: Core, parent: Inode, name: Name, ino: number): Inode | undefined {
+  const { known } = core.table;
+  const nodeid = known?.nodeidOf(ino) ?? ino;
+  const as = known?.get(nodeid);
+  if (as === undefined || as.ino !== ino || as.isDirectory) return undefined;
+  if (as.parent === parent.nodeid && as.name === name) return undefined;
+  return unless(["ESTALE", "ENOENT", "ENOTDIR", "EIO", "EACCES", "ELOOP"], () => revive(core, nodeid));
+}
+
 /**
- * What the kernel knows from a server before stays until it forgets it: from now on its names change with every operation,
- * and by the one that it had it couldn't be found again.
+ * What the kernel knows already stays until it forgets it: from now on its names change with every operation, and by the
+ * one that it had it couldn't be found again.
  */
 function holdKnown(core: Core, inode: Inode): Inode {
-  // As many look-ups as the kernel counts, which it gives back all at once.
-  if (core.known?.has(inode.nodeid) === true) inode.lookups = Math.max(inode.lookups, 1);
+  // As many look-ups as the kernel counts; of a server before that isn't known, but it gives them back all at once.
+  if (core.table.known?.has(inode.nodeid) === true) inode.lookups += core.table.unpark(inode.nodeid);
   return inode;
 }
 

@@ -22,7 +22,7 @@ import { type Core, statIno, type Writable } from "./core.ts";
 import { canHaveOwners, type DialectName, dialectOfLower, dialectOfLowers, dialectOfUpper } from "./dialects.ts";
 import { HardLinkIndex } from "./hardlinks.ts";
 import { type Inode, InodeTable } from "./inode.ts";
-import type { Known } from "./known.ts";
+import type { Known, KnownInodes } from "./known.ts";
 import { Origins } from "./origins.ts";
 import { checkDurability } from "./volatile.ts";
 import { WorkDirectory } from "./work.ts";
@@ -70,6 +70,10 @@ export interface UnionOptions {
   readonly onOrigin?: (upperIno: number, ino: number) => void;
   /** When reading sets access times (default: relatime). */
   readonly atime?: AtimePolicy;
+  /** All that the kernel was told by now, kept by the caller: then a file that isn't used for long needn't be remembered here. */
+  readonly told?: KnownInodes;
+  /** How many of them are remembered then (default: 32,768). */
+  readonly rememberedFiles?: number;
   /** Of a server that this one takes over from. */
   readonly known?: Known;
   /** The directories of all that is named above, where they are open already: closed with the union. */
@@ -177,7 +181,9 @@ function makeCore(options: UnionOptions, parts: Parts): Core {
   const { cache, fileSystems, lowers, upperLayer, work } = parts;
   const inoSpace = inoSpaceFor(fileSystems.length);
   const numbers = { inoSpace, fileSystems };
-  const table = new InodeTable(2 ** 53 - inoSpace);
+  // What a slow lower is asked for is known before the operation begins only of what is remembered.
+  const told = lowers.some(({ isRemote }) => isRemote) ? undefined : options.told;
+  const table = new InodeTable(2 ** 53 - inoSpace, told, options.rememberedFiles);
   const inoOf = (layer: Layer, fd = layer.rootDir.fd): number => {
     must("stat", layer.path, statFd(fd));
     return statIno(numbers, layer.fileSystem);
@@ -199,7 +205,6 @@ function makeCore(options: UnionOptions, parts: Parts): Core {
     cache,
     table,
     rootInode,
-    known: options.known?.inodes,
     onCopyUp: options.onCopyUp ?? (() => {}),
     answers: undefined,
     accessTimes: openAccessTimes(options, work),

@@ -5,6 +5,7 @@ import { attributeName, setXattrOf } from "../kernel/io.ts";
 import { content, entries, errnoOf, find, mark, name, space, superuser, write } from "../../test/support/space.ts";
 import { mountOverlay } from "../../test/support/unions.ts";
 import type { LowerOption } from "./setup.ts";
+import type { KnownInodes, KnownName } from "./known.ts";
 import { Union } from "./union.ts";
 
 describe("copy-up", () => {
@@ -322,6 +323,38 @@ describe("other kinds of layers", () => {
     }
     union.unlink(find(union, "dir"), name("in-7"));
     expect(union.lookup(find(union, "dir"), "in-7")).toBeUndefined();
+  });
+
+  test("of many files that the kernel was told of few are remembered, and all are what they were", () => {
+    using at = space();
+    for (let index = 0; index < 100; index++) fs.writeFileSync(at.path(`lower/f${index}`), String(index));
+    const names = new Map<number, KnownName>();
+    const told: KnownInodes = {
+      highest: 0,
+      get: (nodeid) => names.get(nodeid),
+      has: (nodeid) => names.has(nodeid),
+      at: () => undefined,
+      nodeidOf: () => undefined,
+      nameless: () => [],
+    };
+    using union = at.union({ told, rememberedFiles: 8 });
+    const look = (index: number): number => {
+      const { nodeid, attr } = union.lookup(1, `f${index}`) ?? { nodeid: 0, attr: { ino: 0 } };
+      names.set(nodeid, { parent: 1, name: `f${index}`, ino: attr.ino, isDirectory: false });
+      return nodeid;
+    };
+    const nodeids = Array.from({ length: 100 }, (_, index) => look(index));
+    expect(union.inodeCount).toBeLessThan(12);
+    expect(nodeids.map((_, index) => look(index))).toEqual(nodeids);
+    expect(nodeids.map((nodeid) => content(union, nodeid))).toEqual(nodeids.map((_, index) => String(index)));
+    expect(union.inodeCount).toBeLessThan(12);
+    // Each was looked up twice.
+    expect(nodeids.map((nodeid) => union.forget(nodeid, 1)).every(Boolean)).toBe(false);
+    expect(nodeids.map((nodeid) => union.getattr(nodeid).ino)).toEqual(nodeids);
+    expect(nodeids.map((nodeid) => union.forget(nodeid, 1))).toEqual(nodeids.map(() => true));
+    for (const nodeid of nodeids) names.delete(nodeid);
+    expect(union.inodeCount).toBe(1);
+    expect(errnoOf(() => union.getattr(nodeids[0] ?? 0))).toBe("ESTALE");
   });
 
   test("a union without an upper is read-only", () => {

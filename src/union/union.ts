@@ -64,11 +64,14 @@ export class Union implements Disposable {
     return this.#core.table.size;
   }
 
-  /** Starts an operation: what the last one has used may be closed. */
+  /** Starts an operation: what the last one has used may be closed, or no longer be remembered. */
   get #now(): Core {
     this.#core.cache.epoch++;
+    if (this.#core.answers === undefined) this.#core.table.park(this.#isInUse);
     return this.#core;
   }
+
+  readonly #isInUse = (inode: Inode): boolean => this.contents.has(inode);
 
   #enter(core: Core, inode: Inode, serial = -1): UnionEntry {
     const attr = attrOf(core, inode, serial);
@@ -103,7 +106,7 @@ export class Union implements Disposable {
    */
   forget(nodeid: number, count: number): boolean {
     const inode = this.#core.table.get(nodeid);
-    if (inode === undefined) return true;
+    if (inode === undefined) return this.#core.table.forgetParked(nodeid, count);
     inode.lookups = Math.max(0, inode.lookups - count);
     if (inode.lookups === 0) this.contents.close(inode);
     this.#core.table.release(inode);
@@ -345,14 +348,17 @@ export class Union implements Disposable {
     removeAttribute(core, inodeOf(core, nodeid), nameOf(name));
   }
 
-  /** What a name leads to, as far as that is remembered. */
+  /** What a name leads to, as far as the kernel was told. */
   nodeidAt(parent: number, name: Name): number | undefined {
-    return this.#core.table.get(parent)?.children?.get(name)?.inode.nodeid;
+    const { table } = this.#core;
+    return table.get(parent)?.children?.get(name)?.inode.nodeid ?? table.known?.at(parent, name)?.nodeid;
   }
 
-  /** The directory that one of its names is in, as far as that is remembered. */
+  /** The directory that one of its names is in, as far as the kernel was told. */
   parentOf(nodeid: number): number | undefined {
-    return this.#core.table.get(nodeid)?.links[0]?.parent.nodeid;
+    const { table } = this.#core;
+    const inode = table.get(nodeid);
+    return inode === undefined ? table.known?.get(nodeid)?.parent : inode.links[0]?.parent.nodeid;
   }
 
   /** Calls with a descriptor of a file that has no name any more, valid for that long; not of others. */

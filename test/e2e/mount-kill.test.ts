@@ -52,33 +52,36 @@ class Running {
   }
 }
 
-test.each(["on", "off"])("a build goes on while its server is killed again and again: passthrough=%s", async (mode) => {
-  const before = traces();
-  const target = await mount(50, `passthrough=${mode}`);
-  const script = `
+test.each(["on", "off", "on,remember=3", "off,remember=3"])(
+  "a build goes on while its server is killed again and again: passthrough=%s",
+  async (mode) => {
+    const before = traces();
+    const target = await mount(50, `passthrough=${mode}`);
+    const script = `
     cd '${target}/dir'; exec 9>>f1
     for i in $(seq 100); do
       echo $i >w$i; cat w$i f3 >/dev/null; mv w$i v$i; ln v$i l$i; mkdir d$i; mv l$i d$i/x; ls d$i >/dev/null; echo $i >&9
       test $i -lt 50 || rm -r d$i
     done
     ls | wc -l; cat v1 v100 d7/x; stat -c %h v7 v75; tail -n1 f1; grep -c . f1; ls d7 sub`;
-  const build = new Running(script);
-  let kills = 0;
-  for (; kills < 30 && !build.isDone; kills++) {
-    await killServer();
-    // On a busy machine a server that is killed at once gets nothing done, and neither does the build.
-    await run(["stat", target]);
-    await sleep(60);
-  }
-  expect(await build.result).toMatchObject({
-    stderr: "",
-    status: 0,
-    stdout: ["200", "1", "100", "7", "2", "1", "100", "101", "d7:", "x", "", "sub:", ""].join("\n"),
-  });
-  expect(kills).toBeGreaterThan(3);
-  await run(["umount", target]);
-  expect(await leftoversAfter(before)).toEqual([]);
-});
+    const build = new Running(script);
+    let kills = 0;
+    for (; kills < 30 && !build.isDone; kills++) {
+      await killServer();
+      // On a busy machine a server that is killed at once gets nothing done, and neither does the build.
+      await run(["stat", target]);
+      await sleep(60);
+    }
+    expect(await build.result).toMatchObject({
+      stderr: "",
+      status: 0,
+      stdout: ["200", "1", "100", "7", "2", "1", "100", "101", "d7:", "x", "", "sub:", ""].join("\n"),
+    });
+    expect(kills).toBeGreaterThan(3);
+    await run(["umount", target]);
+    expect(await leftoversAfter(before)).toEqual([]);
+  },
+);
 
 test.each(["overlay", "aufs"].flatMap((dialect) => ["on", "off"].map((mode) => [dialect, mode])))(
   "open files, inode numbers, link counts and working directories stay what they were: %s, passthrough=%s",

@@ -17,6 +17,7 @@ export function fallthruMount(layers: UnionLayers): FallthruMount {
     index: true,
     volatile: false,
     passthrough: undefined,
+    remember: undefined,
     redirects: true,
     marks: undefined,
     dialect: undefined,

@@ -20,7 +20,7 @@ export function firstBranches(mount: FallthruMount): readonly Branch[] {
 
 /** A mount's layers, as the union takes them: without writing, its upper is the first of the lowers. */
 export function layersOf(mount: FallthruMount): UnionOptions {
-  const { upper, work, metacopy, index, redirects, marks, dialect, readOnly, volatile } = mount;
+  const { upper, work, metacopy, index, redirects, marks, dialect, readOnly, volatile, remember } = mount;
   const inLowers = mount.lowerDialect ?? "auto";
   const lowers = [
     ...mount.lowers.map((path): LowerOption => ({ path, dialect: inLowers })),
@@ -33,6 +33,7 @@ export function layersOf(mount: FallthruMount): UnionOptions {
     atime: atimeOf(mount.attributes),
     knowsOpens: opensFiles(mount),
     ...(marks && { marks }),
+    ...(remember !== undefined && { rememberedFiles: remember }),
   };
   if (upper === undefined) return { lowers, ...ways };
   if (readOnly || work === undefined)

@@ -23,6 +23,8 @@ export interface FallthruMount {
   readonly redirects: boolean;
   /** Which attributes hold the marks; undefined: those that are allowed. */
   readonly marks: "trusted" | "user" | undefined;
+  /** How many files the server remembers itself; undefined: as many as the union does by default. */
+  readonly remember: number | undefined;
   /** What the upper is written in; undefined: whichever it was, or its file system can hold. */
   readonly dialect: "overlay" | "aufs" | undefined;
   /** What all lowers are written in; undefined: aufs's format where they show its traces, else overlayfs's. */
@@ -107,6 +109,7 @@ export function parseMountOptions(
     // overlayfs has two more words for off: they say what becomes of redirects that are there, which we follow.
     redirects: !["off", "follow", "nofollow"].includes(values.get("redirect_dir") ?? "on"),
     marks: values.get("marks") === "user" ? "user" : undefined,
+    remember: countOf(values, "remember"),
     dialect: dialectOf(values, "dialect"),
     lowerDialect: dialectOf(values, "lowerdialect"),
   };
@@ -136,6 +139,7 @@ const known = new Set([
   "index",
   "redirect_dir",
   "passthrough",
+  "remember",
   "source",
   "dialect",
   "lowerdialect",
@@ -143,7 +147,7 @@ const known = new Set([
 
 function unknownOption(option: string): UserError {
   const hint =
-    "lowerdir=, upperdir=, workdir=, ro, index=, metacopy=, redirect_dir=, passthrough=, userxattr, dialect=, lowerdialect=, and mount(8)'s own";
+    "lowerdir=, upperdir=, workdir=, ro, index=, metacopy=, redirect_dir=, passthrough=, remember=, userxattr, dialect=, lowerdialect=, and mount(8)'s own";
   return new UserError("usage", `no mount option ${option}`, { hint });
 }
 
@@ -158,6 +162,12 @@ function switchOf(values: ReadonlyMap<string, string>, key: string): boolean {
   const value = switches.get(values.get(key) ?? "on");
   if (value === undefined) throw new UserError("usage", `${key} is either on or off`);
   return value;
+}
+
+function countOf(values: ReadonlyMap<string, string>, key: string): number | undefined {
+  const value = values.get(key);
+  if (value === undefined || /^[1-9]\d{0,8}$/.test(value)) return value === undefined ? undefined : Number(value);
+  throw new UserError("usage", `${key} is a number of files, at least 1`);
 }
 
 function keyAndValue(option: string): [string, string | undefined] {

@@ -1,3 +1,5 @@
+import { collectGarbage } from "../../kernel/self.ts";
+
 /** Fewer aren't worth it. */
 const SOME = 10_000;
 
@@ -6,8 +8,7 @@ const MANY = 50_000;
 
 /**
  * Gives memory back when the kernel has forgotten much. A JavaScript engine does so when it is idle, and a server that
- * waits for its next request never looks idle to it: it has to be told, by the function that `--expose-gc` gives. Even
- * then its heap stays in pieces: 130 MiB after 200,000 inodes, where it began with 51. A next server begins anew.
+ * waits for its next request never looks idle to it: it has to be told. Even then its heap stays in pieces: 130 MiB after 200,000 inodes, where it began with 51. A next server begins anew.
  */
 export class Reclaim {
   readonly #shrink: () => void;
@@ -29,7 +30,7 @@ export class Reclaim {
     if (++this.#forgotten < SOME + 2 * left) return;
     this.#forgotten = 0;
     this.#shrink();
-    (globalThis as { gc?: () => void }).gc?.();
+    collectGarbage();
   }
 
   /** All that the kernel has said at once is done. */

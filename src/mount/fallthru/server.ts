@@ -134,7 +134,7 @@ function openLayers(
     fileSystem.copiedUp(nodeid);
   };
   const onOrigin = (upperIno: number, ino: number): void => journal.origin(upperIno, ino);
-  const union = new Union({ ...stack.layers(), ...(known && { known }), onCopyUp, onOrigin, log });
+  const union = new Union({ ...stack.layers(), told: journal, ...(known && { known }), onCopyUp, onOrigin, log });
   const files = opensFiles(order.mount)
     ? new OpenedFiles({ union, connection, journal, cache: cacheOf(order.mount), known: known?.files })
     : new UnopenedFiles(union);
