@@ -296,6 +296,25 @@ test("login.keep=ask asks on the screen at a desktop's logout: what is saved com
   }
 });
 
+test("kdialog: what it prints counts, never its status, which a lost screen has, too", async () => {
+  try {
+    for (const [end, kept] of [
+      ["echo drop", []],
+      ["echo save", ["made"]],
+      ["echo 'The X11 connection broke' >&2; exit 1", ["unsaved"]],
+    ] as const) {
+      writeFileSync("/usr/bin/kdialog", `#!/bin/sh\n${end}\n`, { mode: 0o755 });
+      expect(await desktopOf(alice, "touch ~/made; exit 3")).toMatchObject({ status: 3 });
+      await untilNothingIsLeft();
+      const saved = readdirSync("/home/alice").filter((name) => !name.startsWith("."));
+      expect({ end, saved }).toEqual({ end, saved: [...kept] });
+      for (const name of saved) rmSync(`/home/alice/${name}`, { recursive: true });
+    }
+  } finally {
+    rmSync("/usr/bin/kdialog", { force: true });
+  }
+});
+
 /** What is in ~/unsaved/DATE, but for what the desktop's log is. */
 function savedInstead(): string[] {
   const names = readdirSync("/home/alice/unsaved").flatMap((date) => readdirSync(`/home/alice/unsaved/${date}`));

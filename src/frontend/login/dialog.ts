@@ -16,8 +16,10 @@ if command -v zenity >/dev/null; then
   answer=$(zenity --question --title Logout --ok-label Save --extra-button Drop --cancel-label "Keep in ~/unsaved" --no-markup --text "$1") && exit ${answers.save}
   [ "$answer" = Drop ] && exit ${answers.drop}
 elif command -v kdialog >/dev/null; then
-  kdialog --title Logout --yes-label Save --no-label Drop --cancel-label "Keep in ~/unsaved" --warningyesnocancel "$1"
-  case $? in 0) exit ${answers.save} ;; 1) exit ${answers.drop} ;; esac
+  # Its yes, no and cancel are told by statuses alone, and 1, the no, is also that of a lost screen: what is picked is printed.
+  case $(kdialog --title Logout --menu "$1" save Save keep "Keep in ~/unsaved" drop Drop --default Save) in
+    save) exit ${answers.save} ;; drop) exit ${answers.drop} ;;
+  esac
 elif command -v xmessage >/dev/null; then
   exec xmessage -center -buttons "Save:${answers.save},Drop:${answers.drop},Keep in ~/unsaved:12" "$1"
 fi
