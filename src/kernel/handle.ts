@@ -1,7 +1,7 @@
-import { bytesOf, type Name, result as outcome } from "./at.ts";
+import { type Name, nameBytes, result as outcome } from "./at.ts";
 import { AT, O } from "./abi/file.ts";
 import { control } from "./io.ts";
-import { cString, hot } from "./libc.ts";
+import { hot } from "./libc.ts";
 
 const nameToHandleAt_ = hot("name_to_handle_at", "int", ["int", "void *", "void *", "void *", "int"]);
 const openByHandleAt_ = hot("open_by_handle_at", "int", ["int", "void *", "int"]);
@@ -24,7 +24,7 @@ export interface FileHandle {
 export function handleOf(dirfd: number, name: Name, use: "open" | "identify" = "open"): FileHandle | number {
   handleBuffer.writeUInt32LE(MAX_HANDLE_SZ, 0);
   const flags = (name === "" ? AT.EMPTY_PATH : 0) | (use === "identify" ? AT.HANDLE_FID : 0);
-  const result = outcome(nameToHandleAt_(dirfd, cString(bytesOf(name)), handleBuffer, mountId, flags));
+  const result = outcome(nameToHandleAt_(dirfd, nameBytes(name), handleBuffer, mountId, flags));
   if (result < 0) return result;
   const length = handleBuffer.readUInt32LE(0);
   return { type: handleBuffer.readInt32LE(4), bytes: Buffer.from(handleBuffer.subarray(8, 8 + length)) };

@@ -1,6 +1,7 @@
 import { E } from "../kernel/abi/errno.ts";
 import { O, S } from "../kernel/abi/file.ts";
 import {
+  chmodFd,
   chmodName,
   chownName,
   closeFd,
@@ -18,17 +19,12 @@ import {
   statName,
   symlinkName,
   type Time,
+  utimesFd,
   utimesName,
 } from "../kernel/at.ts";
 import { syncFd, truncateFd } from "../kernel/io.ts";
-import { copyAttributes } from "./attributes.ts";
+import { copyAttributes, type Entry, type Made } from "./attributes.ts";
 import { copyContent } from "./copydata.ts";
-
-/** An entry of a layer, below an open directory; an empty name means the directory itself. */
-export interface Entry {
-  readonly fd: number;
-  readonly name: Name;
-}
 
 /** What is to be copied, as stat(2) has it. */
 export interface Original {
@@ -37,6 +33,7 @@ export interface Original {
   readonly uid: number;
   readonly gid: number;
   readonly size: number;
+  readonly blocks: number;
   readonly nlink: number;
   readonly rdev: bigint;
   readonly atime: Time;
@@ -46,12 +43,18 @@ export interface Original {
 
 export function readOriginal(from: Entry): Original {
   must("stat", from.name, from.name === "" ? statFd(from.fd) : statName(from.fd, from.name));
+  return heldOriginal();
+}
+
+/** What `stat` holds. */
+export function heldOriginal(): Original {
   return {
     mode: stat.mode,
     type: stat.type,
     uid: stat.uid,
     gid: stat.gid,
     size: stat.size,
+    blocks: stat.blocks,
     nlink: stat.nlink,
     rdev: stat.type === S.IFCHR || stat.type === S.IFBLK ? packDevice(stat.rdevMajor, stat.rdevMinor) : 0n,
     atime: { seconds: stat.atime, nsec: stat.atimeNsec },
@@ -74,9 +77,12 @@ export interface CopyPlan {
   readonly ownGid: number;
   /** Whether the file system of the copy has owners; where it has not, neither has it such modes. */
   readonly hasOwners: boolean;
-  readonly isPrivate: (attribute: Name) => boolean;
+  /** Which of the original's attributes it doesn't get; undefined: the original has none. */
+  readonly isPrivate: ((attribute: Name) => boolean) | undefined;
   /** Adds marks, before the times are set. */
-  readonly mark: () => void;
+  readonly mark: (made: Made) => void;
+  /** What else it is to be before anybody sees it, when it is what the original was. */
+  readonly change?: ((made: Made) => void) | undefined;
 }
 
 /**
@@ -94,19 +100,43 @@ export interface Content extends Entry {
 
 /** Makes a copy of an entry under a name that is free: content, owner, mode, attributes, times. */
 export function copyEntry(original: Original, from: Entry, to: Entry, plan: CopyPlan): void {
-  const { mode, type, uid, gid } = original;
-  make(original, from, to, plan);
-  const isForeign = uid !== plan.ownUid || gid !== plan.ownGid;
-  if (isForeign && plan.hasOwners) must("chown", to.name, chownName(to.fd, to.name, uid, gid));
-  // What chown takes away from files, and mkdir doesn't take from us.
-  if ((mode & 0o6000) !== 0 && type !== S.IFLNK && plan.hasOwners)
-    must("chmod", to.name, chmodName(to.fd, to.name, mode));
-  copyAttributes(from.fd, from.name, to.fd, to.name, plan.isPrivate);
-  plan.mark();
-  must("utimes", to.name, utimesName(to.fd, to.name, original.atime, original.mtime));
+  const open = make(original, from, to, plan);
+  try {
+    finish(original, from, { fd: to.fd, name: to.name, open }, plan);
+  } finally {
+    if (open >= 0) closeFd(open);
+  }
 }
 
-function make({ type, mode, size, rdev }: Original, from: Entry, to: Entry, { content, near }: CopyPlan): void {
+function finish(original: Original, from: Entry, made: Made, plan: CopyPlan): void {
+  const { mode, type, uid, gid } = original;
+  const isForeign = uid !== plan.ownUid || gid !== plan.ownGid;
+  if (isForeign && plan.hasOwners) must("chown", made.name, chownMade(made, uid, gid));
+  // What chown takes away from files, and mkdir doesn't take from us.
+  if ((mode & 0o6000) !== 0 && type !== S.IFLNK && plan.hasOwners) must("chmod", made.name, chmodMade(made, mode));
+  if (plan.isPrivate !== undefined) copyAttributes(from, made, plan.isPrivate);
+  plan.mark(made);
+  must("utimes", made.name, utimesMade(made, original.atime, original.mtime));
+  plan.change?.(made);
+}
+
+/** As chownName(). */
+export function chownMade({ fd, name, open }: Made, uid: number, gid: number): number {
+  return open < 0 ? chownName(fd, name, uid, gid) : chownName(open, "", uid, gid);
+}
+
+/** As chmodName(). */
+export function chmodMade({ fd, name, open }: Made, mode: number): number {
+  return open < 0 ? chmodName(fd, name, mode) : chmodFd(open, mode);
+}
+
+/** As utimesName(). */
+export function utimesMade({ fd, name, open }: Made, atime: Time, mtime: Time): number {
+  return open < 0 ? utimesName(fd, name, atime, mtime) : utimesFd(open, atime, mtime);
+}
+
+/** @returns a descriptor of a regular file; −1 of what else is made */
+function make({ type, mode, size, rdev }: Original, from: Entry, to: Entry, { content, near }: CopyPlan): number {
   if (type === S.IFDIR) {
     must("mkdir", to.name, mkdirName(to.fd, to.name, mode & 0o1777));
   } else if (type === S.IFLNK) {
@@ -122,12 +152,15 @@ function make({ type, mode, size, rdev }: Original, from: Entry, to: Entry, { co
       if (content === undefined) must("truncate", to.name, truncateFd(fd, size));
       else fillFile(fd, content);
       if (nameless >= 0) must("link", to.name, linkFd(fd, to.fd, to.name));
-    } finally {
+    } catch (error) {
       closeFd(fd);
+      throw error;
     }
+    return fd;
   } else {
     must("mknod", to.name, mknodName(to.fd, to.name, mode & ~0o6000, rdev));
   }
+  return -1;
 }
 
 /** Puts content from below into a file of the upper that is open for writing. */

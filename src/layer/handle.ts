@@ -28,12 +28,13 @@ export function encodeOrigin(fileSystem: LayerFileSystem, dirfd: number, name: N
   let handle = handleOf(dirfd, name);
   if (handle === -E.OPNOTSUPP) handle = overlayHandleOf(dirfd, name);
   if (typeof handle === "number" || handle.type > 255 || handle.bytes.length + HEADER > 255) return undefined;
-  const header = Buffer.alloc(HEADER);
-  header[1] = MAGIC;
-  header[2] = HEADER + handle.bytes.length;
-  header[4] = handle.type;
-  fileSystem.uuid.copy(header, 5);
-  return Buffer.concat([header, handle.bytes]);
+  const origin = Buffer.alloc(HEADER + handle.bytes.length);
+  origin[1] = MAGIC;
+  origin[2] = origin.length;
+  origin[4] = handle.type;
+  origin.set(fileSystem.uuid, 5);
+  origin.set(handle.bytes, HEADER);
+  return origin;
 }
 
 /**

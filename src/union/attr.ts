@@ -1,23 +1,11 @@
 import { E } from "../kernel/abi/errno.ts";
 import { O, S } from "../kernel/abi/file.ts";
-import {
-  chmodName,
-  chownName,
-  closeFd,
-  fail,
-  KEEP_ID,
-  must,
-  type Name,
-  openName,
-  stat,
-  statName,
-  statSerial,
-  type Time,
-  utimesName,
-} from "../kernel/at.ts";
+import { closeFd, fail, KEEP_ID, must, openName, stat, statName, statSerial, type Time } from "../kernel/at.ts";
 import { truncateFd } from "../kernel/io.ts";
+import type { Made } from "../layer/attributes.ts";
+import { chmodMade, chownMade, utimesMade } from "../layer/copyup.ts";
 import { copyUp, linkUp } from "./copyup.ts";
-import { type Core, locate, place, statPlace } from "./core.ts";
+import { type Core, hold, isHeld, locate, place, statPlace } from "./core.ts";
 import type { Inode } from "./inode.ts";
 import { checkEntries, checkUnprotected } from "./protection.ts";
 import { countSubdirectories } from "./readdir.ts";
@@ -46,17 +34,18 @@ export interface UnionAttr {
 }
 
 /**
- * One statx(2), or two for a file whose content and attributes are in different layers.
+ * One statx(2), or two for a file whose content and attributes are in different layers. `stat` holds them then.
  * @param serial the statSerial() under which its attributes were read: none is needed where they are still there
  */
 export function attrOf(core: Core, inode: Inode, serial = -1): UnionAttr {
-  const blocks = inode.isMetacopy ? contentBlocks(inode) : -1;
   const isCounted = !inode.isMerged || inode.subdirectories >= 0 || canCount(core, inode);
   if (inode.isMerged && inode.subdirectories < 0 && isCounted) inode.subdirectories = countSubdirectories(core, inode);
+  const blocks = inode.isMetacopy ? contentBlocks(inode) : -1;
   if (serial !== statSerial()) {
     locate(core, inode);
     must("stat", place.name, statPlace());
   }
+  hold(inode);
   const read = readSince(core, inode);
   const changed = core.changeTimes.of(inode.ino);
   return {
@@ -86,9 +75,11 @@ function readSince(core: Core, inode: Inode): number {
   return time < stat.atime * 1e6 + stat.atimeNsec / 1000 ? -1 : time;
 }
 
+/** Asked once: what is below stays as it is. */
 function contentBlocks(inode: Inode): number {
-  const directory = inode.dataDir;
-  if (directory === undefined || statName(directory.fd, inode.dataName) < 0) return -1;
+  const { dataBlocks, dataDir } = inode;
+  if (dataBlocks >= 0 || dataDir === undefined || statName(dataDir.fd, inode.dataName) < 0) return dataBlocks;
+  inode.dataBlocks = stat.blocks;
   return stat.blocks;
 }
 
@@ -108,26 +99,41 @@ export interface AttrChange {
   readonly mtime?: Time;
 }
 
-/** Changes attributes, all or those given; a lower file's are copied up first, its content only for a new size. */
-export function setAttr(core: Core, inode: Inode, change: AttrChange, openFd = -1): void {
+/**
+ * Changes attributes, all or those given; a lower file's are copied up first, its content only for a new size.
+ * @returns the statSerial() under which `stat` holds what they are now; −1: it doesn't
+ */
+export function setAttr(core: Core, inode: Inode, change: AttrChange, openFd = -1): number {
   // To set times to now is to add something.
   if (isTouch(change)) checkEntries(inode, "add");
   else checkUnprotected(inode);
   if (change.size !== undefined) setSize(core, inode, change.size, openFd);
-  copyUp(core, inode, { content: "leave" });
+  const isChanged = copyUp(core, inode, {
+    content: "leave",
+    change: (made) => {
+      if (change.atime !== undefined) core.accessTimes.forget(inode.ino);
+      changeMade(inode, made, change);
+    },
+  });
+  // More names change the link count.
+  const serial = inode.indexEntry === undefined && isHeld(inode) ? statSerial() : -1;
   // overlayfs does so for the name that was used, which isn't known here: the upper alone then shows all that is changed.
   for (const link of inode.links) linkUp(core, inode, link);
   core.changeTimes.forget(inode.ino);
+  if (isChanged) return serial;
+  if (change.atime !== undefined) core.accessTimes.forget(inode.ino);
   locate(core, inode);
-  const { fd, name } = place;
-  if (isBare(change) || change.uid !== undefined || change.gid !== undefined) {
-    must("chown", inode.path, chownName(fd, name, change.uid ?? KEEP_ID, change.gid ?? KEEP_ID));
-  }
-  if (change.mode !== undefined) setMode(inode, fd, name, change.mode);
-  if (change.atime !== undefined || change.mtime !== undefined) {
-    if (change.atime !== undefined) core.accessTimes.forget(inode.ino);
-    must("utimes", inode.path, utimesName(fd, name, change.atime ?? "keep", change.mtime ?? "keep"));
-  }
+  changeMade(inode, { fd: place.fd, name: place.name, open: -1 }, change);
+  return -1;
+}
+
+function changeMade(inode: Inode, made: Made, change: AttrChange): void {
+  const { uid = KEEP_ID, gid = KEEP_ID, mode, atime = "keep", mtime = "keep" } = change;
+  const isOwned = uid !== KEEP_ID || gid !== KEEP_ID;
+  if (isOwned || isBare(change)) must("chown", inode.path, chownMade(made, uid, gid));
+  if (mode !== undefined && inode.type === S.IFLNK) fail("chmod", inode.path, -E.OPNOTSUPP);
+  if (mode !== undefined) must("chmod", inode.path, chmodMade(made, mode));
+  if (atime !== "keep" || mtime !== "keep") must("utimes", inode.path, utimesMade(made, atime, mtime));
 }
 
 function isTouch({ mode, uid, gid, atime, mtime }: AttrChange): boolean {
@@ -148,11 +154,6 @@ export function isBare({ mode, size, atime, mtime, uid, gid }: AttrChange): bool
 export function checkBare({ mode, uid }: Pick<UnionAttr, "mode" | "uid">, who: number): void {
   const isFree = (mode & S.IFMT) === S.IFDIR || (mode & 0o6000) === 0 || (mode & 0o022) !== 0;
   if (!isFree && who !== 0 && who !== uid) fail("chown", "", -E.PERM);
-}
-
-function setMode(inode: Inode, fd: number, name: Name, mode: number): void {
-  if (inode.type === S.IFLNK) fail("chmod", inode.path, -E.OPNOTSUPP);
-  must("chmod", inode.path, chmodName(fd, name, mode));
 }
 
 function setSize(core: Core, inode: Inode, size: number, openFd: number): void {

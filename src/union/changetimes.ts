@@ -3,18 +3,21 @@ import { O, S } from "../kernel/abi/file.ts";
 import { closeFd, fail, type KnownTime, must, openName, stat, statFd, unlinkName } from "../kernel/at.ts";
 import { readAt, writeAt } from "../kernel/io.ts";
 import type { Core } from "./core.ts";
+import { seeTimes } from "./keeptimes.ts";
 
 /** At the end, for the next mount. */
 export function saveTimes({ upper, accessTimes, changeTimes }: Core): void {
   if (upper === undefined) return;
+  seeTimes();
   accessTimes.save(upper.work.base.fd);
   changeTimes.save(upper.work.base.fd);
 }
 
 /** What a file of the upper shows, as long as these are its times. */
 interface Shown extends KnownTime {
-  readonly ctime: number;
-  readonly ctimeNsec: number;
+  ctime: number;
+  /** UNSEEN: that which it has when it is looked at next. */
+  ctimeNsec: number;
   readonly mtime: number;
   readonly mtimeNsec: number;
 }
@@ -22,6 +25,7 @@ interface Shown extends KnownTime {
 /** How many are remembered; of those that were set first the layers count again. */
 const MOST = 65_536;
 const FIELDS = 7;
+const UNSEEN = -1;
 const file = "change-times";
 
 /**
@@ -38,6 +42,10 @@ export class ChangeTimes {
   of(ino: number): KnownTime | undefined {
     const shown = this.#shown.size === 0 ? undefined : this.#shown.get(ino);
     if (shown === undefined) return undefined;
+    if (shown.ctimeNsec === UNSEEN) {
+      shown.ctime = stat.ctime;
+      shown.ctimeNsec = stat.ctimeNsec;
+    }
     const isSame =
       shown.ctimeNsec === stat.ctimeNsec &&
       shown.mtimeNsec === stat.mtimeNsec &&
@@ -51,8 +59,23 @@ export class ChangeTimes {
   /** From now on `stat` describes its file, which nobody has changed since its ctime was this. */
   keep(ino: number, { seconds, nsec }: KnownTime): void {
     const { ctime, ctimeNsec, mtime, mtimeNsec } = stat;
+    this.#keep(ino, { seconds, nsec, ctime, ctimeNsec, mtime, mtimeNsec });
+  }
+
+  /** As keep(), of a file whose mtime was set just now; which ctime that has given it is seen when it is looked at next. */
+  keepUnseen(ino: number, { seconds, nsec }: KnownTime, mtime: KnownTime): void {
+    const unseen = { ctime: 0, ctimeNsec: UNSEEN, mtime: mtime.seconds, mtimeNsec: mtime.nsec };
+    this.#keep(ino, { seconds, nsec, ...unseen });
+  }
+
+  /** Whether a ctime is kept, as far as is known. */
+  has(ino: number): boolean {
+    return this.#shown.has(ino);
+  }
+
+  #keep(ino: number, shown: Shown): void {
     this.#shown.delete(ino);
-    this.#shown.set(ino, { seconds, nsec, ctime, ctimeNsec, mtime, mtimeNsec });
+    this.#shown.set(ino, shown);
     this.#isChanged = true;
     if (this.#shown.size <= MOST) return;
     const [oldest] = this.#shown.keys();
@@ -87,7 +110,7 @@ export class ChangeTimes {
     if (this.#shown.size === 0) return;
     const fields: number[] = [];
     for (const [ino, { seconds, nsec, ctime, ctimeNsec, mtime, mtimeNsec }] of this.#shown)
-      fields.push(ino, seconds, nsec, ctime, ctimeNsec, mtime, mtimeNsec);
+      if (ctimeNsec !== UNSEEN) fields.push(ino, seconds, nsec, ctime, ctimeNsec, mtime, mtimeNsec);
     const fd = must("create", file, openName(workfd, file, O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW, 0o600));
     // On a full disk they are lost: the layers' own count again.
     writeAt(fd, new Uint8Array(Float64Array.from(fields).buffer), 0);

@@ -16,13 +16,16 @@ import {
   utimesName,
 } from "../kernel/at.ts";
 import { attributeName, getXattr, removeXattr, setXattrOf } from "../kernel/io.ts";
-import { type Content, copyEntry, type CopyPlan, fillFile, readOriginal } from "../layer/copyup.ts";
-import { type OverlayMarks, readMark } from "../layer/dialect/overlay.ts";
+import { type Entry, type Made, setAttributeOf } from "../layer/attributes.ts";
+import { copyEntry, type CopyPlan, fillFile, heldOriginal, type Original, readOriginal } from "../layer/copyup.ts";
+import { readMark } from "../layer/dialect/overlay.ts";
 import { LayerDirectory } from "../layer/directory.ts";
 import { isMarkedProtected } from "../layer/protected.ts";
-import { encodeOrigin, indexName } from "../layer/handle.ts";
-import { type Core, locate, place, statIno, statPlace, type Writable, writable } from "./core.ts";
+import { indexName } from "../layer/handle.ts";
+import { type Core, hold, isHeld, locate, place, statIno, statPlace, type Writable, writable } from "./core.ts";
 import type { Inode, Link } from "./inode.ts";
+import { keepTimes } from "./keeptimes.ts";
+import { markImpure, markNested, markOrigin, mustHaveMarks, nowAt, originOf, planOf } from "./marks.ts";
 import { protect, protectionOf } from "./protection.ts";
 import type { PreparedCopy } from "./remote.ts";
 
@@ -32,55 +35,27 @@ export interface CopyUpWish {
   readonly upTo?: number;
   /** Though chattr(1) protects it below: the copy is to have other flags. */
   readonly isUnprotected?: boolean;
+  /** What a file is copied up for: done to the copy before it takes the original's place; not called where none is made. */
+  readonly change?: (made: Made) => void;
 }
 
-/** Makes an inode one of the upper, so that it can be changed. It keeps its st_ino, and all its names. */
-export function copyUp(core: Core, inode: Inode, wish: CopyUpWish): void {
+/**
+ * Makes an inode one of the upper, so that it can be changed. It keeps its st_ino, and all its names.
+ * @returns whether a copy of a file was made, and changed as is wished
+ */
+export function copyUp(core: Core, inode: Inode, wish: CopyUpWish): boolean {
   const upper = writable(core);
   if (inode.isDirectory) {
     copyUpDirectory(core, upper, inode);
   } else if (!inode.hasUpper) {
     copyUpFile(core, upper, inode, wish);
     core.onCopyUp(inode.nodeid);
+    return true;
   } else if (inode.isMetacopy && wish.content === "copy") {
     copyUpContent(core, upper, inode, wish.upTo ?? Infinity);
     core.onCopyUp(inode.nodeid);
   }
-}
-
-const yes = Buffer.from("y");
-
-/** Marks a directory of the upper that is to hold what came from below. */
-export function markImpure(core: Core, upper: Writable, directory: Inode): void {
-  const { marks } = upper;
-  if (directory.isImpure || directory.upperDir === undefined || marks === undefined) return;
-  keepTimes(core, directory, ({ fd }) => must("mark", directory.path, setXattrOf(fd, "", marks.impure, yes)));
-  directory.isImpure = true;
-}
-
-/** Marks a directory of the upper that is to hold a file that stands for a device 0:0. */
-export function markNested(upper: Writable, directory: Inode): void {
-  const { upperDir } = directory;
-  if (upperDir === undefined || upperDir.hasNestedWhiteouts) return;
-  const { nested } = mustHaveMarks(upper, directory.path);
-  must("mark", directory.path, setXattrOf(upperDir.fd, "", nested, yes));
-  upperDir.hasNestedWhiteouts = true;
-}
-
-/** @throws {KernelError} EPERM where the dialect can't say it */
-export function mustHaveMarks(upper: Writable, name: Name): OverlayMarks {
-  return upper.marks ?? fail("mark", name, -E.PERM);
-}
-
-/** Marks a directory of the upper: nothing below merges into it. */
-export function markOpaque(upper: Writable, dirfd: number, name: Name): void {
-  must("mark", name, upper.dialect.makeOpaque(dirfd, name));
-}
-
-/** overlayfs's marks are each layer's own; those that were written through a union (overlay.overlay.) go along. */
-function isPrivateMark(upper: Writable, attribute: Name): boolean {
-  const prefix = upper.dialect.prefix ?? "trusted.overlay.";
-  return attribute.startsWith(prefix) && !attribute.startsWith(`${prefix}overlay.`);
+  return false;
 }
 
 const defaultAcl = attributeName("system.posix_acl_default");
@@ -99,17 +74,16 @@ function copyUpDirectory(core: Core, upper: Writable, inode: Inode): void {
   const prepared = takePrepared(core, inode);
   const protection = protectionOf(inode);
   const original = prepared?.copied === undefined ? readOriginal(from) : { ...prepared.copied.original, rdev: 0n };
-  const mark = (name: Name): void => {
-    markOrigin(upper, originOf(lower, ""), upper.work.fd, name);
-    protect(upper, inode, upper.work.fd, name, protection);
+  const mark = (made: Made): void => {
+    markOrigin(upper, originOf(lower, ""), made);
+    protect(upper, inode, made.fd, made.name, protection);
   };
   const temporary =
     prepared?.temporary ??
     upper.work.withTemporary((name) => {
-      const plan = planOf(upper, undefined, () => mark(name));
-      copyEntry(original, from, { fd: upper.work.fd, name }, plan);
+      copyEntry(original, from, { fd: upper.work.fd, name }, planOf(upper, undefined, mark));
     });
-  if (prepared !== undefined) mark(temporary);
+  if (prepared !== undefined) mark(nowAt(upper, temporary));
   putInPlace(core, upper, link, temporary);
   const directory = new LayerDirectory(upper.layer, link.parent.upperDir, link.name);
   inode.upperDir = directory;
@@ -136,24 +110,6 @@ function copyUpRemoved(core: Core, upper: Writable, inode: Inode, lower: LayerDi
 
 const empty = new Uint8Array(0);
 
-export function planOf(upper: Writable, content: Content | undefined, mark: () => void): CopyPlan {
-  const isPrivate = (attribute: Name): boolean => isPrivateMark(upper, attribute);
-  return { content, ownUid: upper.ownUid, ownGid: upper.ownGid, hasOwners: upper.hasOwners, isPrivate, mark };
-}
-
-function originOf(lower: LayerDirectory, name: Name): Buffer | undefined {
-  return encodeOrigin(lower.layer.fileSystem, lower.fd, name);
-}
-
-/** @returns whether that says which file it was */
-function markOrigin(upper: Writable, origin: Buffer | undefined, tofd: number, to: Name): boolean {
-  if (upper.marks === undefined) return false;
-  const result = setXattrOf(tofd, to, upper.marks.origin, origin ?? empty);
-  // user.* can't be on links and devices.
-  if (result < 0 && result !== -E.PERM && result !== -E.OPNOTSUPP) fail("mark", to, result);
-  return result === 0 && origin !== undefined;
-}
-
 /** Renames what was made to its name in the upper. */
 function putInPlace(core: Core, upper: Writable, link: Link, temporary: Name): void {
   keepTimes(core, link.parent, (directory) => {
@@ -169,23 +125,10 @@ function putInPlace(core: Core, upper: Writable, link: Link, temporary: Name): v
   link.isUpper = true;
 }
 
-/** Does something in a directory of the upper that is no change of the union's: its times stay as they were. */
-function keepTimes(core: Core, { ino, path, upperDir }: Inode, act: (directory: LayerDirectory) => void): void {
-  if (upperDir === undefined) return fail("copy up", path, -E.STALE);
-  must("stat", path, statFd(upperDir.fd));
-  const atime = { seconds: stat.atime, nsec: stat.atimeNsec };
-  const mtime = { seconds: stat.mtime, nsec: stat.mtimeNsec };
-  const ctime = core.changeTimes.of(ino) ?? { seconds: stat.ctime, nsec: stat.ctimeNsec };
-  act(upperDir);
-  utimesName(upperDir.fd, "", atime, mtime);
-  must("stat", path, statFd(upperDir.fd));
-  core.changeTimes.keep(ino, ctime);
-}
-
 function copyUpFile(core: Core, upper: Writable, inode: Inode, wish: CopyUpWish): void {
   const lower = inode.lowerDir;
   if (lower === undefined) {
-    copyUpPinned(core, upper, inode, wish.upTo ?? Infinity);
+    copyUpPinned(core, upper, inode, wish);
     return;
   }
   const link = inode.links[0];
@@ -193,7 +136,7 @@ function copyUpFile(core: Core, upper: Writable, inode: Inode, wish: CopyUpWish)
   const from = { fd: lower.fd, name: inode.lowerName };
   const prepared = takePrepared(core, inode);
   const copied = prepared?.copied;
-  const original = copied === undefined ? readOriginal(from) : { ...copied.original, rdev: 0n };
+  const original = originalOf(inode, from, copied);
   const mayCopy = copied === undefined && wish.isUnprotected === true;
   if (!mayCopy && (copied?.isProtected ?? isMarkedProtected(from.fd, from.name))) fail("copy up", inode.path, -E.PERM);
   const isLinked = original.nlink > 1;
@@ -206,24 +149,14 @@ function copyUpFile(core: Core, upper: Writable, inode: Inode, wish: CopyUpWish)
   const origin = originOf(lower, inode.lowerName);
   const indexed = isLinked && link !== undefined && upper.index !== undefined && origin !== undefined;
   let isKnown = false;
-  const mark = (name: Name): void => {
-    if (!isLinked || indexed) isKnown = markOrigin(upper, origin, upper.work.fd, name);
-    if (leaves) must("mark", name, setXattrOf(upper.work.fd, name, mustHaveMarks(upper, name).metacopy, empty));
+  const mark = (made: Made): void => {
+    if (!isLinked || indexed) isKnown = markOrigin(upper, origin, made);
+    if (leaves) must("mark", made.name, setAttributeOf(made, mustHaveMarks(upper, made.name).metacopy, empty));
   };
-  const upTo = wish.upTo ?? Infinity;
-  const isPrepared = copied?.leaves === leaves && !copied.isProtected && prepared?.upTo === upTo;
-  const copy = (name: Name): void => {
-    const data = inode.dataDir === undefined ? from : { fd: inode.dataDir.fd, name: inode.dataName };
-    const content = leaves ? undefined : { ...data, upTo, isSynced: !core.isVolatile };
-    const plan = planOf(upper, content, () => mark(name));
-    copyEntry(prepared === undefined ? original : readOriginal(from), from, { fd: upper.work.fd, name }, plan);
-  };
-  const temporary = isPrepared ? prepared.temporary : upper.work.withTemporary(copy);
-  if (isPrepared) mark(temporary);
+  const temporary = makeCopy(core, upper, inode, wish, { from, original, prepared, leaves, mark });
   inode.isMetacopy = leaves;
   if (leaves && inode.dataDir === undefined) {
-    inode.dataDir = lower;
-    inode.dataName = inode.lowerName;
+    [inode.dataDir, inode.dataName, inode.dataBlocks] = [lower, inode.lowerName, original.blocks];
   }
   if (link === undefined) keepNameless(core, upper, inode, temporary);
   else if (indexed) placeInIndex(core, inode, link, temporary, indexName(origin), original.nlink);
@@ -231,6 +164,44 @@ function copyUpFile(core: Core, upper: Writable, inode: Inode, wish: CopyUpWish)
   finishFile(core, upper, inode, original.ctime);
   // Of a file with several names the others go on to be the lower's.
   if (!isKnown && !isLinked) core.origins.set(inode.upperIno, inode.ino);
+}
+
+/** What a file's copy is to be. */
+interface FileCopy {
+  readonly from: Entry;
+  readonly original: Original;
+  readonly prepared: PreparedCopy | undefined;
+  /** Its content stays below. */
+  readonly leaves: boolean;
+  readonly mark: CopyPlan["mark"];
+}
+
+/** @returns its name in the work directory */
+function makeCopy(core: Core, upper: Writable, inode: Inode, wish: CopyUpWish, what: FileCopy): Name {
+  const { from, original, prepared, leaves, mark } = what;
+  const { upTo = Infinity, change } = wish;
+  const copied = prepared?.copied;
+  if (copied?.leaves === leaves && !copied.isProtected && prepared?.upTo === upTo) {
+    const complete = (name: Name): void => {
+      mark(nowAt(upper, name));
+      change?.(nowAt(upper, name));
+    };
+    return upper.work.withTemporary(complete, prepared.temporary);
+  }
+  const data = inode.dataDir === undefined ? from : { fd: inode.dataDir.fd, name: inode.dataName };
+  const content = leaves ? undefined : { ...data, upTo, isSynced: !core.isVolatile };
+  const plan = planOf(upper, content, mark);
+  const isPrivate = inode.lacks === "attributes" ? undefined : plan.isPrivate;
+  const all = prepared === undefined ? original : readOriginal(from);
+  return upper.work.withTemporary((name) =>
+    copyEntry(all, from, { fd: upper.work.fd, name }, { ...plan, isPrivate, change }),
+  );
+}
+
+/** It is asked for, unless another process has done so ahead, or attrOf() just now. */
+function originalOf(inode: Inode, from: Entry, copied: PreparedCopy["copied"]): Original {
+  if (copied !== undefined) return { ...copied.original, rdev: 0n };
+  return isHeld(inode) ? heldOriginal() : readOriginal(from);
 }
 
 /** The directory that a file is to be put into. */
@@ -257,6 +228,7 @@ function finishFile(core: Core, upper: Writable, inode: Inode, ctime: KnownTime)
   inode.hasOriginMark = true;
   core.accessTimes.handOver(core, inode);
   must("stat", inode.path, statLower(core, inode));
+  hold(inode);
   inode.upperIno = statIno(core, upper.layer.fileSystem);
   if (inode.indexEntry !== undefined) upper.index?.set(inode.ino, inode.indexEntry, inode.upperIno);
   core.changeTimes.keep(inode.ino, ctime);
@@ -269,13 +241,13 @@ function keepNameless(core: Core, upper: Writable, inode: Inode, temporary: Name
 }
 
 /** What the server before has kept for those who have it open: a lower's file that has no name any more. */
-function copyUpPinned(core: Core, upper: Writable, inode: Inode, upTo: number): void {
+function copyUpPinned(core: Core, upper: Writable, inode: Inode, { upTo = Infinity, change }: CopyUpWish): void {
   if (inode.pin < 0) fail("copy up", inode.path, -E.STALE);
   const from = { fd: inode.pin, name: "" };
   const original = readOriginal(from);
   const temporary = upper.work.withTemporary((name) => {
     const plan = planOf(upper, { ...from, upTo, isSynced: false }, () => {});
-    copyEntry(original, from, { fd: upper.work.fd, name }, plan);
+    copyEntry(original, from, { fd: upper.work.fd, name }, { ...plan, change });
   });
   closeFd(inode.pin);
   keepNameless(core, upper, inode, temporary);

@@ -1,5 +1,5 @@
 import { E } from "../kernel/abi/errno.ts";
-import { fail, type Name, stat, statFd, statName } from "../kernel/at.ts";
+import { fail, type Name, stat, statFd, statName, statSerial } from "../kernel/at.ts";
 import type { Dialect } from "../layer/dialect/dialect.ts";
 import type { OverlayMarks } from "../layer/dialect/overlay.ts";
 import type { DirectoryCache } from "../layer/directory.ts";
@@ -112,6 +112,19 @@ function locateUpper(core: Core, inode: Inode): void {
   } else {
     fail("use", inode.path, -E.STALE);
   }
+}
+
+const held: { inode: Inode | undefined; serial: number } = { inode: undefined, serial: -1 };
+
+/** `stat` holds this inode's attributes. */
+export function hold(inode: Inode): void {
+  held.inode = inode;
+  held.serial = statSerial();
+}
+
+/** Whether `stat` holds this inode's attributes, as hold() was told. */
+export function isHeld(inode: Inode): boolean {
+  return held.inode === inode && held.serial === statSerial();
 }
 
 /** Attributes of `place` into `stat`. */

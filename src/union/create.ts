@@ -22,9 +22,10 @@ import { packDevice } from "../layer/copyup.ts";
 import { readMark } from "../layer/dialect/overlay.ts";
 import { LayerDirectory } from "../layer/directory.ts";
 import { hasWhiteoutBeside, probe } from "../layer/probe.ts";
-import { copyUp, markNested, markOpaque, mustHaveMarks } from "./copyup.ts";
+import { copyUp } from "./copyup.ts";
 import { type Core, statIno, type Writable, writable } from "./core.ts";
 import type { Inode } from "./inode.ts";
+import { markNested, markOpaque, mustHaveMarks } from "./marks.ts";
 import { lookUp } from "./lookup.ts";
 import { checkEntries } from "./protection.ts";
 
@@ -71,7 +72,7 @@ export function create(core: Core, parent: Inode, name: Name, entry: NewEntry, c
   dropWhiteoutBeside(upper, directory.fd, name, mode & S.IFMT);
   must("stat", name, statName(directory.fd, name));
   const inode = adoptNew(core, upper, parent, directory, name);
-  inode.lacksCapability = true;
+  inode.lacks = "capability";
   parent.changed(inode, 1);
   return { inode, fd: entry.openFlags === undefined ? -1 : fd };
 }

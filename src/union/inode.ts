@@ -53,10 +53,12 @@ export class Inode {
   isMetacopy = false;
   dataDir: LayerDirectory | undefined = undefined;
   dataName: Name = "";
+  /** Of that content, of 512 bytes; −1: not asked yet. */
+  dataBlocks = -1;
   /** Its content was opened in a lower, and is no other layer's. */
   isReadable = false;
-  /** It has no `security.capability`, which the kernel asks for at the first write and at each execve(2). */
-  lacksCapability = false;
+  /** Extended attributes that it is known not to have. The kernel asks for `security.capability` at each chown(2), execve(2) and first write. */
+  lacks: "nothing" | "capability" | "attributes" = "nothing";
   /** Its name in the index: several lower names share this upper inode. */
   indexEntry: Name | undefined = undefined;
   /** The union's link count less the upper inode's, of indexed ones. */

@@ -1,9 +1,10 @@
 import { E } from "../kernel/abi/errno.ts";
 import { closeFd, fail, linkFd, linkName, must, type Name } from "../kernel/at.ts";
-import { copyUp, markImpure, markNested } from "./copyup.ts";
+import { copyUp } from "./copyup.ts";
 import { type Core, locate, place, writable } from "./core.ts";
 import { checkNewName, dropWhiteoutBeside, replaceWhiteout } from "./create.ts";
 import type { Inode } from "./inode.ts";
+import { markImpure, markNested } from "./marks.ts";
 import { redirectFile } from "./rename.ts";
 
 /** A further name for a file. @throws {KernelError} EPERM for directories, EEXIST, EMLINK */

@@ -98,6 +98,7 @@ function takeContentBelow(core: Core, inode: Inode): void {
   const found = link === undefined ? undefined : find(core, link.parent, link.name, "all");
   if (found?.dataDir === undefined) return bad(core, "attributes of a file whose content is nowhere", inode.path);
   inode.dataDir = found.dataDir;
+  inode.dataBlocks = -1;
   inode.dataName = found.dataName;
   inode.isMetacopy = true;
 }

@@ -127,9 +127,10 @@ export class Union implements Disposable {
     const core = this.#now;
     const inode = inodeOf(core, nodeid);
     const file = handle === undefined ? undefined : this.#files.get(handle);
-    setAttr(core, inode, change, file !== undefined && !file.isLower && isForWriting(file.flags) ? file.fd : -1);
+    const openFd = file !== undefined && !file.isLower && isForWriting(file.flags) ? file.fd : -1;
+    const serial = setAttr(core, inode, change, openFd);
     if (inode.isDirectory) inode.inheritsGroup = undefined;
-    return attrOf(core, inode);
+    return attrOf(core, inode, serial);
   }
 
   readlink(nodeid: number): Uint8Array {

@@ -46,8 +46,7 @@ export class WorkDirectory {
   }
 
   /** Runs `make`, and removes what stands at the temporary name if that throws. */
-  withTemporary(make: (name: Name) => void): Name {
-    const name = this.temporaryName();
+  withTemporary(make: (name: Name) => void, name = this.temporaryName()): Name {
     try {
       make(name);
     } catch (error) {

@@ -1,7 +1,7 @@
 import { E } from "../kernel/abi/errno.ts";
 import { S } from "../kernel/abi/file.ts";
 import { fail, type Name } from "../kernel/at.ts";
-import { attributeName, getXattr, listXattrs, removeXattr, setXattrOf } from "../kernel/io.ts";
+import { attributeName, getXattr, listXattrs, listXattrsOf, removeXattr, setXattrOf } from "../kernel/io.ts";
 import { copyUp } from "./copyup.ts";
 import { type Core, locate, place } from "./core.ts";
 import type { Inode } from "./inode.ts";
@@ -34,15 +34,24 @@ export function getAttribute(core: Core, inode: Inode, attribute: Name, size: nu
   if (attribute === layersAttribute && inode === core.rootInode) return answer(describeLayers(core), size);
   if (!isPossible(attribute)) return attribute === layersAttribute ? -E.NODATA : -E.OPNOTSUPP;
   const isCapability = attribute === "security.capability";
-  if (isCapability && inode.lacksCapability) return -E.NODATA;
+  if (isCapability && lacksCapability(core, inode)) return -E.NODATA;
   locate(core, inode);
   const length =
     answered(core, inode) ?? getXattr(place.fd, place.name, stored(core, attribute), size === 0 ? nothing : buffer);
-  if (isCapability) inode.lacksCapability = length === -E.NODATA;
+  if (isCapability && length === -E.NODATA) inode.lacks = "capability";
   // The kernel would pass it on as what is wrong with opening the file.
   if (length === -E.OPNOTSUPP && (isAcl(attribute) || isBareLower(core, inode))) return -E.NODATA;
   if (length < 0 || size === 0) return length;
   return length > size ? -E.RANGE : Buffer.from(buffer.subarray(0, length));
+}
+
+/** Of a file below it is asked whether it has any attributes: if not, its copy will need none either. */
+function lacksCapability(core: Core, inode: Inode): boolean {
+  if (inode.lacks === "nothing" && !inode.hasUpper && inode.lowerDir?.layer.isRemote === false) {
+    locate(core, inode);
+    if (place.name !== "" && listXattrsOf(place.fd, place.name, nothing) === 0) inode.lacks = "attributes";
+  }
+  return inode.lacks !== "nothing";
 }
 
 /** What another process has asked for this operation, into `buffer`. @returns its length, or −errno */
@@ -98,7 +107,7 @@ export function setAttribute(core: Core, inode: Inode, attribute: Name, value: U
   copyUp(core, inode, { content: "leave" });
   core.changeTimes.forget(inode.ino);
   locate(core, inode);
-  inode.lacksCapability = false;
+  inode.lacks = "nothing";
   const result = setXattrOf(place.fd, place.name, stored(core, attribute), value, flags);
   if (result < 0) fail("setxattr", inode.path, result);
   if (attribute === "system.posix_acl_default") inode.hasDefaultAcl = true;

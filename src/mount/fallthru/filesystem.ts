@@ -34,6 +34,7 @@ import type { Keeper } from "./keeper.ts";
 import { Reclaim } from "./reclaim.ts";
 import type { Files } from "./files.ts";
 import { StaleAttributes } from "./stale.ts";
+import { decodeStatFs } from "./statfs.ts";
 
 /** renameat2(2)'s flags: NOREPLACE 1, EXCHANGE 2, WHITEOUT 4; of 5 the kernel has seen that nothing has the new name. */
 const renameModes = ["replace", "no-replace", "exchange", undefined, "whiteout", "whiteout"] as const;
@@ -69,6 +70,8 @@ export class UnionFileSystem implements FileSystem {
   readonly #forgetListing: (nodeid: number) => void;
   readonly #forgetAttributes: (nodeid: number) => void;
   readonly #stale: StaleAttributes | undefined;
+  /** Whose attributes the kernel will be told by the reply at hand; 0: nobody's. */
+  #answered = 0;
 
   constructor(parts: Parts) {
     const { union, files, journal, keeper, changes, forgetListing, forgetAttributes, dropListing } = parts;
@@ -120,7 +123,15 @@ export class UnionFileSystem implements FileSystem {
     if (isBare(change)) checkBare(this.#union.getattr(nodeid), request.uid);
     if (change.killSuidGid || isBare(change)) this.#killSuidGid(nodeid, request);
     this.#stale?.told(nodeid);
-    return this.#believed(nodeid, { attr: this.#union.setattr(nodeid, change, change.fh) });
+    this.#answered = nodeid;
+    try {
+      return this.#believed(nodeid, { attr: this.#union.setattr(nodeid, change, change.fh) });
+    } catch (error) {
+      this.#forgetAttributes(nodeid);
+      throw error;
+    } finally {
+      this.#answered = 0;
+    }
   }
 
   readlink(nodeid: number): Uint8Array {
@@ -128,20 +139,8 @@ export class UnionFileSystem implements FileSystem {
     return this.#union.readlink(nodeid);
   }
 
-  /** struct statfs, from the layer that is written to */
   statfs(): StatFs {
-    const stat = this.#union.statfs();
-    const word = (at: number): number => Number(stat.readBigUInt64LE(at));
-    return {
-      blockSize: word(8),
-      blocks: word(16),
-      freeBlocks: word(24),
-      availableBlocks: word(32),
-      files: word(40),
-      freeFiles: word(48),
-      nameLength: word(64),
-      fragmentSize: word(72),
-    };
+    return decodeStatFs(this.#union.statfs());
   }
 
   mknod(parent: number, name: Name, node: NewNode, request: Request): Entry {
@@ -343,8 +342,9 @@ export class UnionFileSystem implements FileSystem {
     this.#keepOpen(nodeid);
   }
 
-  /** A file without a name that is open has another descriptor from now on. */
+  /** Its attributes are other ones; and a file without a name that is open has another descriptor from now on. */
   copiedUp(nodeid: number): void {
+    if (nodeid !== this.#answered) this.#forgetAttributes(nodeid);
     if (!this.#keeper.has(nodeid)) return;
     this.#keeper.drop(nodeid);
     this.#keepOpen(nodeid);

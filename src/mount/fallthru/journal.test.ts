@@ -149,6 +149,29 @@ test("many names are known, and their room is used again", () => {
   });
 });
 
+test("of an inode with very many names each is removed as fast as another's", () => {
+  using file = makeMemoryFile("journal");
+  const journal = new Journal(file, true);
+  const count = 30_000;
+  // Two inodes' names in turn: those of one are not all together.
+  for (let link = 0; link < count; link++) {
+    journal.place(2, { parent: 1, name: `first-${link}`, ino: 2, isDirectory: false });
+    journal.place(3, { parent: 1, name: `second-${link}`, ino: 3, isDirectory: false });
+  }
+  const start = performance.now();
+  for (let link = 0; link < count; link++) journal.remove(1, `first-${link}`);
+  const many = performance.now() - start;
+  const [next, again] = [reread(file), new Journal(file, false)];
+  expect([next.size, next.get(2), [...next.nameless()]]).toEqual([count + 1, undefined, [2]]);
+  for (let link = count - 1; link > 0; link--) again.remove(1, `second-${link}`);
+  expect([again.size, reread(file).get(3)?.name]).toEqual([2, "second-0"]);
+  for (let nodeid = 4; nodeid < 4 + count; nodeid++)
+    journal.place(nodeid, { parent: 1, name: `other-${nodeid}`, ino: nodeid, isDirectory: false });
+  const startOfOthers = performance.now();
+  for (let nodeid = 4; nodeid < 4 + count; nodeid++) journal.remove(1, `other-${nodeid}`);
+  expect(many / (performance.now() - startOfOthers)).toBeLessThan(20);
+}, 60_000);
+
 test("startRetry() counts servers that died of what they were asked again", () => {
   using file = makeMemoryFile("journal");
   const journal = new Journal(file, true);

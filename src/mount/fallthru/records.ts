@@ -9,11 +9,13 @@ const UNITS_MASK = (1 << UNITS_SHIFT) - 1;
 /**
  * A record: the next ones in the chains of its number and of its name (words 0, 1); its kind (byte 8, 0: free), its
  * name's length, how many units it takes; a word of its own (3; of those with names, their hash); three numbers (from
- * byte 16 on), of which the first is what it is found by; its name.
+ * byte 16 on), of which the first is what it is found by; the one before in the chain of its number (word 10), which may have
+ * as many records of one number as a file has names; its name.
  */
 const [KIND, LENGTH, UNITS] = [8, 9, 10];
 const EXTRA = 3;
-const NAME = 40;
+const BEFORE = 10;
+const NAME = 44;
 
 /** A table's words in the head: where new records go, how many chains there are, how many records; free ones by their units. */
 const [END, CHAINS, COUNT, FREE] = [0, 1, 2, 4];
@@ -146,8 +148,8 @@ export class Table {
   delete(ref: number): void {
     const { words, numbers, bytes } = this.#piece(ref);
     const at = (ref & UNITS_MASK) << 2;
-    this.#unlink(this.#byKey, mix(numbers[(at >> 1) + 2] ?? 0), ref, 0);
-    if (this.#byName !== undefined) this.#unlink(this.#byName, words[at + EXTRA] ?? 0, ref, 1);
+    this.#unlinkKey(ref, mix(numbers[(at >> 1) + 2] ?? 0));
+    if (this.#byName !== undefined) this.#unlinkName(this.#byName, words[at + EXTRA] ?? 0, ref);
     this.#head[COUNT] = this.size - 1;
     bytes[(at << 2) + KIND] = 0;
     this.#free(ref, bytes[(at << 2) + UNITS] ?? 0);
@@ -241,7 +243,8 @@ export class Table {
     const { words, numbers } = this.#piece(ref);
     const at = (ref & UNITS_MASK) << 2;
     const chain = this.#chain(mix(numbers[(at >> 1) + 2] ?? 0));
-    words[at] = this.#byKey.get(chain);
+    this.#join(0, ref);
+    this.#join(ref, this.#byKey.get(chain));
     this.#byKey.set(chain, ref);
     if (this.#byName === undefined) return;
     const chainOfName = this.#chain(words[at + EXTRA] ?? 0);
@@ -249,10 +252,27 @@ export class Table {
     this.#byName.set(chainOfName, ref);
   }
 
-  /** @param which chain: its word in a record */
-  #unlink(chains: Strip, hash: number, ref: number, which: 0 | 1): void {
+  /** In the chain of a number: nothing is before or behind 0. */
+  #join(before: number, ref: number): void {
+    if (before !== 0) this.#setNext(before, 0, ref);
+    if (ref !== 0) this.#piece(ref).words[((ref & UNITS_MASK) << 2) + BEFORE] = before;
+  }
+
+  #unlinkKey(ref: number, hash: number): void {
+    const { words } = this.#piece(ref);
+    const at = (ref & UNITS_MASK) << 2;
+    const [before, behind] = [words[at + BEFORE] ?? 0, words[at] ?? 0];
+    if (before === 0) {
+      const chain = this.#chain(hash);
+      if (this.#byKey.get(chain) !== ref) throw new Error(`the record at ${ref} is in no chain`);
+      this.#byKey.set(chain, behind);
+    }
+    this.#join(before, behind);
+  }
+
+  #unlinkName(chains: Strip, hash: number, ref: number): void {
     const chain = this.#chain(hash);
-    const behind = this.#piece(ref).words[((ref & UNITS_MASK) << 2) + which] ?? 0;
+    const behind = this.#piece(ref).words[((ref & UNITS_MASK) << 2) + 1] ?? 0;
     let at = chains.get(chain);
     if (at === ref) {
       chains.set(chain, behind);
@@ -260,7 +280,7 @@ export class Table {
     }
     for (;;) {
       const { words } = this.#piece(at);
-      const word = ((at & UNITS_MASK) << 2) + which;
+      const word = ((at & UNITS_MASK) << 2) + 1;
       at = words[word] ?? 0;
       if (at === ref) {
         words[word] = behind;
@@ -299,6 +319,7 @@ export class Table {
       const tail = tails[side] ?? 0;
       if (tail === 0) heads[side] = ref;
       else this.#setNext(tail, which, ref);
+      if (which === 0) words[at + BEFORE] = tail;
       tails[side] = ref;
       ref = words[at + which] ?? 0;
     }

@@ -129,10 +129,7 @@ function openLayers(
   const forgetAttributes = (nodeid: number): void => {
     connection.notify({ kind: "invalidate-inode", nodeid, offset: -1, length: 0 });
   };
-  const onCopyUp = (nodeid: number): void => {
-    forgetAttributes(nodeid);
-    fileSystem.copiedUp(nodeid);
-  };
+  const onCopyUp = (nodeid: number): void => fileSystem.copiedUp(nodeid);
   const onOrigin = (upperIno: number, ino: number): void => journal.origin(upperIno, ino);
   const union = new Union({ ...stack.layers(), told: journal, ...(known && { known }), onCopyUp, onOrigin, log });
   const files = opensFiles(order.mount)

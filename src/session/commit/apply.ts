@@ -12,7 +12,7 @@ import {
   statName,
   unlinkName,
 } from "../../kernel/at.ts";
-import type { Entry } from "../../layer/copyup.ts";
+import type { Entry } from "../../layer/attributes.ts";
 import { setFacts, setTimes } from "./facts.ts";
 import type { AttributeChange, Facts, Move, Part } from "./journal.ts";
 import type { Place } from "./place.ts";

@@ -14,7 +14,7 @@ import {
 } from "../../kernel/at.ts";
 import type { Attr } from "../../kernel/file.ts";
 import { attributeName, getXattr, removeXattr, setXattrOf } from "../../kernel/io.ts";
-import type { Entry } from "../../layer/copyup.ts";
+import type { Entry } from "../../layer/attributes.ts";
 import type { Facts, Xattrs } from "./journal.ts";
 
 const value = Buffer.alloc(65536);

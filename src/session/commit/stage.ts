@@ -15,8 +15,8 @@ import {
   utimesName,
 } from "../../kernel/at.ts";
 import { attributeName, getXattrOfFd } from "../../kernel/io.ts";
-import { copyAttributes } from "../../layer/attributes.ts";
-import { type Content, copyEntry, type Entry, type Original, readOriginal } from "../../layer/copyup.ts";
+import { copyAttributes, type Entry } from "../../layer/attributes.ts";
+import { type Content, copyEntry, type Original, readOriginal } from "../../layer/copyup.ts";
 import { readMark } from "../../layer/dialect/overlay.ts";
 import { quotePath } from "../../layer/quote.ts";
 import { directoryOf } from "../changes/names.ts";
@@ -87,7 +87,7 @@ function stageDirectory(staged: Staged, to: Entry, sources: Sources, area: numbe
     const from = sources.after.get(staged.path);
     const { uid, gid, mode, atime, mtime } = readOriginal(from);
     must("chown", staged.path, chownName(fd, "", uid, gid));
-    copyAttributes(from.fd, from.name, fd, "", () => false);
+    copyAttributes(from, { fd, name: "", open: -1 }, () => false);
     must("chmod", staged.path, chmodName(fd, "", mode));
     must("utimes", staged.path, utimesName(fd, "", atime, mtime));
   } finally {

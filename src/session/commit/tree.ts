@@ -5,7 +5,7 @@ import { unless } from "../../kernel/error.ts";
 import type { Fd } from "../../kernel/fd.ts";
 import type { Attr } from "../../kernel/file.ts";
 import { directoryOf, nameOf } from "../changes/names.ts";
-import type { Entry } from "../../layer/copyup.ts";
+import type { Entry } from "../../layer/attributes.ts";
 import { openStrictly } from "../../layer/strict.ts";
 
 /** So many directories are kept open. */

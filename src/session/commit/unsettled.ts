@@ -4,7 +4,7 @@ import { FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, O, S } from "../../kernel/abi/file.ts
 import { closeFd, fail, must, type Name, openName, stat, statName, utimesName } from "../../kernel/at.ts";
 import { fileSystemOf } from "../../kernel/file.ts";
 import { attributeName, control, getXattr, setXattrOf, truncateFd } from "../../kernel/io.ts";
-import type { Entry } from "../../layer/copyup.ts";
+import type { Entry } from "../../layer/attributes.ts";
 import { quotePath } from "../../layer/quote.ts";
 import type { Tree } from "./tree.ts";
 

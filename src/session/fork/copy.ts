@@ -184,7 +184,7 @@ class Pass {
       must("chown", "", chownName(to, "", original.uid, original.gid));
       must("chmod", "", chmodName(to, "", original.mode));
     }
-    copyAttributes(from, "", to, "", skip);
+    copyAttributes({ fd: from, name: "" }, { fd: to, name: "", open: -1 }, skip);
   }
 
   #copy({ from, to }: Place, name: Name, original: Original): void {

@@ -1,0 +1,97 @@
+import { expect, test } from "bun:test";
+import * as fs from "node:fs";
+import { errnoOf, find, mark, name, space, write } from "../../test/support/space.ts";
+import type { UnionAttr } from "./attr.ts";
+import type { Union } from "./union.ts";
+
+function timesOf({ atime, atimeNsec, mtime, mtimeNsec, ctime, ctimeNsec }: UnionAttr): readonly number[] {
+  return [atime, atimeNsec, mtime, mtimeNsec, ctime, ctimeNsec];
+}
+
+function made(union: Union, parent: number, entry: string): void {
+  const { handle } = union.create(parent, name(entry), 0o644, 1, { uid: 0, gid: 0 });
+  union.release(handle);
+}
+
+test("copyUp() of one file after the other leaves a directory the times that it has by what else is done in it", () => {
+  using at = space();
+  fs.mkdirSync(at.path("lower/dir"));
+  for (const file of ["a", "b", "c", "d", "e", "f"]) fs.writeFileSync(at.path(`lower/dir/${file}`), file);
+  fs.utimesSync(at.path("lower/dir"), 1000.5, 2000.25);
+  let times: readonly number[] = [];
+  {
+    using union = at.union();
+    const dir = find(union, "dir");
+    const own = (): readonly number[] => timesOf(union.getattr(dir));
+    const isKeptBy = (...files: readonly string[]): void => {
+      const before = own();
+      for (const file of files) union.setattr(find(union, `dir/${file}`), { uid: 7 });
+      expect([files, own()]).toEqual([files, before]);
+    };
+    isKeptBy("a", "b");
+    const first = own();
+    made(union, dir, "new");
+    expect(own().slice(2)).not.toEqual(first.slice(2));
+    isKeptBy("c");
+    union.setattr(dir, { mtime: { seconds: 3000, nsec: 5 } });
+    expect(own().slice(2, 4)).toEqual([3000, 5]);
+    isKeptBy("d");
+    const beforeMode = own();
+    union.setattr(dir, { mode: 0o700 });
+    expect(own().slice(0, 4)).toEqual(beforeMode.slice(0, 4));
+    expect(own().slice(4)).not.toEqual(beforeMode.slice(4));
+    union.setattr(find(union, "dir/e"), { uid: 7 });
+    write(union, find(union, "dir/f"), "x");
+    times = own();
+    expect(times.slice(2, 4)).toEqual([3000, 5]);
+  }
+  using union = at.union();
+  expect(timesOf(union.getattr(find(union, "dir")))).toEqual(times);
+});
+
+test("copyUp() for a change that is refused copies nothing", () => {
+  using at = space();
+  fs.symlinkSync("target", at.path("lower/link"));
+  using union = at.union();
+  expect(errnoOf(() => union.setattr(find(union, "link"), { mode: 0o600 }))).toBe("EOPNOTSUPP");
+  expect([fs.readdirSync(at.path("upper")), fs.readdirSync(at.path("work/work"))]).toEqual([[], []]);
+});
+
+test("copyUp() for new times keeps neither what they were nor when the file was read below", () => {
+  using at = space();
+  fs.writeFileSync(at.path("lower/file"), "content");
+  using union = at.union();
+  const nodeid = find(union, "file");
+  const handle = union.open(nodeid, 0);
+  union.read(handle, Buffer.alloc(7), 0);
+  union.release(handle);
+  union.setattr(nodeid, { atime: { seconds: 5, nsec: 6 }, mtime: { seconds: -7, nsec: 8 } });
+  expect(union.getattr(nodeid)).toMatchObject({ atime: 5, atimeNsec: 6, mtime: -7, mtimeNsec: 8 });
+});
+
+test("copyUp() takes set-user-ID away with the owner, as chown(2) does", () => {
+  using at = space();
+  fs.writeFileSync(at.path("lower/file"), "content");
+  fs.chmodSync(at.path("lower/file"), 0o6755);
+  using union = at.union();
+  const nodeid = find(union, "file");
+  union.setattr(nodeid, { uid: 7, gid: 8 });
+  expect(union.getattr(nodeid)).toMatchObject({ mode: 0o100755, uid: 7, gid: 8 });
+});
+
+test("copyUp() brings attributes along, also where the kernel has asked for a capability before", () => {
+  using at = space();
+  for (const file of ["with", "without"]) fs.writeFileSync(at.path(`lower/${file}`), "content");
+  mark(at.path("lower/with"), "user.a", "value");
+  using union = at.union();
+  for (const file of ["with", "without"]) {
+    const nodeid = find(union, file);
+    expect(union.getxattr(nodeid, name("security.capability"), 100)).toBe(-61);
+    union.setattr(nodeid, { uid: 7 });
+    const list = Buffer.from(union.listxattr(nodeid, 100) as Uint8Array).toString("latin1");
+    expect([file, list]).toEqual([file, file === "with" ? "user.a\0" : ""]);
+    const capability = Buffer.from("0100000200200000000000000000000000000000", "hex");
+    union.setxattr(nodeid, name("security.capability"), capability, 0);
+    expect(union.getxattr(nodeid, name("security.capability"), 100)).toEqual(capability);
+  }
+});

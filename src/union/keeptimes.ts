@@ -1,0 +1,72 @@
+import { E } from "../kernel/abi/errno.ts";
+import { fail, type KnownTime, must, stat, statFd, utimesFd, utimesName } from "../kernel/at.ts";
+import { unless } from "../kernel/error.ts";
+import type { LayerDirectory } from "../layer/directory.ts";
+import type { Core } from "./core.ts";
+import type { Inode } from "./inode.ts";
+
+/** The times of a directory of the upper, as they are to stay. */
+interface Times {
+  readonly core: Core;
+  readonly directory: Inode;
+  /** Of its entries: with other ones it has other times. */
+  readonly version: number;
+  readonly atime: KnownTime;
+  readonly mtime: KnownTime;
+  readonly ctime: KnownTime;
+}
+
+/**
+ * Of the directory that something was copied into last. Copies come in a row, one file of a directory after the other: as
+ * long as nothing else changes it, its times needn't be asked for again, nor which ctime putting them back has given it.
+ */
+let last: Times | undefined;
+
+/** Does something in a directory of the upper that is no change of the union's: its times stay as they were. */
+export function keepTimes(core: Core, directory: Inode, act: (upper: LayerDirectory) => void): void {
+  const { path, upperDir } = directory;
+  if (upperDir === undefined) return fail("copy up", path, -E.STALE);
+  const times = isStillSo(last, directory) ? last : readTimes(core, directory, upperDir);
+  last = undefined;
+  act(upperDir);
+  putBack(upperDir.fd, times);
+  core.changeTimes.keepUnseen(directory.ino, times.ctime, times.mtime);
+  last = times;
+}
+
+function putBack(fd: number, { atime, mtime }: Times): void {
+  // It may be open as O_PATH.
+  if (utimesFd(fd, atime, mtime) === -E.BADF) utimesName(fd, "", atime, mtime);
+}
+
+function isStillSo(times: Times | undefined, directory: Inode): times is Times {
+  if (times === undefined || times.directory !== directory || times.version !== directory.version) return false;
+  // Who changes its attributes has that forgotten.
+  return times.core.changeTimes.has(directory.ino);
+}
+
+function readTimes(core: Core, directory: Inode, { fd }: LayerDirectory): Times {
+  seeTimes();
+  must("stat", directory.path, statFd(fd));
+  return {
+    core,
+    directory,
+    version: directory.version,
+    atime: { seconds: stat.atime, nsec: stat.atimeNsec },
+    mtime: { seconds: stat.mtime, nsec: stat.mtimeNsec },
+    ctime: core.changeTimes.of(directory.ino) ?? { seconds: stat.ctime, nsec: stat.ctimeNsec },
+  };
+}
+
+/** Looks up what was left for later: by which ctime it will be known that nothing has changed since. */
+export function seeTimes(): void {
+  const times = last;
+  last = undefined;
+  if (times === undefined || !isStillSo(times, times.directory)) return;
+  const { core, directory } = times;
+  // Where it can't be looked at, the layer's own ctime counts again.
+  unless(["ENOENT", "ENOTDIR", "ESTALE", "EIO"], () => {
+    must("stat", directory.path, statFd(directory.upperDir?.fd ?? -1));
+    core.changeTimes.of(directory.ino);
+  });
+}
