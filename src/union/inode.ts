@@ -178,6 +178,17 @@ export class InodeTable {
     return this.#files.get(nodeid) ?? this.#directories.get(nodeid);
   }
 
+  /** What a name leads to, as far as the kernel was told. */
+  nodeidAt(parent: number, name: Name): number | undefined {
+    return this.get(parent)?.children?.get(name)?.inode.nodeid ?? this.#known?.at(parent, name)?.nodeid;
+  }
+
+  /** The directory that one of an inode's names is in, as far as the kernel was told. */
+  parentOf(nodeid: number): number | undefined {
+    const inode = this.get(nodeid);
+    return inode === undefined ? this.#known?.get(nodeid)?.parent : inode.links[0]?.parent.nodeid;
+  }
+
   withIno(ino: number): Inode | undefined {
     return this.#byIno.get(ino);
   }

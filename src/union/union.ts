@@ -351,15 +351,12 @@ export class Union implements Disposable {
 
   /** What a name leads to, as far as the kernel was told. */
   nodeidAt(parent: number, name: Name): number | undefined {
-    const { table } = this.#core;
-    return table.get(parent)?.children?.get(name)?.inode.nodeid ?? table.known?.at(parent, name)?.nodeid;
+    return this.#core.table.nodeidAt(parent, name);
   }
 
   /** The directory that one of its names is in, as far as the kernel was told. */
   parentOf(nodeid: number): number | undefined {
-    const { table } = this.#core;
-    const inode = table.get(nodeid);
-    return inode === undefined ? table.known?.get(nodeid)?.parent : inode.links[0]?.parent.nodeid;
+    return this.#core.table.parentOf(nodeid);
   }
 
   /** Calls with a descriptor of a file that has no name any more, valid for that long; not of others. */
