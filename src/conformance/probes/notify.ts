@@ -7,7 +7,7 @@ import { ended, eventually, sh, start } from "../kit/program.ts";
 import { setXattr } from "../kit/xattr.ts";
 import { area } from "../probe.ts";
 
-const why = "inotify(7): a watch is of the inode; on overlayfs it goes silent with copy-up";
+const why = "inotify(7): a watch is of the inode";
 
 export const notify = area("inotify", [
   {
@@ -99,7 +99,7 @@ export const notify = area("inotify", [
   },
   {
     name: "a watch on one hard link tells of writes under another",
-    why: "inotify(7): a watch is of the inode",
+    why,
     prepare: (lower) => {
       put(`${lower}/a`, "x");
       fs.linkSync(`${lower}/a`, `${lower}/b`);
