@@ -1,6 +1,6 @@
 import { FS_TOPDIR_FL, O } from "../kernel/abi/file.ts";
 import { isErrno, unless } from "../kernel/error.ts";
-import { findAt, lock, makeDirectoryAt, openAt, openDirectory, statAt } from "../kernel/file.ts";
+import { findAt, lock, makeDirectoryAt, openAt, openDirectory, statAt, symlinkAt } from "../kernel/file.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { addInodeFlags } from "../kernel/inodeflags.ts";
 import { attachMount, makeMount, makePrivate } from "../kernel/mount.ts";
@@ -19,9 +19,15 @@ export function prepareState(): void {
   using run = openDirectory(runDir);
   // Not before it is attached: below a shared mount, as systemd makes all of them, the kernel makes it shared too.
   makePrivate(run);
+  linkSocket(run);
   // Nobody sees which sessions there are, and each says by itself who may go there: see makeMountPoint().
   unless(["EEXIST"], () => makeDirectoryAt(run, "upper", 0o700));
   unless(["EEXIST"], () => makeDirectoryAt(run, "mount", 0o711));
+}
+
+/** Where people look for the service's socket, which lies outside: systemd makes it before this file system is mounted. */
+function linkSocket(run: Fd): void {
+  if (!isUsers) unless(["EEXIST"], () => symlinkAt("../fallthrud/socket", run, "fallthru.sock"));
 }
 
 function mountRunDir(): void {

@@ -156,7 +156,7 @@ function askDeafly(words: readonly string[]): Socket {
     descriptors: [],
     hasTerminal: false,
   };
-  const socket = connect("/run/fallthrud/socket", () => socket.write(encodeClient({ kind: "request", request })));
+  const socket = connect("/run/fallthru/fallthru.sock", () => socket.write(encodeClient({ kind: "request", request })));
   return socket.on("error", () => {}).pause();
 }
 
