@@ -286,17 +286,13 @@ export class InodeTable {
     collectGarbage();
   }
 
-  #canBeFoundAgain({ ino, links, lookups, opens, pin, isDead, isLetGo, indexEntry }: Inode): boolean {
-    return (
-      links.length === 1 &&
-      lookups > 0 &&
-      opens === 0 &&
-      pin < 0 &&
-      !isDead &&
-      !isLetGo &&
-      indexEntry === undefined &&
-      ino < this.#firstTemporary
-    );
+  #canBeFoundAgain({ nodeid, ino, links, lookups, opens, pin, isDead, isLetGo, indexEntry }: Inode): boolean {
+    const [link, another] = links;
+    if (link === undefined || another !== undefined || lookups === 0 || opens > 0 || pin >= 0) return false;
+    if (isDead || isLetGo || indexEntry !== undefined || ino >= this.#firstTemporary) return false;
+    // One that came by its handle may have been forgotten before.
+    const known = this.#told?.get(nodeid);
+    return known !== undefined && known.parent === link.parent.nodeid && known.name === link.name;
   }
 
   #park(inode: Inode): void {
