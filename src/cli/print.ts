@@ -13,17 +13,28 @@ function jsonValue(_key: string, value: unknown): unknown {
 /** Columns under their headings, two spaces apart; the last isn't padded. Nothing at all for no rows. */
 export function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
   if (rows.length === 0) return "";
-  const lines = [headings, ...rows].map((line) => line.map(cellOf));
-  const widths = headings.map((_, column) => lines.reduce((most, line) => Math.max(most, line[column]?.width ?? 0), 0));
-  return lines
-    .map(
-      (line) =>
-        `${line
-          .map((cell, column) => pad(cell, widths[column] ?? 0))
-          .join("  ")
-          .trimEnd()}\n`,
-    )
-    .join("");
+  const lines = [headings, ...rows].map(lineOf);
+  const columns = headings.map((_, column) =>
+    lines.reduce((most, { widths }) => Math.max(most, widths[column] ?? 0), 0),
+  );
+  return lines.map((line) => `${padded(line, columns).trimEnd()}\n`).join("");
+}
+
+interface Line {
+  readonly cells: readonly string[];
+  /** In characters. */
+  readonly widths: readonly number[];
+}
+
+/** Of very many lines: what is plain ASCII, as most are, is found out at once. */
+function lineOf(cells: readonly string[]): Line {
+  if (/^[ -~]*$/.test(cells.join(""))) return { cells, widths: cells.map(({ length }) => length) };
+  const shown = cells.map(visible);
+  return { cells: shown, widths: shown.map((cell) => Array.from(cell).length) };
+}
+
+function padded({ cells, widths }: Line, columns: readonly number[]): string {
+  return cells.map((cell, column) => cell + " ".repeat((columns[column] ?? 0) - (widths[column] ?? 0))).join("  ");
 }
 
 /** `label  value` lines; a value of several lines goes on below its first, one that is undefined is left out. */
@@ -42,25 +53,6 @@ export function visible(text: string): string {
   // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
   const control = /[\u0000-\u001f\u007f-\u009f]/g;
   return text.replace(control, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, "0")}`);
-}
-
-interface Cell {
-  readonly text: string;
-  readonly width: number;
-}
-
-function cellOf(text: string): Cell {
-  const shown = visible(text);
-  return { text: shown, width: widthOf(shown) };
-}
-
-function pad({ text, width }: Cell, wanted: number): string {
-  return text + " ".repeat(Math.max(0, wanted - width));
-}
-
-/** In characters; counting them is slow, and most text has as many as it has code units. */
-function widthOf(text: string): number {
-  return /[\ud800-\udfff]/.test(text) ? Array.from(text).length : text.length;
 }
 
 /**

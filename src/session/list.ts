@@ -42,7 +42,7 @@ export interface SessionInfo extends SessionSummary {
   readonly processes: readonly ProcessInfo[];
 }
 
-/** All sessions, the oldest first. Takes one small file each: 5,000 of them in about 80 ms. */
+/** All sessions, the oldest first. Takes one small file each: 5,000 of them in about 70 ms. */
 export function listSessions(): SessionSummary[] {
   const held = new Set(heldIds());
   const found: SessionSummary[] = [];
@@ -68,13 +68,15 @@ class Places implements Disposable {
   readonly #runDevice = this.#run === undefined ? 0 : deviceOf(this.#run);
   readonly #line = Buffer.alloc(4096);
 
-  /** The first line of a record; of one that is longer than any, what there is of it. */
-  readonly firstLine = (path: string): string => {
-    const name = path.slice(sessionsDir.length + 1);
-    const file = must("open", path, openName(this.#sessions.number, name, O.RDONLY | O.NOFOLLOW));
+  /** As readSummary() wants it; of a line that is longer than any, what there is of it. */
+  readonly firstLine = (id: string, name: string): string | undefined => {
+    const path = `${id}/${name}`;
+    const file = openName(this.#sessions.number, path, O.RDONLY | O.NOFOLLOW);
+    if (file === -E.NOENT) return undefined;
+    must("open", path, file);
     try {
       const length = must("read", path, readAt(file, this.#line, 0));
-      const end = this.#line.indexOf("\n");
+      const end = this.#line.indexOf(10);
       return this.#line.toString("utf8", 0, end === -1 || end > length ? length : end);
     } finally {
       closeFd(file);

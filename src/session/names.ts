@@ -1,19 +1,27 @@
 import { nearNames } from "../chroot/names.ts";
 import { UserError } from "../error.ts";
-import { isErrno } from "../kernel/error.ts";
-import { nodeFs } from "../kernel/trusted.ts";
+import { O } from "../kernel/abi/file.ts";
+import { unless } from "../kernel/error.ts";
+import type { Fd } from "../kernel/fd.ts";
+import { isDirectory, openAt, statAt } from "../kernel/file.ts";
+import { typesOf } from "../kernel/trusted.ts";
 import { isSessionId } from "./id.ts";
 import { sessionsDir } from "./paths.ts";
 
 /** The names of the sessions' directories; half-made ones too. What else somebody put there is passed over. */
 export function sessionIds(): string[] {
-  try {
-    const entries = nodeFs().readdirSync(sessionsDir, { withFileTypes: true });
-    return entries.filter((entry) => entry.isDirectory() && isSessionId(entry.name)).map(({ name }) => name);
-  } catch (error) {
-    if (isErrno(error, "ENOENT")) return [];
-    throw error;
-  }
+  using sessions = unless(["ENOENT"], () => openAt(null, sessionsDir, O.RDONLY | O.DIRECTORY));
+  if (sessions === undefined) return [];
+  const ids: string[] = [];
+  for (const [name, type] of typesOf(sessions))
+    if (isSessionId(name) && isDirectoryOf(sessions, name, type)) ids.push(name);
+  return ids;
+}
+
+const [DT_UNKNOWN, DT_DIR] = [0, 4];
+
+function isDirectoryOf(sessions: Fd, name: string, type: number): boolean {
+  return type === DT_DIR || (type === DT_UNKNOWN && isDirectory(statAt(sessions, name)));
 }
 
 /** What to throw where no session has this name; says which names are near. */

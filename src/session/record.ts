@@ -144,34 +144,41 @@ export function recordKind(id: string): RecordKind | undefined {
   return isThere("named") ? "named" : isThere("automatic") ? "automatic" : undefined;
 }
 
-/** @param readLine how to read a file's first line, for whoever reads thousands of them */
+/**
+ * @param readLine how to read the first line of a file in a session's directory, undefined where there is none: for whoever reads
+ * thousands of them
+ */
 export function readSummary(
   id: string,
-  readLine: (path: string) => string = readFirstLine,
+  readLine: (id: string, name: string) => string | undefined = readFirstLine,
 ): (RecordSummary & { readonly kind: RecordKind }) | undefined {
-  const found = readOneOf(id, readLine);
-  return found === undefined ? undefined : { ...parseSummary(id, found.content), kind: found.kind };
+  for (const kind of ["named", "automatic"] as const) {
+    const line = readLine(id, fileNames[kind]);
+    if (line !== undefined) return { ...parseSummary(id, line), kind };
+  }
+  return undefined;
 }
 
-function readFirstLine(path: string): string {
-  const [first = ""] = readFile(path).toString("utf8").split("\n", 1);
-  return first;
+function readFirstLine(id: string, name: string): string | undefined {
+  return unless(["ENOENT"], () => readFile(`${sessionDir(id)}/${name}`))
+    ?.toString("utf8")
+    .split("\n", 1)[0];
 }
 
 export function readRecord(id: string): (SessionRecord & { readonly kind: RecordKind }) | undefined {
-  const found = readOneOf(id, readFile);
+  const found = readText(id);
   if (found === undefined) return undefined;
-  const [first = "", second = ""] = found.content.toString("utf8").split("\n");
+  const [first = "", second = ""] = found.text.split("\n");
   const summary = parseSummary(id, first);
   const details = parseObject(id, second) as Partial<RecordDetails>;
   if (!Array.isArray(details.plan?.steps) || details.command === undefined) throw malformed(id);
   return { ...summary, ...(details as RecordDetails), kind: found.kind };
 }
 
-function readOneOf<T>(id: string, read: (path: string) => T): { content: T; kind: RecordKind } | undefined {
+function readText(id: string): { text: string; kind: RecordKind } | undefined {
   for (const kind of ["named", "automatic"] as const) {
-    const content = unless(["ENOENT"], () => read(recordFileOf(id, kind)));
-    if (content !== undefined) return { content, kind };
+    const content = unless(["ENOENT"], () => readFile(recordFileOf(id, kind)));
+    if (content !== undefined) return { text: content.toString("utf8"), kind };
   }
   return undefined;
 }
