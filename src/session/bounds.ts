@@ -23,7 +23,7 @@ export interface Bounds {
 }
 
 /** Parts of /proc by which the running kernel is changed. */
-const kernelSwitches = ["sys", "sysrq-trigger", "irq", "bus", "fs", "acpi", "scsi"];
+export const kernelSwitches: readonly string[] = ["sys", "sysrq-trigger", "irq", "bus", "fs", "acpi", "scsi"];
 
 /** Those that harm nobody, whatever is done with them: character devices for everybody. */
 const devices: Readonly<Record<string, { readonly major: number; readonly minor: number }>> = {
@@ -56,12 +56,10 @@ const shown = ["dri", "snd"];
  * new one with what is mounted below the session's, but the terminals: of the machine's there is the command's own, as
  * /dev/console. The kernel's switches are read-only.
  * @param root the session's, open
- * @param proc the new pid name space's, which is in its place already
  */
-export function boundMounts(root: Fd, proc: Fd, mountPoint: string, { terminal }: Bounds): void {
+export function boundMounts(root: Fd, mountPoint: string, { terminal }: Bounds): void {
   const mounts = readMountInfo().filter((mount) => mount.mountPoint.startsWith(`${mountPoint}/`));
   const inside = mounts.map((mount) => ({ ...mount, at: mount.mountPoint.slice(mountPoint.length) }));
-  for (const name of kernelSwitches) showReadOnly(proc, proc, name);
   for (const mount of inside) {
     if (kindOf(mount) === "pseudo" && !["proc", "devpts", "mqueue"].includes(mount.type)) makeReadOnly(root, mount);
   }
@@ -110,8 +108,8 @@ function cloneInside(root: Fd, mount: InsideMount): { at: string; mount: Fd }[] 
   return found === undefined ? [] : [{ at: mount.at, mount: cloneMount(found, "", "recursive") }];
 }
 
-/** Devices can be written to all the same; their modes and owners, and names, can't be changed. */
-function showReadOnly(from: Fd, to: Fd, name: string): void {
+/** Devices can be written to all the same; their modes and owners, and names, can't be changed. What isn't there stays so. */
+export function showReadOnly(from: Fd, to: Fd, name: string): void {
   using mount = unless(["ENOENT"], () => cloneMount(from, name));
   if (mount === undefined) return;
   setMountAttributes(mount, { set: MOUNT_ATTR.RDONLY });

@@ -3,7 +3,7 @@ import { CLONE, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGTTIN, SIG
 import { O, RESOLVE } from "../kernel/abi/file.ts";
 import { MOUNT_ATTR } from "../kernel/abi/mount.ts";
 import { Fd } from "../kernel/fd.ts";
-import { openAt, openDirectory, readAvailable, writeAll } from "../kernel/file.ts";
+import { findAt, openAt, openDirectory, readAvailable, writeAll } from "../kernel/file.ts";
 import { isCompiled } from "../kernel/libc.ts";
 import { attachMount, makeFollower, makeMount, makePrivate } from "../kernel/mount.ts";
 import { type Program, spawn, unshareThread } from "../kernel/process.ts";
@@ -17,7 +17,7 @@ import {
   replaceRoot,
 } from "../kernel/self.ts";
 import { waitForChild } from "../kernel/wait.ts";
-import { boundMounts, type Bounds } from "./bounds.ts";
+import { boundMounts, type Bounds, kernelSwitches, showReadOnly } from "./bounds.ts";
 
 /**
  * A pid name space for one command. Its first process is this program again: it mounts the name space's own /proc
@@ -107,11 +107,14 @@ function becomeFirst({ mountPoint, bounds }: InitOrder): string | undefined {
     using root = openDirectory(mountPoint);
     using proc = makeMount("proc", [["source", "proc"]], MOUNT_ATTR.NOSUID | MOUNT_ATTR.NODEV | MOUNT_ATTR.NOEXEC);
     using target = openAt(root, "/proc", O.PATH | O.DIRECTORY, { resolve: RESOLVE.IN_ROOT });
+    const readOnly = kernelSwitches.filter((name) => findAt(target, name)?.isMountRoot === true);
     attachMount(proc, target);
+    // In a view of the host some are mounted read-only over its own /proc: that stays so.
+    for (const name of bounds === undefined ? readOnly : kernelSwitches) showReadOnly(proc, proc, name);
     // Not the host's: those inside can reach it as /proc/1/root.
     if (bounds === undefined) changeRoot(root);
     else {
-      boundMounts(root, proc, mountPoint, bounds);
+      boundMounts(root, mountPoint, bounds);
       replaceRoot(root);
     }
     return undefined;

@@ -78,6 +78,13 @@ test("what is read-only stays so, with its content", async () => {
   expect(lines).toEqual(["host", "touch: cannot touch 'ro/new': Read-only file system", "host"]);
 });
 
+test.each([[[]], [["--pid-namespace"]]])("the running kernel's switches are read-only: run %p", async (options) => {
+  const script =
+    "for file in sys/kernel/hostname sysrq-trigger; do test -w /proc/$file && echo $file; done; cat /proc/sys/kernel/ostype";
+  const { stdout, stderr } = await fallthru(["run", ...options, "--", "sh", "-c", script]);
+  expect([stdout, stderr]).toEqual(["Linux\n", ""]);
+});
+
 test("a file that is mounted on a file is a file of the session's own", async () => {
   const { lines } = await inside(
     "stat -c '%a %u %g %Y' file-on-file/a; cat file-on-file/a; echo inside >file-on-file/a; cat file-on-file/a; mv file-on-file/a c && rm c && echo gone",
