@@ -144,6 +144,8 @@ export function recordKind(id: string): RecordKind | undefined {
   return isThere("named") ? "named" : isThere("automatic") ? "automatic" : undefined;
 }
 
+export type ReadSummary = RecordSummary & { readonly kind: RecordKind };
+
 /**
  * @param readLine how to read the first line of a file in a session's directory, undefined where there is none: for whoever reads
  * thousands of them
@@ -151,7 +153,7 @@ export function recordKind(id: string): RecordKind | undefined {
 export function readSummary(
   id: string,
   readLine: (id: string, name: string) => string | undefined = readFirstLine,
-): (RecordSummary & { readonly kind: RecordKind }) | undefined {
+): ReadSummary | undefined {
   for (const kind of ["named", "automatic"] as const) {
     const line = readLine(id, fileNames[kind]);
     if (line !== undefined) return { ...parseSummary(id, line), kind };

@@ -3,6 +3,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { readMountInfo } from "../../src/mount/mountinfo.ts";
 import { describeChroot, temporaryDirectory } from "../support/directories.ts";
 import { executable, fallthru, startFallthru } from "../support/fallthru.ts";
@@ -180,6 +181,46 @@ describe("list and info", () => {
     expect(unions[0]).toMatchObject({ path: "/", lowers: ["/"] });
     expect(unions.map(({ path }) => path)).toContain("/dev");
   });
+
+  test("of a thousand are kept as they were read, until any session comes, goes or is held", async () => {
+    const sessions = "/var/lib/fallthru/sessions";
+    await fallthru(["begin", "tiny", "--name", "real"]);
+    sh(
+      `cd ${sessions}; for i in $(seq 1000); do mkdir copy$i; sed "1s/real/copy$i/" real/record.json >copy$i/record.json; done`,
+    );
+    const settled = () => sleep(300);
+    try {
+      await settled();
+      const first = await list();
+      expect([first.length, first.find(({ id }) => id === "real")?.state]).toEqual([1001, "open"]);
+      // What nobody but somebody's own hand does isn't seen yet.
+      sh(`sed -i '1s/"tiny"/"tony"/' ${sessions}/copy7/record.json`);
+      expect(await list()).toEqual(first);
+      sh("umount --recursive --lazy /run/fallthru/mount/real/real");
+      expect((await list()).filter(({ state }) => state !== "unmounted")).toEqual([]);
+      await fallthru(["begin", "tiny", "--name", "other"]);
+      const second = await list();
+      expect([second.length, second.find(({ id }) => id === "copy7")?.chroot]).toEqual([1002, "tony"]);
+      await settled();
+      expect(await list()).toEqual(second);
+      await fallthru(["end", "other"]);
+      expect((await list()).length).toBe(1001);
+      await settled();
+      await list();
+      sh(`rm -r ${sessions}/copy7`);
+      expect((await list()).length).toBe(1000);
+      await settled();
+      await list();
+      const child = startFallthru(["run", "tiny", "--", "sh", "-c", "echo up; read line"]);
+      const ended = new Promise((done) => child.once("close", done));
+      await new Promise((up) => child.stdout?.once("data", up));
+      expect((await list()).filter(({ state }) => state === "held").length).toBe(1);
+      child.stdin?.end("\n");
+      await ended;
+    } finally {
+      sh(`rm -rf ${sessions}/copy*`);
+    }
+  }, 60_000);
 
   test("are ordered by age, and don't mind what else lies about", async () => {
     for (const id of ["zz", "aa", "mm"]) await fallthru(["begin", "tiny", "--name", id]);
