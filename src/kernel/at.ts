@@ -195,10 +195,10 @@ export function statSerial(): number {
 
 let serial = 0;
 
-/** Attributes of `name` below `dirfd`, a final link not followed, into `stat`. @see statx(2) */
-export function statName(dirfd: number, name: Name): number {
+/** Attributes of `name` below `dirfd`, a final link not followed, into `stat`. @param sync AT_STATX flags @see statx(2) */
+export function statName(dirfd: number, name: Name, sync = 0): number {
   serial++;
-  if (statx_(dirfd, put(0, name), AT.SYMLINK_NOFOLLOW, STATX_BASIC_STATS, freePlace) !== 0) return -lastErrno();
+  if (statx_(dirfd, put(0, name), AT.SYMLINK_NOFOLLOW | sync, STATX_BASIC_STATS, freePlace) !== 0) return -lastErrno();
   words = freeWords;
   base = free;
   return 0;

@@ -1,7 +1,7 @@
 import { UserError } from "../error.ts";
 import { unless } from "../kernel/error.ts";
 import { E } from "../kernel/abi/errno.ts";
-import { O } from "../kernel/abi/file.ts";
+import { AT, O } from "../kernel/abi/file.ts";
 import { closeFd, fail, must, openName, stat, statFd, statName } from "../kernel/at.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { openDirectory, statAt } from "../kernel/file.ts";
@@ -94,7 +94,8 @@ class Places implements Disposable {
   /** What is mounted there is another file system than the one that it is mounted on. */
   isOpen(mountPoint: string): boolean {
     if (this.#run === undefined) return false;
-    const found = statName(this.#run.number, mountPoint.slice(runDir.length + 1));
+    // Of a union of ours whose server and holder were killed the kernel may have cached what it would say.
+    const found = statName(this.#run.number, mountPoint.slice(runDir.length + 1), AT.STATX_FORCE_SYNC);
     if (found === 0) return stat.device !== this.#runDevice;
     if ([-E.NOENT, -E.NOTCONN, -E.CONNABORTED].includes(found)) return false;
     return fail("stat", mountPoint, found);
