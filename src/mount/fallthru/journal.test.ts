@@ -17,6 +17,13 @@ function reread(file: Fd): Journal {
   return new Journal(file, false);
 }
 
+test("what another version has laid out isn't taken for ours", () => {
+  using file = makeMemoryFile("journal");
+  new Journal(file, true).place(2, { parent: 1, name: "file", ino: 2, isDirectory: false });
+  new Uint32Array(mapFile(file, 0, 4096).buffer)[5] = 1;
+  expect(() => reread(file)).toThrow("another version");
+});
+
 test("the next server knows an inode by a name that it still has, whatever was renamed and removed", () => {
   using file = makeMemoryFile("journal");
   const journal = new Journal(file, true);

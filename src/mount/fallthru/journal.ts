@@ -27,8 +27,13 @@ interface Move extends Names {
   readonly to: KnownEntry | undefined;
 }
 
-/** Words of the head: which bank is in use, how many servers have begun a request anew, what was done last, whether a move is under way. */
-const [ACTIVE, RETRIES, LAST, MOVING] = [1, 2, 3, 4];
+/**
+ * Words of the head: which bank is in use, how many servers have begun a request anew, what was done last, whether a move is under way,
+ * how all of this is laid out.
+ */
+const [ACTIVE, RETRIES, LAST, MOVING, LAYOUT] = [1, 2, 3, 4, 5];
+/** Another number for each change of what lies where, here and in records.ts. */
+const layout = 2;
 /** What was done last of all, as far as that matters: nothing that does, a file was opened, something was moved. */
 const [OTHER, OPENED, MOVED] = [0, 1, 2];
 /** Numbers of the head: the highest nodeid, the handle that was opened last, and what was moved last; its names are in the bytes from there on. */
@@ -84,11 +89,16 @@ export class Journal implements KnownInodes {
   #lastMoved: Names | undefined;
   #bank: Bank;
 
-  /** @param file a memory file: empty, or that of the server before */
+  /**
+   * @param file a memory file: empty, or that of the server before
+   * @throws {Error} where another version of ours has laid it out: it would be taken for what it isn't
+   */
   constructor(file: Fd, isNew: boolean) {
     this.#memory = new Memory(file, isNew);
     this.#words = this.#memory.head.words;
     this.#numbers = this.#memory.head.numbers;
+    if (isNew) this.#words[LAYOUT] = layout;
+    if (this.#words[LAYOUT] !== layout) throw new Error("the server before was of another version of Fallthru");
     this.#bank = new Bank(this.#memory, this.#active);
     if (this.#words[this.#torn] !== 0) {
       for (const table of this.#bank.tables) table.rebuild();

@@ -99,7 +99,7 @@ type Inherited = ReturnType<typeof takeInherited>;
 function takeInherited() {
   const state = new Fd(descriptors.state, "the server's state");
   const { order, terms, lowers, announced } = readState(state);
-  const journal = new Journal(new Fd(descriptors.journal, "the server's journal"), terms === undefined);
+  const journal = openJournal(order.target, terms === undefined);
   const keeper = new Keeper(new Fd(descriptors.keep, "socket"), new Fd(descriptors.kept, "socket"));
   const known =
     terms === undefined
@@ -110,6 +110,16 @@ function takeInherited() {
   const stack = new LayerStack({ mount: order.mount, lowers, store, first: descriptors.layers, state });
   if (lowers !== undefined && lowers.id !== announced) announce(connection, state, lowers.id, journal);
   return { stack, order, terms, state, journal, keeper, known, connection, ready: new Fd(descriptors.ready, "pipe") };
+}
+
+/** One that another version has written can't be read on: the mount ends, and recover mounts a session again. */
+function openJournal(target: string, isNew: boolean): Journal {
+  try {
+    return new Journal(new Fd(descriptors.journal, "the server's journal"), isNew);
+  } catch (error) {
+    log(`${target}: ${error instanceof Error ? error.message : String(error)}`);
+    throw error;
+  }
 }
 
 /** The layers have changed: what the kernel has cached of names and directories may be out of date. */
