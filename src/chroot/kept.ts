@@ -45,6 +45,11 @@ export function settledBy(nowMs: number): (stamps: Uint32Array, at: number) => b
   return (stamps, at) => (stamps[at + ctimePlace] ?? 0) <= latest && (stamps[at + mtimePlace] ?? 0) <= latest;
 }
 
+/** When inode and content of what has this stamp were last changed: seconds, and the nanoseconds beyond. */
+export function changesOf(stamp: Uint32Array): readonly (readonly [number, number])[] {
+  return [ctimePlace, mtimePlace].map((place) => [stamp[place] ?? 0, stamp[place + 2] ?? 0]);
+}
+
 /** @returns undefined where nothing was kept by this name */
 export function readKept(name: string): Buffer | undefined {
   const opened = unless(["ENOENT"], () => openAt(null, fileOf(name), O.RDONLY | O.NOFOLLOW));

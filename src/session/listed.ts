@@ -1,5 +1,4 @@
-import { canKeep, keep, readKept, stampOfFile } from "../chroot/kept.ts";
-import { type Attr, findAt } from "../kernel/file.ts";
+import { canKeep, changesOf, keep, readKept, stampOfFile } from "../chroot/kept.ts";
 import { heldDir, sessionsDir } from "./paths.ts";
 import type { ReadSummary } from "./record.ts";
 
@@ -23,17 +22,20 @@ const [settledMs, settledOfSecondsMs] = [100, 2000];
  */
 export function stampOfSessions(): Buffer | undefined {
   const now = Date.now();
+  const stamps = [sessionsDir, heldDir].map(stampOfFile);
+  if (!stamps.every((stamp) => isSettled(stamp, now)) || !canKeep()) return undefined;
   // With another executable of ours what was kept may mean something else.
-  const stamps = [sessionsDir, heldDir, process.execPath].map(stampOfFile);
-  // Behind them: then they are of what was settled, too.
-  const directories = [sessionsDir, heldDir].map((path) => findAt(null, path));
-  if (!directories.every((attr) => attr !== undefined && isSettled(attr, now)) || !canKeep()) return undefined;
-  return Buffer.concat(stamps.map((stamp) => new Uint8Array(stamp.buffer)));
+  return Buffer.concat([...stamps, stampOfFile(process.execPath)].map((stamp) => new Uint8Array(stamp.buffer)));
 }
 
-function isSettled({ mtimeNs, ctimeNs }: Attr, nowMs: number): boolean {
-  const age = (ns: bigint): number => nowMs - Number(ns / 1_000_000n);
-  return [mtimeNs, ctimeNs].every((ns) => age(ns) >= (ns % 1_000_000_000n === 0n ? settledOfSecondsMs : settledMs));
+function isSettled(stamp: Uint32Array, nowMs: number): boolean {
+  const isThere = stamp[0] === 1;
+  return (
+    isThere &&
+    changesOf(stamp).every(
+      ([seconds, nsec]) => nowMs - seconds * 1000 - nsec / 1e6 >= (nsec === 0 ? settledOfSecondsMs : settledMs),
+    )
+  );
 }
 
 /** What keepSummaries() has kept with the same stamp, if anything. */
