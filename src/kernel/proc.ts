@@ -2,7 +2,7 @@ import { AT, O, STATX_MNT_ID_UNIQUE, STATX_SIZE } from "./abi/file.ts";
 import { check, errnoName, isErrno, unless } from "./error.ts";
 import { openAt } from "./file.ts";
 import { cString, lastErrno, quick } from "./libc.ts";
-import { readText } from "./trusted.ts";
+import { readText, statOfProcess } from "./trusted.ts";
 
 /**
  * What /proc says of every process, for those who ask about all of them: with as few calls for each as there can be, and no
@@ -45,9 +45,8 @@ function numberAt(buffer: Uint8Array, start: number): number {
  */
 export function kernelThreads(): ReadonlySet<number> {
   const none = new Set<number>();
-  const stat = unless(["ENOENT", "ESRCH"], () => readText("/proc/2/stat", "latin1"));
-  // The name, in parentheses, may be anything; behind it come the state, five numbers, and the flags. @see proc_pid_stat(5)
-  const flags = Number(stat?.slice(stat.lastIndexOf(")") + 2).split(" ", 7)[6] ?? 0);
+  // Behind the state come five numbers, and the flags.
+  const flags = Number(statOfProcess(2)?.[6] ?? 0);
   const PF_KTHREAD = 0x00200000; // include/linux/sched.h
   if ((flags & PF_KTHREAD) === 0) return none;
   const children = unless(["ENOENT", "ESRCH"], () => readText("/proc/2/task/2/children", "latin1")) ?? "";

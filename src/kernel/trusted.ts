@@ -29,6 +29,16 @@ export function readText(path: string, encoding: "utf8" | "latin1" = "utf8"): st
   return readAll(file).toString(encoding);
 }
 
+/**
+ * What /proc/PID/stat says behind the process's name, which stands in parentheses and may have any in it: the state and so on.
+ * @returns undefined for a process that has ended
+ * @see proc_pid_stat(5), from field 3 on
+ */
+export function statOfProcess(pid: number): string[] | undefined {
+  const stat = unless(["ENOENT", "ESRCH"], () => readText(`/proc/${pid}/stat`, "latin1"));
+  return stat?.slice(stat.lastIndexOf(")") + 2).split(" ");
+}
+
 /** Makes or replaces a file's content. @param mode of one that is new */
 export function writeText(path: string, text: string, mode: number): void {
   using file = openAt(null, path, O.WRONLY | O.CREAT | O.TRUNC, { mode });

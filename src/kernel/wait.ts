@@ -14,7 +14,7 @@ import { check, isErrno, unless } from "./error.ts";
 import { Fd } from "./fd.ts";
 import { ioctl } from "./file.ts";
 import { quick } from "./libc.ts";
-import { readText } from "./trusted.ts";
+import { statOfProcess } from "./trusted.ts";
 
 const waitid_ = quick("waitid", "int", ["int", "int", "void *", "int"]);
 const pidfdOpen_ = quick("syscall", "long", ["long", "int", "unsigned int"]);
@@ -80,9 +80,8 @@ function buriedStatus(process: Fd): number | undefined {
 }
 
 function deadStatus(pid: number): number | undefined {
-  const stat = unless(["ENOENT", "ESRCH"], () => readText(`/proc/${pid}/stat`, "latin1")) ?? "";
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return fields[0] === "Z" ? Number(fields.at(-1)) : undefined;
+  const fields = statOfProcess(pid);
+  return fields?.[0] === "Z" ? Number(fields.at(-1)) : undefined;
 }
 
 /** Buries children that have ended and that nobody waits for any more. @see waitid(2) */

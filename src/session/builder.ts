@@ -3,7 +3,7 @@ import { Fd } from "../kernel/fd.ts";
 import { statAt } from "../kernel/file.ts";
 import { waitUntilReady } from "../kernel/poll.ts";
 import { processIds } from "../kernel/proc.ts";
-import { readText } from "../kernel/trusted.ts";
+import { readText, statOfProcess } from "../kernel/trusted.ts";
 import { endOf, openProcess } from "../kernel/wait.ts";
 import { UserError } from "../error.ts";
 import { endSession } from "./end.ts";
@@ -26,8 +26,8 @@ export interface Builder extends Disposable {
 
 /** Who waits for us to begin a session, where that is sbuild. @param client who asks for the session, whom it has started */
 export function builderOf(client: number): Builder | undefined {
-  const pid = parentOf(client);
-  if (pid === undefined || ofProcess(pid, "comm") !== `${builderName}\n`) return undefined;
+  const pid = Number(statOfProcess(client)?.[1] ?? 0);
+  if (pid === 0 || ofProcess(pid, "comm") !== `${builderName}\n`) return undefined;
   const process = unless(["ESRCH"], () => openProcess(pid));
   return process && { pid, process, [Symbol.dispose]: () => process.close() };
 }
@@ -64,12 +64,6 @@ export async function watchBuilder(id: string, pid: number): Promise<void> {
     // Somebody else has ended it.
     if (!(error instanceof UserError) || error.code !== "not-found") throw error;
   }
-}
-
-/** The name before it stands in brackets and may have any in it. @see proc_pid_stat(5) */
-function parentOf(pid: number): number | undefined {
-  const stat = ofProcess(pid, "stat");
-  return stat === undefined ? undefined : Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
 }
 
 /** Undefined where it has ended. */

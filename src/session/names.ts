@@ -1,6 +1,6 @@
 import { nearNames } from "../chroot/names.ts";
 import { UserError } from "../error.ts";
-import { O } from "../kernel/abi/file.ts";
+import { DT, O } from "../kernel/abi/file.ts";
 import { unless } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { isDirectory, openAt, statAt } from "../kernel/file.ts";
@@ -18,10 +18,8 @@ export function sessionIds(): string[] {
   return ids;
 }
 
-const [DT_UNKNOWN, DT_DIR] = [0, 4];
-
 function isDirectoryOf(sessions: Fd, name: string, type: number): boolean {
-  return type === DT_DIR || (type === DT_UNKNOWN && isDirectory(statAt(sessions, name)));
+  return type === DT.DIR || (type === DT.UNKNOWN && isDirectory(statAt(sessions, name)));
 }
 
 /** What to throw where no session has this name; says which names are near. */

@@ -1,4 +1,5 @@
 import { E } from "../kernel/abi/errno.ts";
+import { DT } from "../kernel/abi/file.ts";
 import { unless } from "../kernel/error.ts";
 import { fail } from "../kernel/at.ts";
 import type { Core } from "./core.ts";
@@ -8,8 +9,6 @@ import { list } from "./readdir.ts";
 
 /** Others wait meanwhile. */
 const LONGEST_SEARCH_MS = 2000;
-
-const DT_DIR = 4;
 
 /**
  * An inode by its number, though the kernel has forgotten it: what a file handle names. Remembering all that ever was
@@ -37,7 +36,7 @@ function searchIn(core: Core, directory: Inode, nodeid: number, waiting: Inode[]
   if (listing === undefined) return undefined;
   for (const [index, name] of listing.names.entries()) {
     const isIt = listing.inos[index] === nodeid;
-    if (index < 2 || (!isIt && listing.types[index] !== DT_DIR)) continue;
+    if (index < 2 || (!isIt && listing.types[index] !== DT.DIR)) continue;
     const inode = unless(["EIO", "EACCES", "ELOOP", "ESTALE"], () => lookUp(core, directory, name))?.inode;
     if (inode === undefined) continue;
     if (inode.nodeid === nodeid) return inode;

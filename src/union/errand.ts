@@ -1,5 +1,5 @@
 import { E } from "../kernel/abi/errno.ts";
-import { O, S } from "../kernel/abi/file.ts";
+import { DT, O, S } from "../kernel/abi/file.ts";
 import { closeFd, must, type Name, openName, readlinkName, stat, statName } from "../kernel/at.ts";
 import { errnoNumber, KernelError } from "../kernel/error.ts";
 import { attributeName, getXattr, listDirectory, listXattrs } from "../kernel/io.ts";
@@ -102,13 +102,11 @@ function list(directory: number): Result {
     const entries: RawEntry[] = [];
     const status = listDirectory(fd, (name, inoHigh, inoLow, type) => entries.push([name, inoHigh, inoLow, type]));
     if (status < 0) return { status };
-    return { status: 0, entries: entries.map((entry) => (entry[3] === DT_UNKNOWN ? withType(fd, entry) : entry)) };
+    return { status: 0, entries: entries.map((entry) => (entry[3] === DT.UNKNOWN ? withType(fd, entry) : entry)) };
   } finally {
     closeFd(fd);
   }
 }
-
-const DT_UNKNOWN = 0;
 
 function withType(fd: number, entry: RawEntry): RawEntry {
   const [name, inoHigh, inoLow] = entry;

@@ -1,5 +1,5 @@
 import { E } from "../kernel/abi/errno.ts";
-import { S } from "../kernel/abi/file.ts";
+import { DT, S } from "../kernel/abi/file.ts";
 import { fail, type Name, stat, statName } from "../kernel/at.ts";
 import { unless } from "../kernel/error.ts";
 import { listDirectory } from "../kernel/io.ts";
@@ -18,17 +18,12 @@ export interface Listing {
   readonly types: readonly number[];
 }
 
-const DT_UNKNOWN = 0;
-const DT_CHR = 2;
-const DT_DIR = 4;
-const DT_REG = 8;
-
 /** Reads what a directory merges; `.` and `..` are first. */
 export function list(core: Core, directory: Inode): Listing {
   const parent = directory.links[0]?.parent ?? directory;
   const names: Name[] = [".", ".."];
   const inos = [directory.ino, parent.ino];
-  const types = [DT_DIR, DT_DIR];
+  const types: number[] = [DT.DIR, DT.DIR];
   if (!directory.isDead) {
     const add = (name: Name, ino: number, type: number): void => {
       names.push(name);
@@ -62,16 +57,16 @@ function readLayer(core: Core, inode: Inode, directory: LayerDirectory, seen: Se
     }
     if (seen?.has(name) === true) return;
     let shown = type;
-    if (type === DT_CHR || type === DT_UNKNOWN || (directory.hasMarkedWhiteouts && type === DT_REG)) {
+    if (type === DT.CHR || type === DT.UNKNOWN || (directory.hasMarkedWhiteouts && type === DT.REG)) {
       shown = probe(directory, name) === "present" ? typeOf(directory, name) : -1;
     }
     if (
       directory.hasNestedWhiteouts &&
-      shown === DT_REG &&
+      shown === DT.REG &&
       statName(directory.fd, name) === 0 &&
       isNestedWhiteout(directory, name)
     ) {
-      shown = DT_CHR;
+      shown = DT.CHR;
     }
     seen?.add(name);
     if (shown < 0) return;
@@ -93,14 +88,14 @@ function typeOf(directory: LayerDirectory, name: Name): number {
 function upperEntryIno(core: Core, inode: Inode, name: Name, type: number, ino: number): number {
   const known = inode.children?.get(name);
   if (known !== undefined) return known.inode.ino;
-  if (!inode.isImpure && (type !== DT_DIR || inode.lowerDirs.length === 0)) return core.origins.of(ino) ?? ino;
+  if (!inode.isImpure && (type !== DT.DIR || inode.lowerDirs.length === 0)) return core.origins.of(ino) ?? ino;
   // What can't be looked up is listed all the same, and spoils nothing else.
   const found = unless(["EIO", "ELOOP", "ENAMETOOLONG", "ESTALE"], () => find(core, inode, name));
   return found?.ino ?? ino;
 }
 
 export function countSubdirectories(core: Core, directory: Inode): number {
-  return list(core, directory).types.reduce((sum, type) => sum + (type === DT_DIR ? 1 : 0), -2);
+  return list(core, directory).types.reduce((sum, type) => sum + (type === DT.DIR ? 1 : 0), -2);
 }
 
 /** @throws {KernelError} ENOTEMPTY */

@@ -49,6 +49,9 @@ export const STATX_MNT_ID_UNIQUE = 0x4000;
 export const STATX_ATTR_MOUNT_ROOT = 0x2000;
 export const STATX_SIZE = 256;
 
+/** readdir(3)'s types of entries: the S_IF bits, 12 bits lower; UNKNOWN: the file system doesn't say. */
+export const DT = { UNKNOWN: 0, CHR: 2, DIR: 4, REG: 8 } as const;
+
 export const S = {
   IFMT: 0o170000,
   IFSOCK: 0o140000,

@@ -35,6 +35,17 @@ interface ThreadCalls {
   readonly pivot_root: number;
 }
 
+// include/uapi/asm-generic/unistd.h
+const genericThreadCalls: ThreadCalls = {
+  setresuid: 147,
+  setresgid: 149,
+  setgroups: 159,
+  rt_sigaction: 134,
+  rt_sigprocmask: 135,
+  keyctl: 219,
+  pivot_root: 41,
+};
+
 // System calls that glibc makes for the whole process; here one thread is meant. Numbers differ by architecture.
 const threadCalls: Readonly<Record<string, ThreadCalls>> = {
   x64: {
@@ -46,24 +57,8 @@ const threadCalls: Readonly<Record<string, ThreadCalls>> = {
     keyctl: 250,
     pivot_root: 155,
   },
-  arm64: {
-    setresuid: 147,
-    setresgid: 149,
-    setgroups: 159,
-    rt_sigaction: 134,
-    rt_sigprocmask: 135,
-    keyctl: 219,
-    pivot_root: 41,
-  },
-  riscv64: {
-    setresuid: 147,
-    setresgid: 149,
-    setgroups: 159,
-    rt_sigaction: 134,
-    rt_sigprocmask: 135,
-    keyctl: 219,
-    pivot_root: 41,
-  },
+  arm64: genericThreadCalls,
+  riscv64: genericThreadCalls,
 };
 
 export function threadCallNumbers(): ThreadCalls {
