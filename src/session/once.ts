@@ -2,7 +2,9 @@ import { beginAutomatic, type Begun } from "./begin.ts";
 import { endAutomatic } from "./end.ts";
 import { undoSession } from "./remains.ts";
 import type { Hold } from "./hold.ts";
-import { recordKind } from "./record.ts";
+import { openDirectory } from "../kernel/file.ts";
+import { sessionDir } from "./paths.ts";
+import { markAsked, recordKind, unmarkAsked } from "./record.ts";
 import { startChild, waitForCommand } from "./run.ts";
 import type { CommandOptions, SessionOptions } from "./types.ts";
 import { SignalRelay } from "./waiting.ts";
@@ -69,8 +71,11 @@ async function settleFate(
   onKept: Course["onKept"],
 ): Promise<Fate> {
   let fate: Fate = { session: "keep", status: finished.status };
+  using dir = openDirectory(sessionDir(finished.hold.id));
   try {
+    markAsked(dir);
     fate = await onFinished(finished);
+    if (fate.session === "discard") unmarkAsked(dir);
   } finally {
     if (fate.session === "keep") await keep(finished.hold, onKept);
   }

@@ -126,12 +126,34 @@ export function removeRecord(dir: Fd): void {
 export function makeNamed(dir: Fd, record: Omit<SessionRecord, "version">): void {
   writeRecord(dir, record, "named");
   unless(["ENOENT"], () => unlinkAt(dir, fileNames.automatic));
+  unmarkAsked(dir);
 }
 
 /** The same with the record as it is: a name that is changed needs no room on the disk. */
 export function makeNamedAsItIs(dir: Fd): void {
   renameAt(dir, fileNames.automatic, dir, fileNames.named);
   sync(dir);
+  unmarkAsked(dir);
+}
+
+/** There while somebody is asked what becomes of an automatic session, which then outlives its holder: only an answer discards it. */
+const askedFile = "asked";
+
+/** On a full disk it isn't: what there is has to be asked all the same. */
+export function markAsked(dir: Fd): void {
+  const make = () => openAt(dir, askedFile, O.WRONLY | O.CREAT | O.NOFOLLOW, { mode: 0o600 });
+  unless(["ENOSPC", "EDQUOT"], make)?.close();
+}
+
+/** There is an answer. */
+export function unmarkAsked(dir: Fd): void {
+  unless(["ENOENT"], () => unlinkAt(dir, askedFile));
+}
+
+/** Makes a session that somebody was asked about, by a process that was killed, one that stays. */
+export function keepAsked(dir: Fd): void {
+  const isAsked = unless(["ENOENT"], () => statAt(dir, askedFile)) !== undefined;
+  if (isAsked) makeNamedAsItIs(dir);
 }
 
 export function recordFileOf(id: string, kind: RecordKind): string {

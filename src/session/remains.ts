@@ -14,7 +14,7 @@ import { canLetGoLater } from "./letgo.ts";
 import { removeMountPoint } from "./mountpoint.ts";
 import { commitMark, mountPointOf, sessionDir, sessionsDir, unsavedFile } from "./paths.ts";
 import { askToEnd, describeProcess, killInside, type Look, lookInside } from "./processes.ts";
-import { recordKind } from "./record.ts";
+import { keepAsked, recordKind } from "./record.ts";
 import { readNote } from "./root/note.ts";
 import { removeSchrootFile } from "./schrootfile.ts";
 import { setupFile } from "./scripts.ts";
@@ -229,6 +229,10 @@ export async function clearLeftovers(saving: (id: string) => boolean = () => fal
  * first of end. Also a damaged one: there may be somebody's changes, and `end` is the way to give them up.
  */
 async function clearOne(hold: Hold): Promise<boolean> {
+  if (recordKind(hold.id) === "automatic") {
+    using dir = openDirectory(sessionDir(hold.id));
+    keepAsked(dir);
+  }
   if (recordKind(hold.id) === "named") {
     clearHalfMounted(mountPointOf(hold.id));
     await clearHalfSaved(hold.id);

@@ -104,6 +104,49 @@ describe("on a terminal", () => {
     }
   }, 60_000);
 
+  test("a kill -9 keeps it, whatever is asked, for the next command to tell; not after an answer", async () => {
+    for (const isPicking of [false, true]) {
+      const terminal = ask(`${change}; exit 7`, ["--name", "x"]);
+      await terminal.until(question);
+      if (isPicking) {
+        terminal.type("p\r");
+        await terminal.until("[y,n,a,q,d,?] ");
+      }
+      process.kill(terminal.processId, "SIGKILL");
+      expect((await terminal.ended).signal).toBe("SIGKILL");
+      expect((await fallthru(["recover"])).status).toBe(0);
+      const seen = await fallthru(["run", "@x", "--", "cat", "/etc/target", "/etc/added"]);
+      expect([seen.stdout, inRoot(), existsSync("/var/lib/fallthru/sessions/x/asked")]).toEqual([
+        "new\nmore\n",
+        untouched,
+        false,
+      ]);
+      expect((await fallthru(["end", "x"])).status).toBe(0);
+    }
+    const killed = new Terminal([
+      "strace",
+      "-qqo",
+      "/dev/null",
+      "-e",
+      "trace=unlinkat",
+      "--inject=unlinkat:signal=KILL:when=2",
+      executable,
+      "run",
+      "--name",
+      "x",
+      "tiny",
+      "--",
+      "sh",
+      "-c",
+      change,
+    ]);
+    await killed.until(question);
+    killed.type("d\r");
+    await killed.ended;
+    await fallthru(["recover"]);
+    expect([await sessions(), inRoot()]).toEqual([[], untouched]);
+  });
+
   test("a window that is closed while the command runs keeps it", async () => {
     const terminal = ask(`${change}; echo ready; sleep 1000`);
     await terminal.until("ready");
