@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { chmodSync, existsSync, globSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { constants } from "node:os";
+import { availableParallelism, constants } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { killCgroups, makeCgroups, removeCgroups, version2 } from "./support/cgroup.ts";
 import type { Outcome } from "./support/contain.ts";
@@ -17,8 +17,11 @@ const top = resolve(import.meta.dirname, "..");
 /** What a test file has without a line `// deadline: SECONDS` among its first ten. */
 const defaultDeadlineSeconds = 120;
 
-/** That is for a machine that does nothing else. Others take longer, and a file that passes ends when it is done. */
-const slack = 3;
+/** That is for a fast machine that does nothing else. Others take longer, and a file that passes ends when it is done. */
+const slack = 6;
+
+/** How many run at a time, unless it is said: most files have one process at work, and CI has a limit. */
+const usualJobs = Math.min(2, availableParallelism());
 
 /** Names what a run has of its own: its process id follows. */
 const prefix = "fallthru-test-";
@@ -37,7 +40,7 @@ export function findTestFiles(folders: readonly string[]): string[] {
 }
 
 /** Runs test files, `jobs` at a time, each contained (see support/contain.ts); prints a line for each. */
-export async function runTestFiles(files: readonly string[], jobs = 1): Promise<Counts> {
+export async function runTestFiles(files: readonly string[], jobs = usualJobs): Promise<Counts> {
   await sweep();
   const sum = { passed: 0, failed: 0, skipped: 0 };
   const waiting = [...files];
@@ -70,7 +73,7 @@ function report(file: string, { counts, problems, output }: FileResult, duration
 /** Takes `--jobs N` out of the arguments. */
 export function takeJobs(args: readonly string[]): { jobs: number; rest: string[] } {
   const at = args.indexOf("--jobs");
-  if (at < 0) return { jobs: 1, rest: [...args] };
+  if (at < 0) return { jobs: usualJobs, rest: [...args] };
   return { jobs: Math.max(1, Math.trunc(Number(args[at + 1])) || 1), rest: args.toSpliced(at, 2) };
 }
 
