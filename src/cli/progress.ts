@@ -30,10 +30,18 @@ export function showProgress(mode: "quiet" | "shown", place: Place = standardErr
   return place.kind === "terminal" ? drawBar(place) : printLines(place, line);
 }
 
+const usual = { columns: 80, rows: 24 } as const;
+
+/** Of the terminal on standard error; a serial line says 0 of each. */
+export function terminalSize(): { readonly columns: number; readonly rows: number } {
+  // process.stderr takes 9 ms to come to life, so it is touched only where there is a size to ask for.
+  const { columns, rows } = process.stderr;
+  return columns > 0 && rows > 0 ? { columns, rows } : usual;
+}
+
 function standardError(): Place {
   const kind = isTerminal(2) && process.env["TERM"] !== "dumb" ? "terminal" : "file";
-  // process.stderr takes 9 ms to come to life, so it is touched only where there are columns to ask for.
-  const columns = kind === "terminal" ? process.stderr.columns : 80;
+  const columns = kind === "terminal" ? terminalSize().columns : usual.columns;
   return { kind, columns, nowMs: () => Date.now(), write: (text) => void write(2, text) };
 }
 

@@ -7,7 +7,7 @@ import { describeChroot } from "../support/directories.ts";
 import { executable, fallthru } from "../support/fallthru.ts";
 import { leftoversAfter, type Traces, traces } from "../support/leftovers.ts";
 import { tinyRoot } from "../support/roots.ts";
-import { Terminal } from "../support/terminal.ts";
+import { Terminal, type TerminalOptions } from "../support/terminal.ts";
 
 const root = tinyRoot();
 const target = join(root, "etc/target");
@@ -41,8 +41,8 @@ async function sessions(): Promise<string[]> {
 const change = "echo new >/etc/target; echo more >/etc/added; rm /etc/group";
 const question = "[d]iscard? ";
 
-const ask = (script: string, options: readonly string[] = []): Terminal =>
-  new Terminal([executable, "run", ...options, "tiny", "--", "sh", "-c", script]);
+const ask = (script: string, options: readonly string[] = [], on: TerminalOptions = {}): Terminal =>
+  new Terminal([executable, "run", ...options, "tiny", "--", "sh", "-c", script], on);
 
 const inRoot = (): unknown => [readFileSync(target, "utf8"), existsSync(join(root, "etc/added"))];
 const untouched = ["old\n", false];
@@ -103,6 +103,14 @@ describe("on a terminal", () => {
       }
     }
   }, 60_000);
+
+  test("a terminal that doesn't say how large it is, as a serial line, shows a usual screen", async () => {
+    const terminal = ask(change, [], { size: { columns: 0, rows: 0 } });
+    const screen = await terminal.until(question);
+    for (const line of ["A /etc/added", "D /etc/group", "M /etc/target"]) expect(screen).toContain(line);
+    terminal.type("d\r");
+    await terminal.ended;
+  });
 
   test("a kill -9 keeps it, whatever is asked, for the next command to tell; not after an answer", async () => {
     for (const isPicking of [false, true]) {

@@ -2,10 +2,8 @@ import { UserError } from "../../error.ts";
 import { diffSession, type ShownChange } from "../../session/changes/diff.ts";
 import { isHistory } from "../../session/home/files.ts";
 import { report } from "../errors.ts";
+import { terminalSize } from "../progress.ts";
 import { screenText } from "./diff-text.ts";
-
-/** How many lines a terminal has that doesn't say so. */
-const usualRows = 24;
 
 /**
  * What a session has changed, on one screen.
@@ -19,7 +17,7 @@ export function changesScreen(id: string, more: readonly ShownChange[] = []): st
       if (names.every(isHistory)) return undefined;
       const { packages, timesOnly } = diff;
       const changes = [...diff.changes, ...more];
-      return screenText({ changes, packages, timesOnly }, (process.stderr.rows ?? usualRows) - 3);
+      return screenText({ changes, packages, timesOnly }, terminalSize().rows - 3);
     });
   } catch (error) {
     if (error instanceof UserError && error.code === "unsupported") return undefined;
