@@ -1,10 +1,21 @@
-// What a login costs as a session: `node_modules/.bin/bun bench/login.ts [--rounds=N] [--logins=N] [--root=DIR]`.
+// What a login costs as a session: `node_modules/.bin/bun bench/login.ts [--rounds=N] [--logins=N] [--root=DIR] [--sudo=yes]`.
 // The same login without us, with us, and as people did it with schroot: a script that begins, runs in and ends a session.
 import { spawn } from "node:child_process";
 import { appendFileSync, chmodSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as logins from "../test/support/logins.ts";
-import { Clock, machine, markdown, numberOption, plainTable, run, type Row, shortTime, table } from "./measure.ts";
+import {
+  Clock,
+  machine,
+  markdown,
+  numberOption,
+  plainTable,
+  run,
+  type Row,
+  shortTime,
+  table,
+  textOption,
+} from "./measure.ts";
 import { inPrivatePlace } from "./place.ts";
 import { debianRoot } from "./roots.ts";
 
@@ -13,6 +24,7 @@ const { describeLogin, makeMachine, Sshd, startService, unmakeMachine, untilNoth
 
 const rounds = numberOption("rounds", 21);
 const count = numberOption("logins", 200);
+const sudo = `login.sudo=${textOption("sudo") ?? "no"}`;
 
 /** Four people: without us; a view of the machine; a chroot of ours; the same chroot by schroot's three commands. */
 const kinds = [
@@ -39,8 +51,8 @@ function layLogins(base: string, root: string): void {
     text.replace(new RegExp(`^(${name}:.*):[^:]*$`, "m"), `$1:${shell}`);
   writeFileSync("/etc/passwd", [...shells, ["bob", shells[0][1]] as const].reduce(set, passwd));
   appendFileSync("/etc/shells", `${script}\n`);
-  describeLogin("machine", "/", ["login.users=alice", "login.shell=/bin/bash"]);
-  describeLogin("chroot", root, ["users=dave", "login.users=bob", "login.shell=/bin/sh"]);
+  describeLogin("machine", "/", ["login.users=alice", "login.shell=/bin/bash", sudo]);
+  describeLogin("chroot", root, ["users=dave", "login.users=bob", "login.shell=/bin/sh", sudo]);
 }
 
 async function measure(command: (person: logins.Person) => readonly string[]): Promise<Clock> {

@@ -1,6 +1,6 @@
 import { groupNameOf } from "../session/accounts.ts";
 import type { User } from "../session/user.ts";
-import type { Caller, CommandEnd, News } from "../frontend/schroot/caller.ts";
+import type { Ahead, CommandEnd, News, ServedCaller } from "../frontend/schroot/caller.ts";
 import { UserError } from "../error.ts";
 import { O } from "../kernel/abi/file.ts";
 import { SIGHUP, SIGINT, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU } from "../kernel/abi/process.ts";
@@ -27,6 +27,7 @@ import {
   terminalPathOf,
   writeSettings,
 } from "../kernel/terminal.ts";
+import { killChild } from "../kernel/wait.ts";
 import { attend, isEnding } from "./command.ts";
 import type { Asked, Connection } from "./connection.ts";
 import type { ClientMessage } from "./protocol.ts";
@@ -42,7 +43,7 @@ const loginPatienceMs = 1500;
  * Who is at the other end of a connection, for the front end. Ids and groups are the kernel's words; what the client
  * says of itself only reaches its own command.
  */
-export class PeerCaller implements Caller, Disposable {
+export class PeerCaller implements ServedCaller, Disposable {
   readonly pid: number;
   readonly uid: number;
   readonly gid: number;
@@ -130,20 +131,57 @@ export class PeerCaller implements Caller, Disposable {
     this.#wasTold = true;
   }
 
-  async run(where: Surroundings, program: Program, onStarted?: () => void, news?: News): Promise<CommandEnd> {
+  run(where: Surroundings, program: Program, onStarted?: () => void, news?: News): Promise<CommandEnd> {
+    const start = (): number => {
+      if (this.#hasTerminal) this.#takeTerminal();
+      this.#tellStarted();
+      return this.#spawn(where, program);
+    };
+    return this.#follow(start, onStarted, news);
+  }
+
+  startAhead(where: Surroundings, program: Program): Ahead {
+    if (this.#hasTerminal) this.#takeTerminal();
+    const pid = this.#spawn(where, program);
+    let isCommand = false;
+    const run: Ahead["run"] = (become, onStarted, news) => {
+      const start = (): number => {
+        this.#tellStarted();
+        become();
+        isCommand = true;
+        return pid;
+      };
+      return this.#follow(start, onStarted, news);
+    };
+    const abandon = (): void => {
+      if (isCommand) return;
+      killChild(pid);
+      if (this.#hasTerminal) leaveTerminal(this.#attachment.descriptors[0]);
+    };
+    return { run, [Symbol.dispose]: abandon };
+  }
+
+  /** Not after its start: a client whose service is killed in between would have the command a second time, on the machine's own root. */
+  #tellStarted(): void {
+    if (this.#waitsForStart) this.#connection.send({ kind: "started" });
+  }
+
+  #spawn(where: Surroundings, program: Program): number {
+    const argv = program.argv.every((word) => typeof word === "string")
+      ? verbatimWords(program.argv, this.#words)
+      : program.argv;
+    const pid = spawn(where, { ...program, argv, attachment: this.#attachment });
+    if (this.#niceness !== undefined && this.#niceness !== 0) setNiceness(pid, this.#niceness);
+    if (this.#limits !== undefined) completeLimits(pid, this.#limits);
+    return pid;
+  }
+
+  async #follow(start: () => number, onStarted?: () => void, news?: News): Promise<CommandEnd> {
     this.#waitUntilShown();
     if (this.#connection.isGone) return { signal: SIGHUP };
     if (this.#early !== undefined) return { signal: this.#early };
-    if (this.#hasTerminal) this.#takeTerminal();
     try {
-      const argv = program.argv.every((word) => typeof word === "string")
-        ? verbatimWords(program.argv, this.#words)
-        : program.argv;
-      // Not after it: a client whose service is killed in between would have the command a second time, on the machine's own root.
-      if (this.#waitsForStart) this.#connection.send({ kind: "started" });
-      const pid = spawn(where, { ...program, argv, attachment: this.#attachment });
-      if (this.#niceness !== undefined && this.#niceness !== 0) setNiceness(pid, this.#niceness);
-      if (this.#limits !== undefined) completeLimits(pid, this.#limits);
+      const pid = start();
       onStarted?.();
       const onLook = this.#teller(news);
       return await attend(pid, this.#connection, {
@@ -175,7 +213,7 @@ export class PeerCaller implements Caller, Disposable {
     this.#hadTerminal = true;
   }
 
-  get converse(): Caller["converse"] {
+  get converse(): ServedCaller["converse"] {
     return this.#hasTerminal ? (words, untilMs) => this.#converse(words, untilMs) : undefined;
   }
 

@@ -2,7 +2,7 @@ import { UserError } from "../error.ts";
 import { findHostUser } from "../session/accounts.ts";
 import { workFor } from "../session/client.ts";
 import type { User } from "../session/user.ts";
-import type { Caller } from "../frontend/schroot/caller.ts";
+import type { Caller, ServedCaller } from "../frontend/schroot/caller.ts";
 import { Fd } from "../kernel/fd.ts";
 import { receiveDescriptor } from "../kernel/pass.ts";
 import { waitUntilReady } from "../kernel/poll.ts";
@@ -18,7 +18,7 @@ import { connectionTags, workerWords } from "./words.ts";
 /** What the service does for one caller: the whole of a program. */
 export interface FrontEnds {
   readonly schroot: (argv: readonly string[], caller: Caller) => Promise<number>;
-  readonly login: (argv: readonly Uint8Array[], caller: Caller) => Promise<Answer>;
+  readonly login: (argv: readonly Uint8Array[], caller: ServedCaller) => Promise<Answer>;
 }
 
 /** What came of it, and what is left to do when the client has been told. */

@@ -197,7 +197,7 @@ function start(file: Path, program: Program, around: (call: () => number) => num
 }
 
 /** New name spaces for this thread: a network that is only the loopback, a host name of its own. */
-function isolate(where: Surroundings): void {
+export function isolate(where: Pick<Surroundings, "network" | "hostname" | "mountSpace">): void {
   if (where.network === "none") {
     check("unshare network", "", unshare_(CLONE.NEWNET));
     raiseLoopback();

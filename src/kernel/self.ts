@@ -71,6 +71,18 @@ export function ignoreSignals(signals: readonly number[]): void {
   for (const signal of signals) check("ignore signal", String(signal), sigaction_(signal, action, null));
 }
 
+/** Ignores these signals for as long as it takes to start a child that is to ignore them. */
+export function ignoreMeanwhile(signals: readonly number[]): Disposable {
+  const before = signals.map((signal) => {
+    const action = new Uint8Array(152);
+    check("ask signal", String(signal), sigaction_(signal, null, action));
+    return [signal, action] as const;
+  });
+  ignoreSignals(signals);
+  const heed = (): void => before.forEach(([signal, action]) => sigaction_(signal, action, null));
+  return { [Symbol.dispose]: heed };
+}
+
 /** Gives this thread, and what it starts, an empty keyring in the place of the one it was started with. @see session-keyring(7) */
 export function forgetKeys(): void {
   const [KEYCTL_JOIN_SESSION_KEYRING, anonymous] = [1, 0];

@@ -9,6 +9,7 @@ import { check } from "./error.ts";
 import { Fd } from "./fd.ts";
 import { quick, withoutErrno } from "./libc.ts";
 import type { Limits } from "./limits.ts";
+import { ignoreMeanwhile } from "./self.ts";
 
 const attrInit_ = withoutErrno("posix_spawnattr_init", "int", ["void *"]);
 const attrFlags_ = withoutErrno("posix_spawnattr_setflags", "int", ["void *", "short"]);
@@ -31,9 +32,11 @@ export interface Attachment {
   readonly fileLimit: number;
   /** Its other limits, where they aren't ours. */
   readonly limits?: Limits | undefined;
+  /** Signals that it ignores; all others are at their default. */
+  readonly ignored?: readonly number[];
 }
 
-/** posix_spawn(3)'s two structures; every signal is at its default, and none is blocked. */
+/** posix_spawn(3)'s two structures; every signal is at its default but those that are ignored, and none is blocked. */
 export interface SpawnSetup extends Disposable {
   readonly attributes: Uint8Array;
   readonly actions: Uint8Array | null;
@@ -43,13 +46,17 @@ export function prepareSpawn(attachment: Attachment | undefined): SpawnSetup {
   const attributes = new Uint8Array(512); // posix_spawnattr_t is 336 bytes in glibc, posix_spawn_file_actions_t 80
   attrInit_(attributes);
   attrFlags_(attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | leadingFlag(attachment));
-  attrDefault_(attributes, new Uint8Array(128).fill(0xff));
+  const ignored = attachment?.ignored ?? [];
+  attrDefault_(attributes, allSignalsBut(ignored));
   attrMask_(attributes, new Uint8Array(128));
   if (attachment === undefined) return { attributes, actions: null, [Symbol.dispose]: () => {} };
   const actions = new Uint8Array(256);
   // Above all that they are to become, so that none is overwritten before it is copied.
   const copies = copyAbove(attachment.descriptors, 3);
+  // A child that isn't to have the default has ours.
+  const heeding = ignoreMeanwhile(ignored);
   const release = (): void => {
+    heeding[Symbol.dispose]();
     actionsDestroy_(actions);
     for (const copy of copies) copy.close();
   };
@@ -57,6 +64,13 @@ export function prepareSpawn(attachment: Attachment | undefined): SpawnSetup {
   for (const [number, copy] of copies.entries()) actionsDup_(actions, copy.number, number);
   if (attachment.leads === "foreground") actionsForeground_(actions, 0);
   return { attributes, actions, [Symbol.dispose]: release };
+}
+
+/** sigset_t: the first signal's bit is the lowest. */
+function allSignalsBut(signals: readonly number[]): Uint8Array {
+  const set = new Uint8Array(128).fill(0xff);
+  for (const signal of signals) set[(signal - 1) >> 3] = (set[(signal - 1) >> 3] ?? 0) & ~(1 << ((signal - 1) & 7));
+  return set;
 }
 
 /**

@@ -14,6 +14,7 @@ import { check, isErrno, unless } from "./error.ts";
 import { Fd } from "./fd.ts";
 import { ioctl } from "./file.ts";
 import { quick } from "./libc.ts";
+import { waitUntilReady } from "./poll.ts";
 import { statOfProcess } from "./trusted.ts";
 
 const waitid_ = quick("waitid", "int", ["int", "int", "void *", "int"]);
@@ -82,6 +83,14 @@ function buriedStatus(process: Fd): number | undefined {
 function deadStatus(pid: number): number | undefined {
   const fields = statOfProcess(pid);
   return fields?.[0] === "Z" ? Number(fields.at(-1)) : undefined;
+}
+
+/** Kills a child, waits until it is dead, and buries it. */
+export function killChild(pid: number): void {
+  using child = openProcess(pid);
+  process.kill(pid, "SIGKILL");
+  while (waitUntilReady([{ file: child }], -1).length === 0);
+  askChild(pid);
 }
 
 /** Buries children that have ended and that nobody waits for any more. @see waitid(2) */

@@ -4,7 +4,7 @@ import { CAP } from "../kernel/abi/process.ts";
 import { unless } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { changeModeAt, makeDirectoryAt, makeNodeAt, openAt, statAt, symlinkAt } from "../kernel/file.ts";
-import { cloneMount, makeMount, type MountOption, setMountAttributes } from "../kernel/mount.ts";
+import { attachMount, cloneMount, makeMount, type MountOption, setMountAttributes } from "../kernel/mount.ts";
 import { attachInto } from "../mount/attach.ts";
 import { kindOf } from "../mount/host.ts";
 import { type MountInfo, readMountInfo } from "../mount/mountinfo.ts";
@@ -15,12 +15,6 @@ import { type MountInfo, readMountInfo } from "../mount/mountinfo.ts";
  * no tracing, and no opening of files by their handles, which leads out of what is shown of a file system.
  */
 export const boundedCapabilities: readonly number[] = Object.values(CAP);
-
-/** What a session that binds its root has of the machine's all the same. */
-export interface Bounds {
-  /** The path of the terminal that its command is on. */
-  readonly terminal: string | undefined;
-}
 
 /** Parts of /proc by which the running kernel is changed. */
 export const kernelSwitches: readonly string[] = ["sys", "sysrq-trigger", "irq", "bus", "fs", "acpi", "scsi"];
@@ -56,8 +50,9 @@ const shown = ["dri", "snd"];
  * new one with what is mounted below the session's, but the terminals: of the machine's there is the command's own, as
  * /dev/console. The kernel's switches are read-only.
  * @param root the session's, open
+ * @param terminal the path of the one that its command is on
  */
-export function boundMounts(root: Fd, mountPoint: string, { terminal }: Bounds): void {
+export function boundMounts(root: Fd, mountPoint: string, terminal: string | undefined): void {
   const mounts = readMountInfo().filter((mount) => mount.mountPoint.startsWith(`${mountPoint}/`));
   const inside = mounts.map((mount) => ({ ...mount, at: mount.mountPoint.slice(mountPoint.length) }));
   for (const mount of inside) {
@@ -108,8 +103,20 @@ function cloneInside(root: Fd, mount: InsideMount): { at: string; mount: Fd }[] 
   return found === undefined ? [] : [{ at: mount.at, mount: cloneMount(found, "", "recursive") }];
 }
 
+/** A session's /proc. */
+export function openProc(root: Fd): Fd {
+  return openAt(root, "/proc", O.PATH | O.DIRECTORY, { resolve: RESOLVE.IN_ROOT });
+}
+
+/** Mounts the /proc of this process's own pid name space over a session's. */
+export function mountProc(target: Fd, readOnly: readonly string[]): void {
+  using proc = makeMount("proc", [["source", "proc"]], MOUNT_ATTR.NOSUID | MOUNT_ATTR.NODEV | MOUNT_ATTR.NOEXEC);
+  attachMount(proc, target);
+  for (const name of readOnly) showReadOnly(proc, proc, name);
+}
+
 /** Devices can be written to all the same; their modes and owners, and names, can't be changed. What isn't there stays so. */
-export function showReadOnly(from: Fd, to: Fd, name: string): void {
+function showReadOnly(from: Fd, to: Fd, name: string): void {
   using mount = unless(["ENOENT"], () => cloneMount(from, name));
   if (mount === undefined) return;
   setMountAttributes(mount, { set: MOUNT_ATTR.RDONLY });

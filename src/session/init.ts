@@ -1,23 +1,14 @@
 import { UserError } from "../error.ts";
 import { CLONE, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU } from "../kernel/abi/process.ts";
-import { O, RESOLVE } from "../kernel/abi/file.ts";
-import { MOUNT_ATTR } from "../kernel/abi/mount.ts";
+import { O } from "../kernel/abi/file.ts";
 import { Fd } from "../kernel/fd.ts";
 import { findAt, openAt, openDirectory, readAvailable, writeAll } from "../kernel/file.ts";
 import { isCompiled } from "../kernel/libc.ts";
-import { attachMount, makeFollower, makeMount, makePrivate } from "../kernel/mount.ts";
+import { makePrivate } from "../kernel/mount.ts";
 import { type Program, spawn, unshareThread } from "../kernel/process.ts";
-import {
-  changeRoot,
-  dieWithParent,
-  exitNow,
-  ignoreSignals,
-  makePipe,
-  pauseForever,
-  replaceRoot,
-} from "../kernel/self.ts";
+import { changeRoot, dieWithParent, exitNow, ignoreSignals, makePipe, pauseForever } from "../kernel/self.ts";
 import { waitForChild } from "../kernel/wait.ts";
-import { boundMounts, type Bounds, kernelSwitches, showReadOnly } from "./bounds.ts";
+import { kernelSwitches, mountProc, openProc } from "./bounds.ts";
 
 /**
  * A pid name space for one command. Its first process is this program again: it mounts the name space's own /proc
@@ -25,8 +16,6 @@ import { boundMounts, type Bounds, kernelSwitches, showReadOnly } from "./bounds
  * stops, goes on and ends as any other.
  */
 export interface PidSpace {
-  /** Its first process, as we see it. */
-  readonly first: number;
   /** The session's root, with the /proc of this name space. */
   readonly root: Fd;
   readonly mounts: Fd;
@@ -38,19 +27,14 @@ export interface PidSpace {
 /** What the first process is told, as JSON in its environment. */
 interface InitOrder {
   readonly mountPoint: string;
-  /** Where root is bound: see boundMounts(). */
-  readonly bounds?: Bounds | undefined;
   /** The descriptor of a pipe: an empty line says that all is ready, another one why it isn't. */
   readonly ready: number;
 }
 
 const orderVariable = "FALLTHRU_INIT";
 
-/**
- * Starts the first process of a new pid name space in the session that is mounted there, and waits until it is ready.
- * @param bounds without them root inside has the machine's devices, mounts and kernel
- */
-export function startPidSpace(mountPoint: string, bounds?: Bounds): PidSpace {
+/** Starts the first process of a new pid name space in the session that is mounted there, and waits until it is ready. */
+export function startPidSpace(mountPoint: string): PidSpace {
   using hostRoot = openDirectory("/");
   const [reading, writing] = makePipe();
   using ready = reading;
@@ -59,7 +43,7 @@ export function startPidSpace(mountPoint: string, bounds?: Bounds): PidSpace {
   let pid: number;
   {
     using inherits = writing;
-    pid = spawn(where, initProgram({ mountPoint, bounds, ready: inherits.number }, inherits));
+    pid = spawn(where, initProgram({ mountPoint, ready: inherits.number }, inherits));
   }
   const said = readAvailable(ready).toString("utf8");
   if (said !== "\n") {
@@ -73,7 +57,7 @@ export function startPidSpace(mountPoint: string, bounds?: Bounds): PidSpace {
     process.kill(pid, "SIGKILL");
     await waitForChild(pid);
   };
-  return { first: pid, root, mounts, processes, end };
+  return { root, mounts, processes, end };
 }
 
 function initProgram(order: InitOrder, inherits: Fd): Program {
@@ -97,26 +81,18 @@ export function runInit(): never {
 }
 
 /** @returns why it can't be */
-function becomeFirst({ mountPoint, bounds }: InitOrder): string | undefined {
+function becomeFirst({ mountPoint }: InitOrder): string | undefined {
   try {
     unshareThread(CLONE.NEWNS);
     using everything = openDirectory("/");
-    // What is shared goes on following what the host mounts there.
-    if (bounds === undefined) makePrivate(everything, "recursive");
-    else makeFollower(everything);
+    makePrivate(everything, "recursive");
     using root = openDirectory(mountPoint);
-    using proc = makeMount("proc", [["source", "proc"]], MOUNT_ATTR.NOSUID | MOUNT_ATTR.NODEV | MOUNT_ATTR.NOEXEC);
-    using target = openAt(root, "/proc", O.PATH | O.DIRECTORY, { resolve: RESOLVE.IN_ROOT });
-    const readOnly = kernelSwitches.filter((name) => findAt(target, name)?.isMountRoot === true);
-    attachMount(proc, target);
+    using proc = openProc(root);
     // In a view of the host some are mounted read-only over its own /proc: that stays so.
-    for (const name of bounds === undefined ? readOnly : kernelSwitches) showReadOnly(proc, proc, name);
+    const readOnly = kernelSwitches.filter((name) => findAt(proc, name)?.isMountRoot === true);
+    mountProc(proc, readOnly);
     // Not the host's: those inside can reach it as /proc/1/root.
-    if (bounds === undefined) changeRoot(root);
-    else {
-      boundMounts(root, mountPoint, bounds);
-      replaceRoot(root);
-    }
+    changeRoot(root);
     return undefined;
   } catch (error) {
     if (error instanceof Error) return error.message;

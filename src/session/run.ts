@@ -73,12 +73,17 @@ async function becomeCommand(record: Record, options: CommandOptions): Promise<n
 /**
  * For front ends: has `start` start a command in a session's root. The session can't be ended before `start` is done,
  * which is to be as soon as the command has its root: from then on `end` finds and kills it.
+ * @param joins "nothing": the command sees to its control groups by itself
  */
-export async function startInSession<T>(id: string, start: (root: Fd, record: Record) => Promise<T>): Promise<T> {
+export async function startInSession<T>(
+  id: string,
+  start: (root: Fd, record: Record) => Promise<T>,
+  joins: "its control groups" | "nothing" = "its control groups",
+): Promise<T> {
   checkSessionId(id);
   requireSuperuser();
   return enterSession(id, async (record) => {
-    const goBack = await joinGroups(record, "come back");
+    const goBack = joins === "nothing" ? () => {} : await joinGroups(record, "come back");
     try {
       using root = openDirectory(mountPointOf(record.id));
       return await start(root, record);

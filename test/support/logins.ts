@@ -179,6 +179,21 @@ export function ownProcesses(verb: string): number[] {
     .map(Number);
 }
 
+/** The first processes of pid name spaces that logins whose root is bound have to themselves. */
+export function firstProcesses(): number[] {
+  return readdirSync("/proc")
+    .filter((pid) => /^\d+$/.test(pid))
+    .filter((pid) => {
+      try {
+        const isFirst = /^NSpid:.*\t1$/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
+        return isFirst && readFileSync(`/proc/${pid}/cmdline`, "utf8") === "cat\0";
+      } catch {
+        return false; // It has just ended.
+      }
+    })
+    .map(Number);
+}
+
 /** The sessions that there are, also half-made ones. */
 export function sessions(): string[] {
   return namesIn("/var/lib/fallthru/sessions").filter((name) => !name.startsWith("."));

@@ -1,10 +1,10 @@
 import { UserError } from "../../error.ts";
 import { whyNotStarted } from "../../session/command.ts";
-import { mountPointOf } from "../../session/paths.ts";
 import { rootWatchOf } from "../../session/rootchange.ts";
-import { type Path, type Program, startInSession, type Surroundings } from "../../session/run.ts";
+import { BoundedCommand } from "../../session/bounded.ts";
+import { type Path, type Program, type Record, startInSession, type Surroundings } from "../../session/run.ts";
 import type { SharedSession } from "../../session/shared.ts";
-import type { Caller, CommandEnd, News } from "../schroot/caller.ts";
+import type { Ahead, Caller, CommandEnd, News, ServedCaller } from "../schroot/caller.ts";
 import { enterLogin, graceMs, groupsOf } from "./enter.ts";
 import { findLogin, type Login } from "./find.ts";
 import { expectAnswer, isAsked, isDesktop, isTimeToAsk, isToGoOn } from "./keep.ts";
@@ -25,19 +25,20 @@ export type Answer =
  * One login of one caller: begins their session or joins it, runs their shell in it, and ends it after the last of
  * them. Where anything fails they get no shell, unless their chroot's description says otherwise.
  */
-export async function login(argv: readonly Path[], caller: Caller): Promise<Answer> {
+export async function login(argv: readonly Path[], caller: ServedCaller): Promise<Answer> {
   let found: Login | undefined;
   let session: SharedSession | undefined;
   const afterwards = async (): Promise<void> => session?.leave(graceMs);
   try {
     const wanted = readWanted(argv);
     found = findLogin({ name: caller.name, groups: () => groupsOf(caller) });
+    // While the session is begun.
+    await using ahead = found.policy.sudo === "yes" ? await startBounded(caller) : undefined;
     session = await enterLogin(found, caller);
     const visit = { login: found, wanted, caller };
     if (found.policy.keep === "ask") prepareToAsk(session, visit);
-    let end: CommandEnd;
-    do end = await runShell(session.id, visit);
-    while (await isToGoOn(session, visit));
+    let end = await runShell(session.id, visit, ahead);
+    while (await isToGoOn(session, visit)) end = await runShell(session.id, visit);
     await askDesktop(session, visit);
     return { kind: "status", status: "status" in end ? end.status : 128 + end.signal, afterwards };
   } catch (error) {
@@ -49,10 +50,14 @@ export async function login(argv: readonly Path[], caller: Caller): Promise<Answ
   }
 }
 
-function prepareToAsk(
-  session: SharedSession,
-  visit: { readonly login: Login; readonly wanted: Wanted; readonly caller: Caller },
-): void {
+/** One login, and what it is for. */
+interface Visit {
+  readonly login: Login;
+  readonly wanted: Wanted;
+  readonly caller: ServedCaller;
+}
+
+function prepareToAsk(session: SharedSession, visit: Visit): void {
   session.bePresent();
   const reason = session.whyKept();
   const kept = `fallthru: this is your last session, kept for your files, which couldn't be saved to ~/unsaved: ${reason}`;
@@ -61,16 +66,14 @@ function prepareToAsk(
 }
 
 /** Where nobody can be asked, or that fails, their command ended as it did all the same. */
-async function askDesktop(
-  session: SharedSession,
-  { login, wanted, caller }: { login: Login; wanted: Wanted; caller: Caller },
-): Promise<void> {
-  if (!isAsked({ login, wanted, caller }) || !isDesktop(wanted, caller) || !isTimeToAsk(session)) return;
+async function askDesktop(session: SharedSession, visit: Visit): Promise<void> {
+  const { login, wanted, caller } = visit;
+  if (!isAsked(visit) || !isDesktop(wanted, caller) || !isTimeToAsk(session)) return;
   const { id } = session;
   try {
     const { saveFromDesktop } = await import("./dialog.ts");
     const home = { id, path: caller.home, kind: login.policy.home };
-    const answer = await saveFromDesktop(home, caller, (dialog) => runShell(id, { login, wanted: dialog, caller }));
+    const answer = await saveFromDesktop(home, caller, (dialog) => runShell(id, { ...visit, wanted: dialog }));
     if (answer === "answered") session.noteAnswer();
   } catch (error) {
     caller.say(2, `fallthru: nothing was saved: ${visible(error instanceof Error ? error.message : String(error))}\n`);
@@ -78,13 +81,13 @@ async function askDesktop(
 }
 
 /** The session can't end before the shell has its root. */
-async function runShell(
-  id: string,
-  { login: found, wanted, caller }: { login: Login; wanted: Wanted; caller: Caller },
-): Promise<CommandEnd> {
+async function runShell(id: string, visit: Visit, ahead?: Bounded): Promise<CommandEnd> {
+  const { login: found, wanted, caller } = visit;
   const signal = await caller.interrupted?.();
   if (signal !== undefined) return { status: signal };
-  const { ended } = await startInSession(id, async (root, { network, hostname }) => {
+  const isBounded = found.policy.sudo === "yes";
+  const start = async (root: Surroundings["root"], record: Record): Promise<{ ended: Promise<CommandEnd> }> => {
+    const { network, hostname } = record;
     const shown = showOwn(id, root, caller);
     const shell = shellInside(root, caller);
     const env = loginEnvironment(found, caller, { id, shell, shown });
@@ -98,15 +101,25 @@ async function runShell(
     };
     const started = Promise.withResolvers<void>();
     const program = makeShell(root, wanted, shell, env);
-    const run = found.policy.sudo === "yes" ? runBounded : runFreely;
     const news = newsOf(id, caller);
-    const running = run(id, caller, { where, program, onStarted: started.resolve, news }).finally(() => {
+    const onStarted = started.resolve;
+    const running = isBounded
+      ? runBounded(ahead, record, visit, { where, program, onStarted, news })
+      : caller.run(where, program, onStarted, news);
+    const ended = running.finally(() => {
       shown[Symbol.dispose]();
     });
-    await Promise.race([started.promise, running]);
-    return { ended: running };
-  });
+    await Promise.race([started.promise, ended]);
+    return { ended };
+  };
+  const { ended } = await startInSession(id, start, isBounded ? "nothing" : "its control groups");
   return ended;
+}
+
+type Bounded = BoundedCommand<Ahead>;
+
+function startBounded(caller: ServedCaller): Promise<Bounded> {
+  return BoundedCommand.start((where, program) => caller.startAhead(where, program));
 }
 
 interface Run {
@@ -127,25 +140,23 @@ function newsOf(id: string, caller: Caller): News {
   return () => undefined;
 }
 
-function runFreely(_id: string, caller: Caller, { where, program, onStarted, news }: Run): Promise<CommandEnd> {
-  return caller.run(where, program, onStarted, news);
-}
-
 /** In a pid and a mount name space of the login's own, where root can't reach the machine. They end with it. */
-async function runBounded(id: string, caller: Caller, { where, program, onStarted, news }: Run): Promise<CommandEnd> {
-  const [{ startPidSpace }, { BoundedCommand }] = await Promise.all([
-    import("../../session/init.ts"),
-    import("../../session/bounded.ts"),
-  ]);
-  const space = startPidSpace(mountPointOf(id), { terminal: caller.terminal });
-  try {
-    using bounded = new BoundedCommand(space, where, program, caller.fileLimit);
-    const end = await caller.run(bounded.where, bounded.program, onStarted, news);
-    bounded.checkStarted();
-    return end;
-  } finally {
-    await space.end();
-  }
+async function runBounded(
+  ahead: Bounded | undefined,
+  record: Record,
+  { caller }: Visit,
+  { where, program, onStarted, news }: Run,
+): Promise<CommandEnd> {
+  await using bounded = ahead ?? (await startBounded(caller));
+  bounded.enter(record, caller.terminal);
+  let isOrdered = false;
+  const become = (): void => {
+    bounded.become(where, program, caller.fileLimit);
+    isOrdered = true;
+  };
+  const end = await bounded.process.run(become, onStarted, news);
+  if (isOrdered) bounded.checkStarted();
+  return end;
 }
 
 function explain(error: unknown, caller: Caller, isHost: boolean): void {
