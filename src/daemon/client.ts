@@ -123,10 +123,15 @@ function fail(message: string): number {
 }
 
 /** Words to a descriptor that may be closed: then they are for nobody. */
-function show(stream: 1 | 2, text: Uint8Array): void {
-  unless(["EPIPE", "EBADF", "EIO"], () => {
+/** @returns whether there is still somebody to read it, as far as one can know */
+function show(stream: 1 | 2, text: Uint8Array): boolean {
+  try {
     writeAll(new Fd(stream, "output"), text);
-  });
+  } catch (error) {
+    if (!isErrno(error, "EPIPE", "EBADF", "EIO")) throw error;
+    return !isErrno(error, "EPIPE");
+  }
+  return true;
 }
 
 class Client implements Disposable {
@@ -137,6 +142,8 @@ class Client implements Disposable {
   /** Whose window is closed has logged out: what minds no hang-up has its time from when we are gone. */
   #isLogin = false;
   #wasHungUp = false;
+  /** Whether whoever reads what we print is there. */
+  #isHeard = true;
   /** How far the service has come. */
   #stage: "asked" | "accepted" | "started" = "asked";
 
@@ -223,10 +230,14 @@ class Client implements Disposable {
   #obey(message: ServiceMessage): Outcome | undefined {
     if (message.kind !== "accepted" && message.kind !== "started" && message.kind !== "stopped") this.#relay?.leave();
     switch (message.kind) {
-      case "say":
-        show(message.stream, message.text);
+      case "say": {
+        const isRead = show(message.stream, message.text);
+        if (message.stream === 1) this.#isHeard = isRead;
         return undefined;
+      }
       case "show":
+        // Whom nobody hears goes, and the service knows.
+        if (!this.#isHeard) return 1;
         this.#send({ kind: "shown" });
         return undefined;
       case "accepted":

@@ -243,6 +243,11 @@ export class PeerCaller implements ServedCaller, Disposable {
     return Promise.resolve(signal === undefined ? undefined : 128 + signal);
   }
 
+  isHeard(): boolean {
+    this.#waitUntilShown();
+    return !this.#connection.isGone;
+  }
+
   /** What was said before a command stands before its output. */
   #waitUntilShown(): void {
     for (const message of this.#connection.receive()) this.#note(message);

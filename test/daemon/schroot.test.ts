@@ -63,6 +63,16 @@ test("members of a chroot begin, use and end sessions of it without being root",
   expect(sessions()).toEqual([]);
 });
 
+test("a session whose id nobody reads, as of a build that was killed meanwhile, ends at once", async () => {
+  const unread = 'pipe(R, W); close R; open(STDOUT, ">&W"); close W; exec @ARGV';
+  expect(
+    await run([...as(nobody), "perl", "-e", unread, schroot, "-b", "-c", "tiny"], { directory: "/" }),
+  ).toMatchObject({
+    status: 1,
+  });
+  while (sessions().length > 0) await sleep(20);
+});
+
 test("an automatic session ends with its command, or with its client", async () => {
   expect(await ask(nobody, ["-c", "tiny", "--", "echo", "well"])).toMatchObject({ status: 0, stdout: "well\n" });
   expect(sessions()).toEqual([]);

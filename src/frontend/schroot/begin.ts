@@ -27,6 +27,7 @@ export async function begin(subject: Subject, request: Request, caller: Caller, 
   try {
     await stopIfInterrupted(caller);
     caller.say(1, `${id}\n`);
+    if (caller.isHeard?.() === false) throw refusal("Nobody reads the session’s ID: the session is ended");
   } catch (error) {
     // Nobody would know of a session whose id couldn't be told.
     await endSession(id, { force: true, setup: options.setup });

@@ -43,6 +43,8 @@ export interface Caller {
   readonly converse?: ((words: readonly string[], untilMs: number) => Promise<number | undefined>) | undefined;
   /** 128 and the number of a signal that came meanwhile and ends programs: what was just begun is then undone. */
   interrupted?(): Promise<number | undefined>;
+  /** Whether what was said has been printed, as far as one can know; where say() itself fails it isn't asked. */
+  isHeard?(): boolean;
 }
 
 /** A peer of the service. */
