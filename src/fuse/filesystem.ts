@@ -32,6 +32,8 @@ export interface Request {
   readonly supplementaryGroup: number | undefined;
   /** An earlier server had read it and may have done it already: creating and deleting must reckon with that. */
   readonly isResend: boolean;
+  /** Its number: that of no other request of the connection, and the same when it is sent again. */
+  readonly key: number;
   /** For what takes longer: return it, and answer through it later. The caller waits, others don't. */
   defer<T>(): Deferred<T>;
 }

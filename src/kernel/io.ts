@@ -26,11 +26,15 @@ const fstatfs_ = hot("fstatfs", "int", ["int", "void *"]);
 
 export const SEEK = { SET: 0, CUR: 1, END: 2, DATA: 3, HOLE: 4 } as const;
 
+/** Numbers from here on aren't exact, and no file system of Linux has files of that size. */
+const TOO_LARGE = 2 ** 53;
+
 export function readAt(fd: number, buffer: Uint8Array, offset: number): number {
   return result(pread_(fd, buffer, buffer.length, offset));
 }
 
 export function writeAt(fd: number, buffer: Uint8Array, offset: number): number {
+  if (offset >= TOO_LARGE) return -E.FBIG;
   return result(pwrite_(fd, buffer, buffer.length, offset));
 }
 
@@ -41,12 +45,15 @@ export function seek(fd: number, offset: number, whence: number): number {
   return Number(position);
 }
 
+/** −EFBIG: larger than the file system's files can be. @see ftruncate(2) */
 export function truncateFd(fd: number, size: number): number {
+  if (size >= TOO_LARGE) return -E.FBIG;
   return result(ftruncate_(fd, size));
 }
 
 /** @param mode FALLOC_FL flags; @see fallocate(2) */
 export function allocate(fd: number, mode: number, offset: number, length: number): number {
+  if (offset + length >= TOO_LARGE) return -E.FBIG;
   return result(fallocate_(fd, mode | 0, offset, length));
 }
 
@@ -75,6 +82,7 @@ const offsets = [Buffer.alloc(8), Buffer.alloc(8)] as const;
 
 /** copy_file_range(2) at given offsets; the positions of the descriptors stay. */
 export function copyRange(from: number, fromOffset: number, to: number, toOffset: number, length: number): number {
+  if (fromOffset >= TOO_LARGE || toOffset >= TOO_LARGE) return -E.FBIG;
   offsets[0].writeBigInt64LE(BigInt(fromOffset));
   offsets[1].writeBigInt64LE(BigInt(toOffset));
   return result(copyFileRange_(from, offsets[0], to, offsets[1], length, 0));

@@ -159,6 +159,7 @@ export function checkBare({ mode, uid }: Pick<UnionAttr, "mode" | "uid">, who: n
 function setSize(core: Core, inode: Inode, size: number, openFd: number): void {
   if (inode.isDirectory) fail("truncate", inode.path, -E.ISDIR);
   if (inode.type !== S.IFREG) fail("truncate", inode.path, -E.INVAL);
+  if (!Number.isSafeInteger(size)) fail("truncate", inode.path, -E.FBIG);
   copyUp(core, inode, { content: "copy", upTo: size });
   if (openFd >= 0) {
     must("truncate", inode.path, truncateFd(openFd, size));

@@ -115,6 +115,23 @@ test.each(["overlay", "aufs"].flatMap((dialect) => ["on", "off"].map((mode) => [
   },
 );
 
+test.each(["on", "off"])(
+  "who opens while the server is killed closes nobody else's file: passthrough=%s",
+  async (mode) => {
+    const target = await mount(12, `passthrough=${mode}`);
+    for (let index = 0; index < 12; index++) {
+      const old = servers();
+      // What is asked for right after the kill, the old server may have read.
+      const script = `cd '${target}/dir'; exec 8<f${index}; kill -9 ${old.join(" ")}; exec 9>>f${index}; echo more >&9; cat <&8`;
+      const result = await new Running(script).result;
+      expect(result).toMatchObject({ stderr: "", stdout: `low ${index}\nmore\n`, status: 0 });
+      while (servers().length === 0 || servers().some((id) => old.includes(id))) await sleep(2);
+    }
+    expect(await run(["umount", target])).toMatchObject({ status: 0 });
+  },
+  60_000,
+);
+
 test("directories that are made, moved and removed while the server is killed stay in reach", async () => {
   const target = await mount(20, "passthrough=on");
   const worker = (name: string): string => `(

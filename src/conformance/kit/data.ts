@@ -106,6 +106,6 @@ export function writeWith(fd: number, address: number, length: number, at: numbe
   return pwritev2_(fd, new Uint8Array(vector.buffer), 1, at, flags);
 }
 
-export function truncate(path: string, size: number): void {
+export function truncate(path: string, size: number | bigint): void {
   truncate_(Buffer.from(`${path}\0`), size);
 }

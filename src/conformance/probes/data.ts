@@ -155,6 +155,7 @@ export const shape = area("files", [
         truncate(`${mount}/${size}`, size);
         same(text(`${mount}/${size}`), wanted(size), `content of ${size} bytes`);
       }
+      fails("EFBIG", () => truncate(`${mount}/3`, 2n ** 63n - 1n), "to 2^63 - 1 bytes");
       place.remount();
       for (const size of sizes) same(text(`${mount}/${size}`), wanted(size), `content of ${size} bytes after remount`);
     },

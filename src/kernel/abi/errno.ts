@@ -16,6 +16,7 @@ export const E = {
   MFILE: 24,
   NOTTY: 25,
   TXTBSY: 26,
+  FBIG: 27,
   NOSPC: 28,
   ROFS: 30,
   MLINK: 31,

@@ -16,13 +16,13 @@ import { OpenModes } from "./modes.ts";
 /** How the data of files is reached: by handles that opening gives, or by inode, where nothing is opened. */
 export interface Files {
   /** @returns ENOSYS, negative: the kernel is to ask no more, and to go on without a handle */
-  open(nodeid: number, how: FileFlags): Opened | number;
+  open(nodeid: number, how: FileFlags, request: number): Opened | number;
   /** A file that has been made just now. @param handle the union's; @param mode the file's */
-  made(nodeid: number, handle: number, flags: number, mode: number): Opened;
+  made(nodeid: number, handle: number, how: { readonly flags: number; readonly mode: number }, request: number): Opened;
   /** One that the server before had made for this request. */
-  madeBefore(nodeid: number, how: FileFlags): Opened;
+  madeBefore(nodeid: number, how: FileFlags, request: number): Opened;
   /** A request to open that was sent again: it begins anew. */
-  retry(): void;
+  retry(request: number): void;
   read(nodeid: number, from: ReadRequest, into: Uint8Array): number;
   write(nodeid: number, to: WriteRequest, data: Uint8Array): number;
   fsync(nodeid: number, fh: number, what: "all" | "data"): void;
@@ -51,34 +51,40 @@ export class OpenedFiles implements Files {
   readonly #union: Union;
   readonly #modes: OpenModes;
   readonly #journal: Journal;
-  /** Opened by the server before, for somebody who perhaps never heard of it. */
-  #unsure: { readonly fh: number; readonly nodeid: number } | undefined;
+  /** Opened by the server before, for a request that it perhaps didn't answer: it is sent again then. */
+  #unsure: { readonly fh: number; readonly nodeid: number; readonly request: number } | undefined;
 
   constructor({ union, connection, journal, cache, known }: OpenedParts) {
     this.#union = union;
     this.#modes = new OpenModes(union, connection, cache, known);
     this.#journal = journal;
-    const fh = journal.lastOpened;
-    const nodeid = fh === undefined ? undefined : known?.get(fh)?.nodeid;
-    if (fh !== undefined && nodeid !== undefined) this.#unsure = { fh, nodeid };
+    const { handle: fh = 0, request = 0 } = journal.lastOpened ?? {};
+    const nodeid = known?.get(fh)?.nodeid;
+    if (nodeid !== undefined) this.#unsure = { fh, nodeid, request };
   }
 
-  open(nodeid: number, { flags }: FileFlags): Opened {
-    return this.#opened(nodeid, this.#union.open(nodeid, flags), flags);
+  open(nodeid: number, { flags }: FileFlags, request: number): Opened {
+    return this.#opened(nodeid, this.#union.open(nodeid, flags), { flags }, request);
   }
 
-  made(nodeid: number, handle: number, flags: number, mode: number): Opened {
-    return this.#opened(nodeid, handle, flags, mode);
+  made(
+    nodeid: number,
+    handle: number,
+    how: { readonly flags: number; readonly mode: number },
+    request: number,
+  ): Opened {
+    return this.#opened(nodeid, handle, how, request);
   }
 
-  madeBefore(nodeid: number, how: FileFlags): Opened {
-    return this.open(nodeid, how);
+  madeBefore(nodeid: number, how: FileFlags, request: number): Opened {
+    return this.open(nodeid, how, request);
   }
 
-  retry(): void {
+  retry(request: number): void {
     const handle = this.#unsure;
+    if (handle?.request !== request) return;
     this.#unsure = undefined;
-    if (handle !== undefined) this.release(handle.nodeid, handle);
+    this.release(handle.nodeid, handle);
   }
 
   read(_nodeid: number, from: ReadRequest, into: Uint8Array): number {
@@ -120,9 +126,14 @@ export class OpenedFiles implements Files {
     return this.#modes.isMapping(nodeid);
   }
 
-  #opened(nodeid: number, handle: number, flags: number, mode?: number): Opened {
+  #opened(
+    nodeid: number,
+    handle: number,
+    { flags, mode }: { readonly flags: number; readonly mode?: number },
+    request: number,
+  ): Opened {
     const opened = this.#modes.open(nodeid, handle, flags, mode);
-    this.#journal.open(handle, { nodeid, flags, backingId: opened.backingId ?? 0 });
+    this.#journal.open(handle, { nodeid, flags, backingId: opened.backingId ?? 0 }, request);
     return opened;
   }
 }

@@ -24,7 +24,6 @@ import { unless } from "../../kernel/error.ts";
 import { checkBare, isBare, type UnionAttr } from "../../union/attr.ts";
 import type { Creator } from "../../union/create.ts";
 import { flagCommands } from "../../union/flags.ts";
-import type { RenameMode } from "../../union/rename.ts";
 import type { UnionEntry } from "../../union/entry.ts";
 import type { Union } from "../../union/union.ts";
 import { changeCommand, type LayerChanges, replaceServer } from "./changes.ts";
@@ -32,6 +31,7 @@ import { Directories } from "./directories.ts";
 import type { Journal } from "./journal.ts";
 import type { Keeper } from "./keeper.ts";
 import { Reclaim } from "./reclaim.ts";
+import { renamedBefore } from "./retried.ts";
 import type { Files } from "./files.ts";
 import { StaleAttributes } from "./stale.ts";
 import { decodeStatFs } from "./statfs.ts";
@@ -41,8 +41,6 @@ const renameModes = ["replace", "no-replace", "exchange", undefined, "whiteout",
 
 const [S_ISUID, S_ISGID, S_IXGRP] = [0o4000, 0o2000, 0o0010];
 
-/** Of a rename that is asked for again: done in the layers, and known to the journal too. */
-type Renamed = "not yet" | "done" | "recorded";
 /** What a mount consists of. */
 interface Parts {
   readonly union: Union;
@@ -175,7 +173,9 @@ export class UnionFileSystem implements FileSystem {
   rename(parent: number, name: Name, newParent: number, newName: Name, flags: number, request: Request): number {
     const mode = renameModes[flags];
     if (mode === undefined) return -E.INVAL;
-    const before = request.isResend ? this.#renamedBefore(parent, name, newParent, newName, mode) : "not yet";
+    const before = request.isResend
+      ? renamedBefore({ union: this.#union, journal: this.#journal }, { parent, name, newParent, newName }, mode)
+      : "not yet";
     const replaced = mode === "exchange" ? undefined : this.#union.nodeidAt(newParent, newName);
     if (before === "not yet") this.#union.rename(parent, name, newParent, newName, mode);
     if (before !== "recorded") this.#journal.move(parent, name, newParent, newName, mode === "exchange");
@@ -190,29 +190,33 @@ export class UnionFileSystem implements FileSystem {
   }
 
   open(nodeid: number, how: FileFlags, request: Request): Opened | number {
-    if (request.isResend) this.#files.retry();
+    if (request.isResend) this.#files.retry(request.key);
     if (how.killSuidGid) this.#killSuidGid(nodeid, request);
     const wasUnseen = this.#files.changesUnseen(nodeid);
-    const opened = this.#files.open(nodeid, how);
+    const opened = this.#files.open(nodeid, how, request.key);
     if (!wasUnseen && this.#files.changesUnseen(nodeid)) this.#forgetAttributes(nodeid);
     return opened;
   }
 
   create(parent: number, name: Name, how: CreateRequest, request: Request): Created {
     if (request.isResend) {
-      this.#files.retry();
+      this.#files.retry(request.key);
       const entry = this.lookup(parent, name);
-      if (entry !== undefined) return { entry, opened: this.#files.madeBefore(entry.nodeid, how) };
+      if (entry !== undefined) return { entry, opened: this.#files.madeBefore(entry.nodeid, how, request.key) };
     }
     const entry = this.#union.create(parent, name, how.mode, how.flags, creator(request, how));
-    const opened = this.#files.made(entry.nodeid, entry.handle, how.flags, entry.attr.mode);
+    const opened = this.#opened(entry, how, request);
     this.#stale?.changed(parent);
     return { entry: this.#placed(parent, name, entry), opened };
   }
 
+  #opened(entry: UnionEntry & { readonly handle: number }, { flags }: CreateRequest, request: Request): Opened {
+    return this.#files.made(entry.nodeid, entry.handle, { flags, mode: entry.attr.mode }, request.key);
+  }
+
   tmpfile(parent: number, how: CreateRequest, request: Request): Created {
     const entry = this.#union.tmpfile(parent, how.mode, how.flags, creator(request, how));
-    const opened = this.#files.made(entry.nodeid, entry.handle, how.flags, entry.attr.mode);
+    const opened = this.#opened(entry, how, request);
     this.#keepOpen(entry.nodeid);
     return { entry: this.#placed(0, "", entry), opened };
   }
@@ -362,21 +366,6 @@ export class UnionFileSystem implements FileSystem {
     if (entry === undefined) return;
     this.#union.forget(entry.nodeid, 1);
     if ((entry.attr.mode & S.IFMT) === S.IFDIR) this.#forgetListing(entry.nodeid);
-  }
-
-  /** What the server before had done of it when it was killed. */
-  #renamedBefore(parent: number, name: Name, newParent: number, newName: Name, mode: RenameMode): Renamed {
-    const known = this.#journal.at(parent, name);
-    if (known === undefined || this.#journal.hasJustMoved(parent, name, newParent, newName)) return "recorded";
-    const [from, to] = [this.#inoAt(parent, name), this.#inoAt(newParent, newName)];
-    const isDone = mode === "exchange" ? to === known.ino && from !== to : from === undefined && to !== undefined;
-    return isDone ? "done" : "not yet";
-  }
-
-  #inoAt(parent: number, name: Name): number | undefined {
-    const entry = this.#union.lookup(parent, name);
-    if (entry !== undefined) this.#union.forget(entry.nodeid, 1);
-    return entry?.attr.ino;
   }
 
   /**

@@ -108,12 +108,12 @@ test("killed at any instant, what is known is what it was before the operation o
   expect(torn).toBeGreaterThan(0);
 }, 60_000);
 
-test("the next server knows the open files, and which of them was opened last of all", () => {
+test("the next server knows the open files, and which of them was opened last of all, and by whom", () => {
   using file = makeMemoryFile("journal");
   const journal = new Journal(file, true);
-  journal.open(1, { nodeid: 7, flags: 0x80000001 | 0, backingId: 0 });
-  journal.open(2, { nodeid: 8, flags: 0, backingId: 9 });
-  expect(reread(file).lastOpened).toBe(2);
+  journal.open(1, { nodeid: 7, flags: 0x80000001 | 0, backingId: 0 }, 50);
+  journal.open(2, { nodeid: 8, flags: 0, backingId: 9 }, 60);
+  expect(reread(file).lastOpened).toEqual({ handle: 2, request: 60 });
   expect(reread(file).files().get(1)).toEqual({ nodeid: 7, flags: 0x80000001 | 0, backingId: 0 });
   journal.origin(5, 6);
   journal.origin(7, 9);

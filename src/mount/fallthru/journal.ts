@@ -33,11 +33,14 @@ interface Move extends Names {
  */
 const [ACTIVE, RETRIES, LAST, MOVING, LAYOUT] = [1, 2, 3, 4, 5];
 /** Another number for each change of what lies where, here and in records.ts. */
-const layout = 2;
+const layout = 3;
 /** What was done last of all, as far as that matters: nothing that does, a file was opened, something was moved. */
 const [OTHER, OPENED, MOVED] = [0, 1, 2];
-/** Numbers of the head: the highest nodeid, the handle that was opened last, and what was moved last; its names are in the bytes from there on. */
-const [HIGHEST, LAST_HANDLE, MOVE] = [4, 5, 8];
+/**
+ * Numbers of the head: the highest nodeid, the handle that was opened last and by which request, and what was moved last; its names
+ * are in the bytes from there on.
+ */
+const [HIGHEST, LAST_HANDLE, LAST_REQUEST, MOVE] = [4, 5, 6, 8];
 const MOVE_NAMES = 256;
 /** A word of each bank's: its tables are being changed. */
 const TORN = 2047;
@@ -81,7 +84,7 @@ class Bank {
  */
 export class Journal implements KnownInodes {
   /** The file whose opening was the last of all that the server before did: whoever opened it may not have been told. */
-  readonly lastOpened: number | undefined;
+  readonly lastOpened: { readonly handle: number; readonly request: number } | undefined;
   readonly #memory: Memory;
   readonly #words: Uint32Array;
   readonly #numbers: Float64Array;
@@ -105,7 +108,8 @@ export class Journal implements KnownInodes {
       this.#end();
     }
     if (this.#words[MOVING] !== 0) this.#move(this.#readMove());
-    this.lastOpened = this.#words[LAST] === OPENED ? this.#numbers[LAST_HANDLE] : undefined;
+    const [handle = 0, request = 0] = this.#numbers.subarray(LAST_HANDLE, LAST_REQUEST + 1);
+    this.lastOpened = this.#words[LAST] === OPENED ? { handle, request } : undefined;
     this.#lastMoved = this.#words[LAST] === MOVED ? this.#readMove() : undefined;
   }
 
@@ -241,8 +245,10 @@ export class Journal implements KnownInodes {
     this.#end();
   }
 
-  open(handle: number, { nodeid, flags, backingId }: KnownFile): void {
+  /** @param request the number of that which asks for it */
+  open(handle: number, { nodeid, flags, backingId }: KnownFile, request: number): void {
     this.#numbers[LAST_HANDLE] = handle;
+    this.#numbers[LAST_REQUEST] = request;
     this.#words[LAST] = OPENED;
     this.#begin();
     this.#bank.files.insert({ key: handle, a: nodeid, b: backingId, extra: flags >>> 0 });
