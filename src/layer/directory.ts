@@ -1,6 +1,7 @@
 import { O } from "../kernel/abi/file.ts";
 import { E } from "../kernel/abi/errno.ts";
 import { closeFd, fail, type Name, openName } from "../kernel/at.ts";
+import { listDirectory, listOpened } from "../kernel/io.ts";
 import type { Layer } from "./layer.ts";
 
 /**
@@ -70,6 +71,8 @@ export class LayerDirectory {
   /** Empty files in it may stand for devices 0:0. */
   hasNestedWhiteouts = false;
   #fd = -1;
+  /** Its entries were read since it was opened. */
+  #isRead = false;
 
   constructor(layer: Layer, parent: LayerDirectory | undefined, name: Name, fd = -1) {
     this.layer = layer;
@@ -94,8 +97,18 @@ export class LayerDirectory {
     return this.#fd;
   }
 
+  /** Calls with each of its entries, as listDirectory(). */
+  list(each: Parameters<typeof listDirectory>[1]): number {
+    const { fd } = this;
+    // What came with its descriptor, a layer's root, may have been read by others.
+    const isAtStart = !this.#isRead && this.parent !== undefined;
+    this.#isRead = true;
+    return isAtStart ? listOpened(fd, each) : listDirectory(fd, each);
+  }
+
   #keep(fd: number): void {
     this.#fd = fd;
+    this.#isRead = false;
     this.epoch = this.layer.cache.epoch;
     if (this.parent !== undefined) this.layer.cache.add(this);
   }

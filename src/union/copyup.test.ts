@@ -1,11 +1,20 @@
 import { expect, test } from "bun:test";
 import * as fs from "node:fs";
-import { errnoOf, find, mark, name, space, write } from "../../test/support/space.ts";
+import { closeFd, openName } from "../kernel/at.ts";
+import { attributeName, getXattr, setXattrOf } from "../kernel/io.ts";
+import { entries, errnoOf, find, mark, name, space, write } from "../../test/support/space.ts";
 import type { UnionAttr } from "./attr.ts";
 import type { Union } from "./union.ts";
 
 function timesOf({ atime, atimeNsec, mtime, mtimeNsec, ctime, ctimeNsec }: UnionAttr): readonly number[] {
   return [atime, atimeNsec, mtime, mtimeNsec, ctime, ctimeNsec];
+}
+
+function isMarked(path: string, attribute: string): boolean {
+  const fd = openName(-100, path, 0);
+  const length = getXattr(fd, "", attributeName(attribute), Buffer.alloc(16));
+  closeFd(fd);
+  return length >= 0;
 }
 
 function made(union: Union, parent: number, entry: string): void {
@@ -94,4 +103,74 @@ test("copyUp() brings attributes along, also where the kernel has asked for a ca
     union.setxattr(nodeid, name("security.capability"), capability, 0);
     expect(union.getxattr(nodeid, name("security.capability"), 100)).toEqual(capability);
   }
+});
+
+test("copyUp() of a directory leaves its link count, which goes on to count what comes and goes", () => {
+  using at = space();
+  for (const directory of ["a", "b", "c"]) fs.mkdirSync(at.path(`lower/dir/${directory}`), { recursive: true });
+  fs.writeFileSync(at.path("lower/dir/file"), "content");
+  const creator = { uid: 0, gid: 0 };
+  {
+    using union = at.union();
+    const dir = find(union, "dir");
+    expect(union.getattr(dir).nlink).toBe(5);
+    union.setattr(find(union, "dir/file"), { uid: 7 });
+    expect(union.getattr(dir).nlink).toBe(5);
+    union.mkdir(dir, name("d"), 0o755, creator);
+    union.mkdir(dir, name("e"), 0o755, creator);
+    union.rmdir(dir, name("a"));
+    expect(union.getattr(dir).nlink).toBe(6);
+  }
+  using union = at.union();
+  expect(union.getattr(find(union, "dir")).nlink).toBe(6);
+});
+
+test("copyUp() into a directory marks it from the start, and what is only removed from it doesn't", () => {
+  using at = space();
+  for (const directory of ["into", "from"]) {
+    fs.mkdirSync(at.path(`lower/${directory}`));
+    fs.writeFileSync(at.path(`lower/${directory}/file`), "content");
+    fs.utimesSync(at.path(`lower/${directory}`), 1000.5, 2000.25);
+  }
+  using union = at.union();
+  const before = timesOf(union.getattr(find(union, "into")));
+  union.setattr(find(union, "into/file"), { uid: 7 });
+  expect(timesOf(union.getattr(find(union, "into")))).toEqual(before);
+  union.unlink(find(union, "from"), name("file"));
+  const impure = ["into", "from"].map((each) => isMarked(at.path(`upper/${each}`), "trusted.overlay.impure"));
+  expect(impure).toEqual([true, false]);
+});
+
+test("copyUp() of a directory keeps its default ACL, which what is made in it has in the place of the umask", () => {
+  using at = space();
+  const acl = "0200000001000700ffffffff04000700ffffffff20000500ffffffff";
+  for (const directory of ["with", "without"]) fs.mkdirSync(at.path(`lower/${directory}`));
+  const fd = openName(-100, at.path("lower/with"), 0);
+  expect(setXattrOf(fd, "", attributeName("system.posix_acl_default"), Buffer.from(acl, "hex"))).toBe(0);
+  closeFd(fd);
+  using union = at.union();
+  const modes = ["with", "without"].map((directory) => {
+    const creator = { uid: 0, gid: 0, umask: 0o077 };
+    const { handle, attr } = union.create(find(union, directory), name("new"), 0o666, 1, creator);
+    union.release(handle);
+    return (attr.mode & 0o777).toString(8);
+  });
+  expect(modes).toEqual(["664", "600"]);
+});
+
+test("what was removed is made anew in the place of its whiteout, be that there still or not", () => {
+  using at = space();
+  const creator = { uid: 0, gid: 0 };
+  for (const file of ["file", "gone", "dir"]) fs.writeFileSync(at.path(`lower/${file}`), "content");
+  using union = at.union();
+  for (const file of ["file", "dir"]) union.unlink(1, name(file));
+  expect(union.lookup(1, name("file"))).toBeUndefined();
+  made(union, 1, "file");
+  union.unlink(1, name("gone"));
+  fs.unlinkSync(at.path("upper/gone"));
+  made(union, 1, "gone");
+  expect(union.lookup(1, name("dir"))).toBeUndefined();
+  union.mkdir(1, name("dir"), 0o755, creator);
+  expect(entries(union)).toEqual(["dir", "file", "gone"]);
+  expect([fs.readdirSync(at.path("work/work")), fs.statSync(at.path("upper/gone")).size]).toEqual([["#whiteout"], 0]);
 });

@@ -12,6 +12,7 @@ import {
   renameName,
   stat,
   statFd,
+  statSerial,
   unlinkName,
   utimesName,
 } from "../kernel/at.ts";
@@ -24,7 +25,7 @@ import { isMarkedProtected } from "../layer/protected.ts";
 import { indexName } from "../layer/handle.ts";
 import { type Core, hold, isHeld, locate, place, statIno, statPlace, type Writable, writable } from "./core.ts";
 import type { Inode, Link } from "./inode.ts";
-import { keepTimes } from "./keeptimes.ts";
+import { keepTimes, keptTimes } from "./keeptimes.ts";
 import { markImpure, markNested, markOrigin, mustHaveMarks, nowAt, originOf, planOf } from "./marks.ts";
 import { protect, protectionOf } from "./protection.ts";
 import type { PreparedCopy } from "./remote.ts";
@@ -60,7 +61,8 @@ export function copyUp(core: Core, inode: Inode, wish: CopyUpWish): boolean {
 
 const defaultAcl = attributeName("system.posix_acl_default");
 
-function copyUpDirectory(core: Core, upper: Writable, inode: Inode): void {
+/** @param isImpure it is to hold what comes from below, at once */
+function copyUpDirectory(core: Core, upper: Writable, inode: Inode, isImpure = false): void {
   if (inode.upperDir !== undefined || inode.pin >= 0) return;
   const [link, lower] = [inode.links[0], inode.lowerDirs[0]];
   if (lower === undefined) return fail("copy up", inode.path, -E.STALE);
@@ -68,29 +70,54 @@ function copyUpDirectory(core: Core, upper: Writable, inode: Inode): void {
     copyUpRemoved(core, upper, inode, lower);
     return;
   }
-  copyUpDirectory(core, upper, link.parent);
+  copyUpDirectory(core, upper, link.parent, true);
   markImpure(core, upper, link.parent);
   const from = { fd: lower.fd, name: "" };
   const prepared = takePrepared(core, inode);
+  const serial = statSerial();
   const protection = protectionOf(inode);
-  const original = prepared?.copied === undefined ? readOriginal(from) : { ...prepared.copied.original, rdev: 0n };
+  // It may have asked for the attributes already.
+  const read = (): Original => (statSerial() === serial ? readOriginal(from) : heldOriginal());
+  const original = prepared?.copied === undefined ? read() : { ...prepared.copied.original, rdev: 0n };
   const mark = (made: Made): void => {
     markOrigin(upper, originOf(lower, ""), made);
+    if (isImpure && upper.marks !== undefined) must("mark", made.name, setAttributeOf(made, upper.marks.impure, yes));
     protect(upper, inode, made.fd, made.name, protection);
   };
+  // What another process has made is asked for it.
+  let hasDefaultAcl: boolean | undefined;
   const temporary =
     prepared?.temporary ??
     upper.work.withTemporary((name) => {
-      copyEntry(original, from, { fd: upper.work.fd, name }, planOf(upper, undefined, mark));
+      const plan = planOf(upper, undefined, mark);
+      hasDefaultAcl = false;
+      const isPrivate = (attribute: Name): boolean => {
+        hasDefaultAcl ||= attribute === "system.posix_acl_default";
+        return plan.isPrivate?.(attribute) ?? false;
+      };
+      copyEntry(original, from, { fd: upper.work.fd, name }, { ...plan, isPrivate });
     });
   if (prepared !== undefined) mark(nowAt(upper, temporary));
   putInPlace(core, upper, link, temporary);
   const directory = new LayerDirectory(upper.layer, link.parent.upperDir, link.name);
   inode.upperDir = directory;
+  inode.isImpure ||= isImpure && upper.marks !== undefined;
+  if (inode.subdirectories < 0 && hasCounted(inode, original.nlink)) inode.subdirectories = original.nlink - 2;
   must("stat", inode.path, statFd(directory.fd));
   core.changeTimes.keep(inode.ino, original.ctime);
-  inode.hasDefaultAcl = getXattr(directory.fd, "", defaultAcl, empty) > 0;
+  // What follows is copied into it.
+  if (isImpure) keptTimes(core, inode, original.ctime);
+  inode.hasDefaultAcl = hasDefaultAcl ?? getXattr(directory.fd, "", defaultAcl, empty) > 0;
   core.onCopyUp(inode.nodeid);
+}
+
+/**
+ * Whether a directory's link count, which was shown until now, says how many directories are in it: they are all in one lower then, whose
+ * dialect hides none of them. A file system that doesn't count them says 1.
+ */
+function hasCounted({ lowerDirs: [lower, another] }: Inode, nlink: number): boolean {
+  if (lower === undefined || another !== undefined || lower.layer.isRemote) return false;
+  return nlink >= 2 && lower.layer.dialect.whiteouts === "in-place";
 }
 
 /** A directory without a name, which is open: all that is left of it is its attributes. */
@@ -109,6 +136,7 @@ function copyUpRemoved(core: Core, upper: Writable, inode: Inode, lower: LayerDi
 }
 
 const empty = new Uint8Array(0);
+const yes = Buffer.from("y");
 
 /** Renames what was made to its name in the upper. */
 function putInPlace(core: Core, upper: Writable, link: Link, temporary: Name): void {
@@ -206,7 +234,7 @@ function originalOf(inode: Inode, from: Entry, copied: PreparedCopy["copied"]): 
 
 /** The directory that a file is to be put into. */
 function copyUpParent(core: Core, upper: Writable, inode: Inode, parent: Inode): void {
-  copyUpDirectory(core, upper, parent);
+  copyUpDirectory(core, upper, parent, true);
   markImpure(core, upper, parent);
   if (inode.isNestedWhiteout) markNested(upper, parent);
 }
@@ -273,7 +301,7 @@ function placeInIndex(core: Core, inode: Inode, link: Link, temporary: Name, ent
 export function linkUp(core: Core, inode: Inode, link: Link): void {
   const upper = writable(core);
   if (link.isUpper || upper.index === undefined || inode.indexEntry === undefined) return;
-  copyUpDirectory(core, upper, link.parent);
+  copyUpDirectory(core, upper, link.parent, true);
   markImpure(core, upper, link.parent);
   const { index } = upper;
   const { indexEntry } = inode;

@@ -26,7 +26,7 @@ import { copyUp } from "./copyup.ts";
 import { type Core, statIno, type Writable, writable } from "./core.ts";
 import type { Inode } from "./inode.ts";
 import { markNested, markOpaque, mustHaveMarks } from "./marks.ts";
-import { lookUp } from "./lookup.ts";
+import { isWhitedOut, lookUp } from "./lookup.ts";
 import { checkEntries } from "./protection.ts";
 
 /** Who creates, and what their umask is where nobody has applied it yet. */
@@ -64,7 +64,7 @@ export function create(core: Core, parent: Inode, name: Name, entry: NewEntry, c
   const isNested = (mode & S.IFMT) === S.IFCHR && (entry.rdevMajor ?? 0) === 0 && (entry.rdevMinor ?? 0) === 0;
   if (isNested) return createNested(core, upper, parent, name, mode & 0o7777, creator);
   const wanted = { ...entry, mode };
-  let fd = makeNode(directory.fd, name, wanted);
+  let fd = isWhitedOut(parent, name) ? -E.EXIST : makeNode(directory.fd, name, wanted);
   const isOver = fd === -E.EXIST;
   if (isOver) fd = createOverWhiteout(core, upper, parent, name, wanted, creator);
   else if (fd < 0) return fail("create", `${parent.path}/${name}`, fd);
@@ -168,14 +168,17 @@ function createOverWhiteout(
   if (directory === undefined) return fail("create", name, -E.STALE);
   const isDirectory = (entry.mode & S.IFMT) === S.IFDIR;
   const nursery = makeNursery(upper, parent, directory);
+  let isLeft = true;
   try {
     const fd = must("create", name, makeNode(nursery.fd, nursery.name, entry));
     own(upper, parent, nursery.fd, nursery.name, entry, creator);
     if (isDirectory) markOpaque(upper, nursery.fd, nursery.name);
     replaceWhiteout(nursery.fd, nursery.name, directory, name, isDirectory);
+    // A directory has changed places with the whiteout.
+    isLeft = isDirectory;
     return fd;
   } finally {
-    nursery.end();
+    nursery.end(isLeft);
   }
 }
 
@@ -184,10 +187,13 @@ function makeNursery(
   upper: Writable,
   parent: Inode,
   directory: LayerDirectory,
-): { fd: number; name: Name; end: () => void } {
+): { fd: number; name: Name; end: (isLeft: boolean) => void } {
   const name = upper.work.temporaryName();
   const inherits = inheritsGroup(parent);
-  if (!parent.hasDefaultAcl && !inherits) return { fd: upper.work.fd, name, end: () => upper.work.discard(name) };
+  if (!parent.hasDefaultAcl && !inherits) {
+    const discard = (isLeft: boolean): void => (isLeft ? upper.work.discard(name) : undefined);
+    return { fd: upper.work.fd, name, end: discard };
+  }
   must("mkdir", name, mkdirName(upper.work.fd, name, 0o700));
   const fd = must("open", name, openName(upper.work.fd, name, O.RDONLY | O.DIRECTORY | O.NOFOLLOW));
   if (inherits) {
@@ -212,7 +218,7 @@ export function replaceWhiteout(
   to: Name,
   isDirectory: boolean,
 ): void {
-  if (probe(into, to) !== "whiteout") fail("create", to, -E.EXIST);
+  if (probe(into, to) === "present") fail("create", to, -E.EXIST);
   must("create", to, renameName(fromfd, from, into.fd, to, isDirectory ? RENAME_EXCHANGE : 0));
 }
 

@@ -71,10 +71,14 @@ function nothing(): Found {
   };
 }
 
+/** Of a name that find() hasn't found: what stands in its place in the upper is a whiteout. */
+export const absence = { isWhiteout: false };
+
 /** Looks a name up in the layers of a directory; undefined: it isn't there, or deleted. */
 export function find(core: Core, parent: Inode, name: Name, marks: Search["marks"] = "likely"): Found | undefined {
   const { upperDir } = parent;
   const presence = upperDir === undefined ? "absent" : probe(upperDir, name);
+  absence.isWhiteout = presence === "whiteout" && upperDir?.layer.dialect.whiteouts === "in-place";
   if (presence === "whiteout" || (presence === "absent" && parent.lowerDirs.length === 0)) return undefined;
   const found = nothing();
   const search: Search = { target: name, isStopped: false, marks };

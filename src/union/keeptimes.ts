@@ -48,14 +48,26 @@ function isStillSo(times: Times | undefined, directory: Inode): times is Times {
 function readTimes(core: Core, directory: Inode, { fd }: LayerDirectory): Times {
   seeTimes();
   must("stat", directory.path, statFd(fd));
+  return timesNow(core, directory, core.changeTimes.of(directory.ino));
+}
+
+/** What `stat` holds. */
+function timesNow(core: Core, directory: Inode, ctime: KnownTime | undefined): Times {
   return {
     core,
     directory,
     version: directory.version,
     atime: { seconds: stat.atime, nsec: stat.atimeNsec },
     mtime: { seconds: stat.mtime, nsec: stat.mtimeNsec },
-    ctime: core.changeTimes.of(directory.ino) ?? { seconds: stat.ctime, nsec: stat.ctimeNsec },
+    ctime: ctime ?? { seconds: stat.ctime, nsec: stat.ctimeNsec },
   };
+}
+
+/** `stat` holds the attributes of a directory that was copied up just now, for what comes next into it. */
+export function keptTimes(core: Core, directory: Inode, ctime: KnownTime): void {
+  const times = timesNow(core, directory, ctime);
+  seeTimes();
+  last = times;
 }
 
 /** Looks up what was left for later: by which ctime it will be known that nothing has changed since. */

@@ -3,7 +3,7 @@ import { S } from "../kernel/abi/file.ts";
 import { fail, type Name } from "../kernel/at.ts";
 import { unless } from "../kernel/error.ts";
 import type { Core } from "./core.ts";
-import { find, type Found } from "./find.ts";
+import { absence, find, type Found } from "./find.ts";
 import type { Inode, Link } from "./inode.ts";
 import type { KnownName } from "./known.ts";
 
@@ -51,7 +51,7 @@ export function directoryOf(core: Core, nodeid: number): Inode {
 }
 
 /** What the last look-up of all didn't find: creating it, which comes next, needs no other. */
-const missed = { parent: undefined as Inode | undefined, version: 0, name: "" };
+const missed = { parent: undefined as Inode | undefined, version: 0, name: "", isWhiteout: false };
 
 /** What lookUp() has found; `serial`: attrOf() can use what `stat` holds. */
 export const looked = { serial: -1 };
@@ -65,14 +65,25 @@ export function lookUp(core: Core, parent: Inode, name: Name): Link | undefined 
   if (parent.isDead || isMissed(parent, name)) return undefined;
   const found = find(core, parent, name);
   if (found === undefined) {
-    missed.parent = parent;
-    missed.version = parent.version;
-    missed.name = name;
+    noteAbsent(parent, name, absence.isWhiteout);
     return undefined;
   }
   const link = adopt(core, parent, name, found);
   looked.serial = found.serial;
   return link;
+}
+
+/** What comes next may be a look-up of this name, or creating it. @param isWhiteout the upper has a whiteout in its place */
+export function noteAbsent(parent: Inode, name: Name, isWhiteout: boolean): void {
+  missed.parent = parent;
+  missed.version = parent.version;
+  missed.name = name;
+  missed.isWhiteout = isWhiteout;
+}
+
+/** Whether it is known already that the upper has a whiteout in the place of this name. */
+export function isWhitedOut(parent: Inode, name: Name): boolean {
+  return missed.isWhiteout && isMissed(parent, name);
 }
 
 function isMissed(parent: Inode, name: Name): boolean {

@@ -1,5 +1,4 @@
 import { fail, type Name } from "../kernel/at.ts";
-import { listDirectory } from "../kernel/io.ts";
 import type { LayerDirectory } from "../layer/directory.ts";
 import type { Inode } from "./inode.ts";
 
@@ -33,7 +32,7 @@ function readNames(parent: Inode): Map<Name, readonly LayerDirectory[]> {
       if (known === undefined) names.set(name, alone);
       else if (known.at(-1) !== directory) names.set(name, [...known, directory]);
     };
-    const result = listDirectory(directory.fd, (name) => {
+    const result = directory.list((name) => {
       if (name === "." || name === "..") return;
       add(dialect.isReserved(name) ? (dialect.deletedBy(name) ?? name) : name);
     });

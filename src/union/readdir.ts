@@ -2,7 +2,6 @@ import { E } from "../kernel/abi/errno.ts";
 import { DT, S } from "../kernel/abi/file.ts";
 import { fail, type Name, stat, statName } from "../kernel/at.ts";
 import { unless } from "../kernel/error.ts";
-import { listDirectory } from "../kernel/io.ts";
 import type { LayerDirectory } from "../layer/directory.ts";
 import { isNestedWhiteout, probe } from "../layer/probe.ts";
 import { type Core, encodeIno } from "./core.ts";
@@ -73,7 +72,7 @@ function readLayer(core: Core, inode: Inode, directory: LayerDirectory, seen: Se
     const ino = encodeIno(core.inoSpace, fileSystem, inoHigh, inoLow);
     add(name, isUpper ? upperEntryIno(core, inode, name, shown, ino) : ino, shown);
   };
-  const result = answered?.status ?? listDirectory(directory.fd, each);
+  const result = answered?.status ?? directory.list(each);
   for (const entry of answered?.entries ?? []) each(...entry);
   if (result < 0) fail("readdir", inode.path, result);
   for (const name of deleted) seen?.add(name);

@@ -7,7 +7,7 @@ import { isMarkedProtected } from "../layer/protected.ts";
 import { copyUp, dropFromIndex, prepareUnlink } from "./copyup.ts";
 import { type Core, locate, place, statPlace, writable } from "./core.ts";
 import type { Inode, Link } from "./inode.ts";
-import { mustLookUp } from "./lookup.ts";
+import { mustLookUp, noteAbsent } from "./lookup.ts";
 import { lowersWith } from "./names.ts";
 import { checkEntries, checkUnprotected } from "./protection.ts";
 import { checkEmpty } from "./readdir.ts";
@@ -33,10 +33,12 @@ export function unlink(core: Core, parent: Inode, name: Name): void {
   const directory = parent.upperDir;
   if (directory === undefined) return fail("unlink", name, -E.STALE);
   keep(core, link);
+  const isWhiteout = !link.isUpper || isBelow(parent, name);
   if (!link.isUpper) upper.work.placeWhiteout(directory, name);
-  else if (isBelow(parent, name)) upper.work.replaceByWhiteout(directory, name, "file");
+  else if (isWhiteout) upper.work.replaceByWhiteout(directory, name, "file");
   else must("unlink", name, unlinkName(directory.fd, name));
   afterUnlink(core, link);
+  noteAbsent(parent, name, isWhiteout && upper.dialect.whiteouts === "in-place");
 }
 
 /** Before its last known name in the upper goes: a descriptor by which it stays in reach until it is forgotten. */

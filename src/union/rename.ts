@@ -1,7 +1,7 @@
 import { E } from "../kernel/abi/errno.ts";
 import { RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT, S } from "../kernel/abi/file.ts";
 import { bytesOf, fail, must, type Name, renameName, unlinkName } from "../kernel/at.ts";
-import { listDirectory, setXattrOf } from "../kernel/io.ts";
+import { setXattrOf } from "../kernel/io.ts";
 import { copyEntry, readOriginal } from "../layer/copyup.ts";
 import type { LayerDirectory } from "../layer/directory.ts";
 import { probe } from "../layer/probe.ts";
@@ -265,7 +265,7 @@ function exchange(core: Core, upper: Writable, source: Link, target: Link): void
  */
 function clearWhiteouts(upper: Writable, target: Link, directory: LayerDirectory): void {
   const names: Name[] = [];
-  listDirectory(directory.fd, (name) => {
+  directory.list((name) => {
     if (name !== "." && name !== "..") names.push(name);
   });
   if (names.length === 0) return;
