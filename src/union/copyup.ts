@@ -63,13 +63,13 @@ const defaultAcl = attributeName("system.posix_acl_default");
 
 /** @param isImpure it is to hold what comes from below, at once */
 function copyUpDirectory(core: Core, upper: Writable, inode: Inode, isImpure = false): void {
-  if (inode.upperDir !== undefined || inode.pin >= 0) return;
+  if (inode.upperDir !== undefined || (inode.pin >= 0 && !inode.isPinLower)) return;
   const [link, lower] = [inode.links[0], inode.lowerDirs[0]];
-  if (lower === undefined) return fail("copy up", inode.path, -E.STALE);
-  if (link === undefined) {
-    copyUpRemoved(core, upper, inode, lower);
+  if (link === undefined && (lower !== undefined || inode.isPinLower)) {
+    copyUpRemoved(core, upper, inode, lower?.fd ?? inode.pin);
     return;
   }
+  if (link === undefined || lower === undefined) return fail("copy up", inode.path, -E.STALE);
   copyUpDirectory(core, upper, link.parent, true);
   markImpure(core, upper, link.parent);
   const from = { fd: lower.fd, name: "" };
@@ -121,8 +121,8 @@ function hasCounted({ lowerDirs: [lower, another] }: Inode, nlink: number): bool
 }
 
 /** A directory without a name, which is open: all that is left of it is its attributes. */
-function copyUpRemoved(core: Core, upper: Writable, inode: Inode, lower: LayerDirectory): void {
-  const from = { fd: lower.fd, name: "" };
+function copyUpRemoved(core: Core, upper: Writable, inode: Inode, lower: number): void {
+  const from = { fd: lower, name: "" };
   const temporary = upper.work.withTemporary((name) =>
     copyEntry(
       readOriginal(from),
@@ -131,7 +131,9 @@ function copyUpRemoved(core: Core, upper: Writable, inode: Inode, lower: LayerDi
       planOf(upper, undefined, () => {}),
     ),
   );
+  if (inode.pin >= 0) closeFd(inode.pin);
   keepNameless(core, upper, inode, temporary);
+  inode.isPinLower = false;
   core.onCopyUp(inode.nodeid);
 }
 

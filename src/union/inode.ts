@@ -1,5 +1,5 @@
 import { S } from "../kernel/abi/file.ts";
-import { closeFd, type Name } from "../kernel/at.ts";
+import { closeFd, type Name, stat, statFd } from "../kernel/at.ts";
 import { collectGarbage } from "../kernel/self.ts";
 import type { Known, KnownInodes, Pin } from "./known.ts";
 import type { LayerDirectory } from "../layer/directory.ts";
@@ -68,6 +68,8 @@ export class Inode {
   redirect: Name | undefined = undefined;
   /** An O_PATH descriptor of an upper inode that has lost its last name, else −1. */
   pin = -1;
+  /** The pin is of a lower's directory, that a server before has kept: what is changed is a copy of it. */
+  isPinLower = false;
   isDead = false;
   /** Its last name went when nobody had it open and room was short: nothing keeps it. */
   isLetGo = false;
@@ -234,12 +236,14 @@ export class InodeTable {
 
   /** An inode that has no name any more: of one that isn't open nothing is left but its number. */
   #bury(nodeid: number, pin: Pin | undefined): void {
-    const inode = new Inode(nodeid, nodeid, S.IFREG, false);
+    const type = pin === undefined || statFd(pin.fd) < 0 ? S.IFREG : stat.type;
+    const inode = new Inode(nodeid, nodeid, type, false);
     inode.isDead = true;
     inode.pin = pin?.fd ?? -1;
-    inode.hasUpper = pin?.isLower === false;
+    inode.isPinLower = pin?.isLower === true && type === S.IFDIR;
+    inode.hasUpper = pin?.isLower === false && type !== S.IFDIR;
     inode.lookups = 1;
-    this.#files.set(nodeid, inode);
+    this.#alike(inode).set(nodeid, inode);
   }
 
   #nodeidFor(ino: number): number {

@@ -3,24 +3,37 @@ import { closeFd, must, type Name, openName } from "../kernel/at.ts";
 import { OverlayDialect, readMark } from "../layer/dialect/overlay.ts";
 import type { LayerDirectory } from "../layer/directory.ts";
 import type { Core } from "./core.ts";
+import type { Inode } from "./inode.ts";
 import { inodeOf } from "./lookup.ts";
 import type { Pin } from "./known.ts";
 
-/** Calls with a descriptor of a file that has no name any more, valid for that long; not of others. */
-export function withPin(core: Core, nodeid: number, use: (pin: Pin) => void): void {
+/**
+ * Calls with a descriptor of a file or directory that has no name any more, valid for that long; not of others.
+ * @param mayBeOpen of a regular file; of all else nobody knows whether it is
+ */
+export function withPin(core: Core, nodeid: number, mayBeOpen: boolean, use: (pin: Pin) => void): void {
   const inode = core.table.get(nodeid);
   // What has its content elsewhere can't be found again by one descriptor.
-  if (inode === undefined || inode.links.length > 0 || inode.isMetacopy || inode.type !== S.IFREG) return;
+  if (inode === undefined || inode.links.length > 0 || inode.isMetacopy) return;
+  if (inode.type === S.IFREG && !mayBeOpen) return;
   if (inode.pin >= 0) {
-    use({ fd: inode.pin, isLower: !inode.hasUpper });
+    use({ fd: inode.pin, isLower: inode.isPinLower || (!inode.isDirectory && !inode.hasUpper) });
     return;
   }
-  const directory = inode.hasUpper ? undefined : inode.lowerDir;
-  if (directory !== undefined && !inode.isReadable && isMetacopy(directory, inode.lowerName)) return;
-  const fd = directory === undefined ? -1 : openName(directory.fd, inode.lowerName, O.PATH | O.NOFOLLOW);
+  const fd = inode.isDirectory ? openLowerDirectory(inode) : openLowerFile(inode);
   if (fd < 0) return;
   use({ fd, isLower: true });
   closeFd(fd);
+}
+
+function openLowerDirectory({ lowerDirs: [directory] }: Inode): number {
+  return directory === undefined ? -1 : openName(directory.fd, ".", O.PATH);
+}
+
+function openLowerFile({ hasUpper, lowerDir, lowerName, isReadable, type }: Inode): number {
+  if (hasUpper || lowerDir === undefined) return -1;
+  if (type === S.IFREG && !isReadable && isMetacopy(lowerDir, lowerName)) return -1;
+  return openName(lowerDir.fd, lowerName, O.PATH | O.NOFOLLOW);
 }
 
 function isMetacopy({ fd, layer }: LayerDirectory, name: Name): boolean {

@@ -359,9 +359,9 @@ export class Union implements Disposable {
     return this.#core.table.parentOf(nodeid);
   }
 
-  /** Calls with a descriptor of a file that has no name any more, valid for that long; not of others. */
-  withPin(nodeid: number, use: (pin: Pin) => void): void {
-    withPin(this.#now, nodeid, use);
+  /** See withPin(). */
+  withPin(nodeid: number, mayBeOpen: boolean, use: (pin: Pin) => void): void {
+    withPin(this.#now, nodeid, mayBeOpen, use);
   }
 
   /** Where in a lower an inode's file is, if it is there: see lowerFile(). */

@@ -93,6 +93,14 @@ export function listAttributes(core: Core, inode: Inode, size: number): Buffer |
   return answer(Buffer.from(list, "latin1"), size);
 }
 
+/** What of a list is shown to others than the superuser, as local file systems do: `trusted.*`, which they can't read, isn't. */
+export function withoutTrusted(list: Uint8Array): Uint8Array {
+  const text = Buffer.from(list.buffer, list.byteOffset, list.length).toString("latin1");
+  if (!text.includes("trusted.")) return list;
+  const shown = text.split("\0").filter((name) => name !== "" && !name.startsWith("trusted."));
+  return Buffer.from(shown.map((name) => `${name}\0`).join(""), "latin1");
+}
+
 const [XATTR_CREATE, XATTR_REPLACE] = [1, 2];
 
 /** @param flags XATTR_CREATE 1, XATTR_REPLACE 2: refused before anything is copied up */

@@ -1,7 +1,18 @@
 // deadline: 300
 // A mount of ours outlives its server: what is done in it while the server is killed sees a pause, and nothing else.
 import { expect, test } from "bun:test";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fstatSync,
+  futimesSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { processesIn } from "../support/cgroup.ts";
@@ -127,6 +138,39 @@ test.each(["on", "off"])(
       expect(result).toMatchObject({ stderr: "", stdout: `low ${index}\nmore\n`, status: 0 });
       while (servers().length === 0 || servers().some((id) => old.includes(id))) await sleep(2);
     }
+    expect(await run(["umount", target])).toMatchObject({ status: 0 });
+  },
+  60_000,
+);
+
+test.each(["on", "off"])(
+  "what was removed while open stays what it is: passthrough=%s",
+  async (mode) => {
+    const target = await mount(2, `passthrough=${mode}`);
+    const [below, made, merged] = ["dir/sub", "new", "dir"].map((name) => join(target, name));
+    mkdirSync(String(made));
+    expect(await run(["sh", "-euc", "mkfifo fifo; mkdir dir/x", "sh"], { directory: target })).toMatchObject({
+      status: 0,
+    });
+    const inos = [below, made, merged].map((path) => statSync(String(path)).ino);
+    const open = [below, made, merged].map((path) =>
+      openSync(String(path), constants.O_RDONLY | constants.O_DIRECTORY),
+    );
+    const fifo = openSync(join(target, "fifo"), "r+");
+    expect(await run(["rm", "-r", "dir", "new", "fifo"], { directory: target })).toMatchObject({ status: 0 });
+    await killServer();
+    expect(open.map((fd) => [fstatSync(fd).nlink, fstatSync(fd).ino])).toEqual(inos.map((ino) => [0, ino]));
+    for (const [index, fd] of [...open, fifo].entries()) {
+      fchmodSync(fd, 0o700 + index);
+      futimesSync(fd, 1, 2 + index);
+    }
+    await killServer();
+    for (const [index, fd] of [...open, fifo].entries()) {
+      const { mode, mtimeMs, nlink } = fstatSync(fd);
+      expect([mode & 0o7777, mtimeMs, nlink]).toEqual([0o700 + index, 2000 + 1000 * index, 0]);
+      closeSync(fd);
+    }
+    expect(statSync(join(target, "..", "lower/dir/sub")).mode & 0o7777).toBe(0o755);
     expect(await run(["umount", target])).toMatchObject({ status: 0 });
   },
   60_000,

@@ -26,6 +26,7 @@ import type { Creator } from "../../union/create.ts";
 import { flagCommands } from "../../union/flags.ts";
 import type { UnionEntry } from "../../union/entry.ts";
 import type { Union } from "../../union/union.ts";
+import { withoutTrusted } from "../../union/xattr.ts";
 import { changeCommand, type LayerChanges, replaceServer } from "./changes.ts";
 import { Directories } from "./directories.ts";
 import type { Journal } from "./journal.ts";
@@ -288,8 +289,9 @@ export class UnionFileSystem implements FileSystem {
     this.#setMode(nodeid, mode, mode & ~S_ISGID);
   }
 
-  listxattr(nodeid: number): Uint8Array | number {
-    return this.#union.listxattr(nodeid, XATTR_SIZE_MAX);
+  listxattr(nodeid: number, request: Request): Uint8Array | number {
+    const list = this.#union.listxattr(nodeid, XATTR_SIZE_MAX);
+    return typeof list === "number" || request.uid === 0 ? list : withoutTrusted(list);
   }
 
   removexattr(nodeid: number, name: Name): void {
@@ -354,10 +356,10 @@ export class UnionFileSystem implements FileSystem {
     this.#keepOpen(nodeid);
   }
 
-  /** A file that has lost its last name and is open: the next server won't find it by one. */
+  /** What has lost its last name and may be open: the next server won't find it by one. */
   #keepOpen(nodeid: number | undefined): void {
-    if (nodeid === undefined || !this.#files.mayBeOpen(nodeid)) return;
-    this.#union.withPin(nodeid, (pin) => this.#keeper.keep(nodeid, pin));
+    if (nodeid === undefined) return;
+    this.#union.withPin(nodeid, this.#files.mayBeOpen(nodeid), (pin) => this.#keeper.keep(nodeid, pin));
   }
 
   /** What the kernel has cached of a directory's entries says where its `..` leads. */

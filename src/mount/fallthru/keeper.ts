@@ -33,8 +33,10 @@ export class Keeper {
     for (let count = this.#kept.size + 1; count > 0; count--) {
       const message = receiveDescriptor(this.#out);
       if (message === undefined) return;
-      if (Math.abs(message.tag) !== nodeid) sendDescriptor(this.#in, message.tag, message.descriptor);
+      const isIt = Math.abs(message.tag) === nodeid;
+      if (!isIt) sendDescriptor(this.#in, message.tag, message.descriptor);
       closeFd(message.descriptor);
+      if (isIt) return;
     }
   }
 
