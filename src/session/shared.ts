@@ -8,13 +8,14 @@ import { endAutomatic } from "./end.ts";
 import { type Hold, takeShared } from "./hold.ts";
 import { forgetUnsaved, readUnsaved, type Unsaved, writeUnsaved } from "./home/unsaved.ts";
 import { sessionDir } from "./paths.ts";
+import { pause } from "./processes.ts";
 import { recordKind } from "./record.ts";
 import { clearLeftovers, undoSession } from "./remains.ts";
 import { explainFull, isSessionMounted, prepareState } from "./state.ts";
 import type { SessionOptions } from "./types.ts";
 
-/** How long somebody waits for others who make or remove the session that they want. */
-const patienceMs = 30_000;
+/** Somebody waits so long for others to leave a session that isn't mounted any more, and looks so often. */
+const [looks, lookMs] = [100, 50];
 
 /**
  * A part in a session that several processes have together: it begins with the first of them and is gone after the last,
@@ -77,7 +78,8 @@ export class SharedSession {
 /**
  * Joins the shared session of this name, or begins it.
  * @param onBegun what must be done before anybody else joins; where it fails, the session goes
- * @throws {UserError} as beginSession() does; busy where the name is another session's
+ * @throws {UserError} as beginSession() does; busy where the name is another session's; failed where others are in one that has
+ * lost its mount
  */
 export async function enterShared(
   source: Chroot,
@@ -85,17 +87,25 @@ export async function enterShared(
   onBegun: (begun: Begun) => void,
 ): Promise<SharedSession> {
   prepareState();
-  const deadline = Date.now() + patienceMs;
-  for (;;) {
+  for (let lostTimes = 0; ;) {
     const joined = await join(options);
-    if (joined !== undefined) return joined;
+    if (joined instanceof SharedSession) return joined;
+    lostTimes = joined === "lost" ? lostTimes + 1 : 0;
+    if (lostTimes === looks) throw lost(options.name);
+    if (lostTimes > 0) pause(lookMs);
     try {
       return await beginShared(source, options, onBegun);
     } catch (error) {
-      // Somebody else was faster: theirs is joined.
-      if (!(error instanceof UserError && error.code === "exists") || Date.now() > deadline) throw error;
+      // Somebody else was faster: theirs is joined, or one of those after it. Who loses a hundred times waits as long as that takes.
+      if (!(error instanceof UserError && error.code === "exists")) throw error;
     }
   }
+}
+
+function lost(id: string): UserError {
+  return new UserError("failed", `session ${id} isn't mounted any more, and others are still in it`, {
+    hint: `end it: fallthru end --force @${id}`,
+  });
 }
 
 async function beginShared(
@@ -114,8 +124,8 @@ async function beginShared(
   return new SharedSession(hold, options);
 }
 
-/** @returns undefined where there is none to join, any more or yet */
-async function join(options: SessionOptions & { readonly name: string }): Promise<SharedSession | undefined> {
+/** @returns undefined where there is none to join, any more or yet; "lost" where others are in one that isn't mounted any more */
+async function join(options: SessionOptions & { readonly name: string }): Promise<SharedSession | "lost" | undefined> {
   const { name: id } = options;
   const kind = recordKind(id);
   if (kind === "named") {
@@ -128,7 +138,7 @@ async function join(options: SessionOptions & { readonly name: string }): Promis
   hold[Symbol.dispose]();
   const { stuck } = await clearLeftovers((each) => each === id);
   const own = stuck.find((each) => each.id === id);
-  if (own === undefined) return undefined;
+  if (own === undefined) return recordKind(id) === "automatic" && !isSessionMounted(id) ? "lost" : undefined;
   // Kept for the person's files, which couldn't be saved: here they are.
   if (recordKind(id) === "automatic" && isSessionMounted(id)) return join(options);
   throw new UserError("failed", `session ${id} was left by a process that was killed, and can't be cleared away`, {
