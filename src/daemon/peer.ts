@@ -56,6 +56,7 @@ export class PeerCaller implements ServedCaller, Disposable {
   readonly #connection: Connection;
   readonly #words: readonly Uint8Array[];
   readonly #attachment: Attachment;
+  readonly #nothing: Fd;
   readonly #opened: readonly Fd[];
   readonly #niceness: number | undefined;
   /** A login's, as PAM made them. */
@@ -90,6 +91,7 @@ export class PeerCaller implements ServedCaller, Disposable {
     this.#waitsForStart = isLogin || request.hasTerminal;
     const nothing = openAt(null, "/dev/null", O.RDWR);
     const descriptor = (number: number): Fd => files[request.descriptors.indexOf(number)] ?? nothing;
+    this.#nothing = nothing;
     this.#opened = [nothing, ...files];
     this.#attachment = {
       descriptors: [descriptor(0), descriptor(1), descriptor(2)],
@@ -135,19 +137,25 @@ export class PeerCaller implements ServedCaller, Disposable {
     const start = (): number => {
       if (this.#hasTerminal) this.#takeTerminal();
       this.#tellStarted();
-      return this.#spawn(where, program);
+      const pid = this.#spawn(where, { ...program, attachment: this.#attachment });
+      this.#limit(pid);
+      return pid;
     };
     return this.#follow(start, onStarted, news);
   }
 
   startAhead(where: Surroundings, program: Program): Ahead {
     if (this.#hasTerminal) this.#takeTerminal();
-    const pid = this.#spawn(where, program);
+    // What our runtime says of itself where it can't start is nobody's business.
+    const [input, output, standardError] = this.#attachment.descriptors;
+    const descriptors = [input, output, this.#nothing] as const;
+    const pid = this.#spawn(where, { ...program, attachment: { ...this.#attachment, descriptors } });
     let isCommand = false;
     const run: Ahead["run"] = (become, onStarted, news) => {
       const start = (): number => {
         this.#tellStarted();
-        become();
+        this.#limit(pid);
+        become(standardError);
         isCommand = true;
         return pid;
       };
@@ -170,10 +178,13 @@ export class PeerCaller implements ServedCaller, Disposable {
     const argv = program.argv.every((word) => typeof word === "string")
       ? verbatimWords(program.argv, this.#words)
       : program.argv;
-    const pid = spawn(where, { ...program, argv, attachment: this.#attachment });
+    const pid = spawn(where, { ...program, argv });
     if (this.#niceness !== undefined && this.#niceness !== 0) setNiceness(pid, this.#niceness);
-    if (this.#limits !== undefined) completeLimits(pid, this.#limits);
     return pid;
+  }
+
+  #limit(pid: number): void {
+    if (this.#limits !== undefined) completeLimits(pid, this.#limits);
   }
 
   async #follow(start: () => number, onStarted?: () => void, news?: News): Promise<CommandEnd> {

@@ -35,6 +35,7 @@ export function errnoName(number: number): ErrnoName {
 /** What strerror(3) says in the C locale, for those errors that a user of ours meets. */
 const texts: Readonly<Record<string, string>> = {
   EACCES: "permission denied",
+  EAGAIN: "resource temporarily unavailable",
   EBADF: "bad file descriptor",
   EBUSY: "device or resource busy",
   EDQUOT: "disk quota exceeded",

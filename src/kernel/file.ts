@@ -4,6 +4,7 @@ import {
   RENAME_EXCHANGE,
   RENAME_NOREPLACE,
   S,
+  ST_RDONLY,
   STATX_ATTR_MOUNT_ROOT,
   STATX_BASIC_STATS,
   STATX_MNT_ID,
@@ -323,6 +324,8 @@ export interface FileSystemInfo {
   readonly freeBytes: number;
   readonly freeInodes: number;
   readonly totalInodes: number;
+  /** It, or the mount by which it was opened. */
+  readonly isReadOnly: boolean;
 }
 
 /** What the file system under an open file says of itself. @see statfs(2) */
@@ -335,6 +338,7 @@ export function fileSystemOf(file: Fd): FileSystemInfo {
     freeBytes: Number(buffer.readBigUInt64LE(32)) * Number(buffer.readBigUInt64LE(8)),
     totalInodes: Number(buffer.readBigUInt64LE(40)),
     freeInodes: Number(buffer.readBigUInt64LE(48)),
+    isReadOnly: (buffer.readUInt32LE(80) & ST_RDONLY) !== 0,
   };
 }
 

@@ -19,6 +19,7 @@ const actionsInit_ = withoutErrno("posix_spawn_file_actions_init", "int", ["void
 const actionsDestroy_ = withoutErrno("posix_spawn_file_actions_destroy", "int", ["void *"]);
 const actionsDup_ = withoutErrno("posix_spawn_file_actions_adddup2", "int", ["void *", "int", "int"]);
 const actionsForeground_ = withoutErrno("posix_spawn_file_actions_addtcsetpgrp_np", "int", ["void *", "int"]);
+const dup3_ = quick("dup3", "int", ["int", "int", "int"]);
 const fcntl_ = quick("fcntl", "int", ["int", "int", "int"]);
 
 /** What a child has that is somebody else's: without it, it has what we have. */
@@ -85,6 +86,11 @@ export function copyAbove(files: readonly Fd[], least: number): Fd[] {
   );
   undo.move();
   return copies;
+}
+
+/** Makes an open file this process's standard error. @see dup3(2) */
+export function takeStandardError(file: Fd): void {
+  check("duplicate", file, dup3_(file.number, 2, 0));
 }
 
 function leadingFlag(attachment: Attachment | undefined): number {

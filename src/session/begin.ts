@@ -12,7 +12,7 @@ import { type Hold, takeHold } from "./hold.ts";
 import { checkSessionId, makeSessionId, randomHex } from "./id.ts";
 import { chooseUpper, type Layers, makeLayers, makeUnion, syncLayers, type UpperChoice } from "./layers.ts";
 import { makeMountPoint } from "./mountpoint.ts";
-import { commitMark, mountPointOf, sessionDir, sessionsDir } from "./paths.ts";
+import { commitMark, mountPointOf, runDir, sessionDir, sessionsDir } from "./paths.ts";
 import {
   dialectOf,
   makePlan,
@@ -252,13 +252,15 @@ async function beginSetup(
   return SessionSetup.begin(dir, { id, chroot, union, isSource, snapshot, selectedName }, setup);
 }
 
+const roomInMemory = `end sessions, or give it more: mount -o remount,nr_inodes=0,size=50% ${runDir}`;
+
 /** All that is written here goes to the layers, or to a root that is to be changed. */
 function mountTree(
   id: string,
   { mounts, files }: SessionPlan,
   { visitor, ours }: { visitor: number | undefined; ours: MakeOurs | undefined },
 ): Attached {
-  const mountPoint = makeMountPoint(id, visitor);
+  const mountPoint = explainFull(runDir, () => makeMountPoint(id, visitor), roomInMemory);
   return attachPlan(mounts, mountPoint, { ours, prepare: (root) => writeRootFiles(root, files) });
 }
 

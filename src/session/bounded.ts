@@ -18,6 +18,7 @@ import {
 } from "../kernel/process.ts";
 import { boundCapabilities, exitNow, replaceRoot } from "../kernel/self.ts";
 import { receiveNow, sendAll } from "../kernel/socket.ts";
+import { takeStandardError } from "../kernel/stdio.ts";
 import { boundedCapabilities, boundMounts, kernelSwitches, mountProc, openProc } from "./bounds.ts";
 import { startFirst } from "./first.ts";
 import { mountPointOf } from "./paths.ts";
@@ -105,7 +106,7 @@ export class BoundedCommand<Process extends Disposable> implements AsyncDisposab
   become(
     where: Pick<Surroundings, "credentials" | "directories">,
     program: Program,
-    fileLimit: number | undefined,
+    { standardError, fileLimit }: { readonly standardError: Fd; readonly fileLimit: number | undefined },
   ): void {
     this.#give({
       where: { credentials: where.credentials, directories: where.directories.map(encode) },
@@ -114,6 +115,7 @@ export class BoundedCommand<Process extends Disposable> implements AsyncDisposab
       env: Object.entries(program.env).map(([name, value]) => [name, encode(value)]),
       fileLimit,
     } satisfies BecomeOrder);
+    sendDescriptor(this.#control, 0, standardError.number);
   }
 
   /** To be called when it has ended. @throws {KernelError} as spawn() does, where the command couldn't be executed */
@@ -166,7 +168,10 @@ export async function runBounded(): Promise<never> {
     await enter(receiveOrder(control) as EnterOrder);
     note({ kind: "inside" });
     // From here on no file may be read for our own sake (koffi): it would be the session's.
-    becomeOrdered(receiveOrder(control) as BecomeOrder);
+    const order = receiveOrder(control) as BecomeOrder;
+    using standardError = receiveFile(control);
+    takeStandardError(standardError);
+    becomeOrdered(order);
   } catch (error) {
     if (error instanceof KernelError) note({ kind: "refused", ...fieldsOf(error) });
     else if (error instanceof Error) note({ kind: "failed", message: error.message, hint: hintOf(error) });
@@ -182,13 +187,16 @@ function hintOf(error: Error): string | undefined {
   return error instanceof UserError ? error.hint : undefined;
 }
 
-/** Whoever started this and has ended, or wants no command any more, says nothing. */
 function receiveOrder(control: Fd): unknown {
+  using file = receiveFile(control);
+  return JSON.parse(readAll(file).toString("utf8"));
+}
+
+/** Whoever started this and has ended, or wants no command any more, sends none. */
+function receiveFile(control: Fd): Fd {
   while (waitUntilReady([{ file: control }], -1).length === 0);
   const received = receiveDescriptor(control);
-  if (received === undefined) exitNow(127);
-  using file = new Fd(received.descriptor, "order");
-  return JSON.parse(readAll(file).toString("utf8"));
+  return received === undefined ? exitNow(127) : new Fd(received.descriptor, "order");
 }
 
 async function enter({ session, terminal }: EnterOrder): Promise<void> {

@@ -7,6 +7,9 @@ import { verbatimArguments } from "../kernel/own.ts";
 import { type Credentials, type Program, spawn, type Surroundings } from "../kernel/process.ts";
 import { type ChildEnd, type SignalRelay, waitForEnd } from "./waiting.ts";
 
+/** For front ends that explain what the kernel refused. */
+export { KernelError } from "../kernel/error.ts";
+
 /** For front ends of this process's own caller: what it is made of, and where its words go. */
 export { ownEnvironment, verbatimValue } from "../kernel/own.ts";
 

@@ -211,7 +211,7 @@ test.each([
 test("limits with which our program doesn't start are named, by file and line", async () => {
   writeFileSync(
     "/etc/security/limits.d/lab.conf",
-    "# as\n@students hard as 2000000\n* - data unlimited\n* soft data 4000000\n",
+    "# as\n@students hard as 2000000\n* - data unlimited\n* soft data 4000000\n* hard nproc 100\n",
   );
   const said =
     "/etc/security/limits.d/lab.conf:2: a limit of as below 3145728 (3 GiB) keeps our program from starting, and @students";

@@ -152,7 +152,11 @@ test("on a terminal: its name, job control, root's own terminals, and a second l
 
 test("a chroot of any kind; statuses, signals, and a shell that isn't there", async () => {
   const su = (command: string): Promise<RunResult> => run(["su", "-l", "carol", "-c", command], { directory: "/" });
-  expect(await su("ls /dev/null; id -un; exit 9")).toMatchObject({ status: 9, stdout: "/dev/null\ncarol\n" });
+  expect(await su("ls /dev/null; id -un; echo said >&2; exit 9")).toMatchObject({
+    status: 9,
+    stdout: "/dev/null\ncarol\n",
+    stderr: "said\n",
+  });
   expect(await su("kill -9 $$")).toMatchObject({ status: 137, stderr: "" });
   const words = ["setpriv", "--reuid=7003", "--regid=7003", "--clear-groups", "--", program, "login", "--", "nowhere"];
   const refused = await run(words, { directory: "/" });

@@ -9,6 +9,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   realpathSync,
   rmSync,
   symlinkSync,
@@ -179,14 +180,15 @@ export function ownProcesses(verb: string): number[] {
     .map(Number);
 }
 
-/** The first processes of pid name spaces that logins whose root is bound have to themselves. */
+/** The first processes of pid name spaces that logins of this test's have to themselves, where root is bound. */
 export function firstProcesses(): number[] {
+  const spaceOf = (pid: string): string => readlinkSync(`/proc/${pid}/ns/mnt`);
   return readdirSync("/proc")
     .filter((pid) => /^\d+$/.test(pid))
     .filter((pid) => {
       try {
         const isFirst = /^NSpid:.*\t1$/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
-        return isFirst && readFileSync(`/proc/${pid}/cmdline`, "utf8") === "cat\0";
+        return isFirst && spaceOf(pid) === spaceOf("self") && readFileSync(`/proc/${pid}/cmdline`, "utf8") === "cat\0";
       } catch {
         return false; // It has just ended.
       }

@@ -1,5 +1,5 @@
 import { UserError } from "../../error.ts";
-import { whyNotStarted } from "../../session/command.ts";
+import { KernelError, whyNotStarted } from "../../session/command.ts";
 import { rootWatchOf } from "../../session/rootchange.ts";
 import { BoundedCommand } from "../../session/bounded.ts";
 import { type Path, type Program, type Record, startInSession, type Surroundings } from "../../session/run.ts";
@@ -150,8 +150,8 @@ async function runBounded(
   await using bounded = ahead ?? (await startBounded(caller));
   bounded.enter(record, caller.terminal);
   let isOrdered = false;
-  const become = (): void => {
-    bounded.become(where, program, caller.fileLimit);
+  const become: Parameters<Ahead["run"]>[0] = (standardError) => {
+    bounded.become(where, program, { standardError, fileLimit: caller.fileLimit });
     isOrdered = true;
   };
   const end = await bounded.process.run(become, onStarted, news);
@@ -163,10 +163,18 @@ function explain(error: unknown, caller: Caller, isHost: boolean): void {
   const message = error instanceof Error ? error.message : String(error);
   const notStarted = whyNotStarted(error);
   const text = notStarted === undefined ? message : `${message} (${notStarted.what})`;
-  const hint = error instanceof UserError ? error.hint : undefined;
+  const hint = hintOf(error);
   const outcome = isHost ? "you are on this machine's own root" : "you can't log in here";
   const lines = [`fallthru: ${outcome}: ${text}`, ...(hint === undefined ? [] : [`hint: ${hint}`])];
   caller.say(2, lines.map((line) => `${visible(line)}\n`).join(""));
+}
+
+/** Of a session's begin, as an administrator of logins can follow it. */
+function hintOf(error: unknown): string | undefined {
+  if (error instanceof KernelError && error.errno === "EAGAIN")
+    return "a limit of processes is reached: of yours, of your session (login.pids) or of the service";
+  if (!(error instanceof UserError)) return undefined;
+  return error.code === "no-space" ? error.hint?.replace("--upper DIR, --upper tmpfs", "login.upper") : error.hint;
 }
 
 /** Names come from hostile places, and a terminal obeys what it is shown. */

@@ -50,7 +50,7 @@ export interface Caller {
 /** A peer of the service. */
 export interface ServedCaller extends Caller {
   /**
-   * Starts a process of ours with the caller's descriptors 0-2, which becomes a command later on.
+   * Starts a process of ours with the caller's descriptors 0 and 1, which becomes a command later on.
    * @throws {KernelError} as spawn() does
    */
   startAhead(where: Surroundings, program: Program): Ahead;
@@ -58,8 +58,8 @@ export interface ServedCaller extends Caller {
 
 /** A process of ours that waits: unless it has been told to become the command, it is killed when it is disposed of. */
 export interface Ahead extends Disposable {
-  /** As Caller.run() with a command that `become` makes of the process. */
-  run(become: () => void, onStarted?: () => void, news?: News): Promise<CommandEnd>;
+  /** As Caller.run() with a command that `become` makes of the process, which gets the caller's standard error by that. */
+  run(become: (standardError: Surroundings["root"]) => void, onStarted?: () => void, news?: News): Promise<CommandEnd>;
 }
 
 /** Something that a command's user should know; undefined as long as there is nothing. */

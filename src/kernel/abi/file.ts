@@ -80,6 +80,9 @@ export const FS_XFLAG_IMMUTABLE = 0x8; // struct fsxattr's
 export const FS_XFLAG_APPEND = 0x10;
 export const FS_TOPDIR_FL = 0x20000;
 
+/** include/linux/statfs.h */
+export const ST_RDONLY = 1;
+
 // include/uapi/linux/magic.h: what statfs(2) says of a file system's type
 export const fileSystemNames: Readonly<Record<number, string>> = {
   0x794c7630: "overlay",

@@ -1,3 +1,4 @@
+import { MOUNT_ATTR } from "../../kernel/abi/mount.ts";
 import { KernelError } from "../../kernel/error.ts";
 import type { Fd } from "../../kernel/fd.ts";
 import { fileSystemOf, openDirectory } from "../../kernel/file.ts";
@@ -48,6 +49,7 @@ export function makeOverlay(
         [...options.map(asOption), ...given, ...layerOptions(union, openPath)],
         attributes,
       );
+      refuseReadOnly(mount, attributes, union);
       return { mount, options: [...optionNames(options, union.volatile), ...(union.options ?? [])] };
     } catch (error) {
       const fewer = withoutRefused(options, error);
@@ -55,6 +57,17 @@ export function makeOverlay(
       options = fewer;
     }
   }
+}
+
+/** Where it can't make its work directory, the kernel mounts it all the same, read-only, and tells its own log why. */
+function refuseReadOnly(mount: Fd, attributes: number, { work }: Union): void {
+  if ((attributes & MOUNT_ATTR.RDONLY) !== 0 || !fileSystemOf(mount).isReadOnly) return;
+  mount.close();
+  using directory = openDirectory(work);
+  const { freeBytes, freeInodes, totalInodes } = fileSystemOf(directory);
+  const isFull = freeBytes === 0 || (totalInodes > 0 && freeInodes === 0);
+  const errno = isFull ? "ENOSPC" : "EROFS";
+  throw new KernelError({ syscall: "make the overlay's work directory in", path: work, errno });
 }
 
 function asOption([key, value]: readonly [key: string, value: string]): MountOption {
