@@ -122,8 +122,10 @@ function fail(message: string): number {
   return 1;
 }
 
-/** Words to a descriptor that may be closed: then they are for nobody. */
-/** @returns whether there is still somebody to read it, as far as one can know */
+/**
+ * Words to a descriptor that may be closed: then they are for nobody.
+ * @returns whether whoever reads it is still there, as far as one can know: false where it is a pipe that nobody reads
+ */
 function show(stream: 1 | 2, text: Uint8Array): boolean {
   try {
     writeAll(new Fd(stream, "output"), text);
