@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { constants } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { readMountInfo } from "../src/mount/mountinfo.ts";
@@ -90,7 +90,10 @@ function copyExecutable(base: string): string {
   const build = resolve(import.meta.dirname, "../build");
   if (!existsSync(join(build, "fallthru"))) throw new Error("build/fallthru is missing: npm run build");
   const bin = makeDir(join(base, "bin"));
-  for (const name of ["fallthru", "koffi.node"]) cpSync(join(build, name), join(bin, name));
+  // Written in one piece, as the build writes it and the package lays it: its page cache is of huge pages (tools/align.ts).
+  for (const name of ["fallthru", "koffi.node"]) {
+    writeFileSync(join(bin, name), readFileSync(join(build, name)), { mode: 0o755 });
+  }
   return join(bin, "fallthru");
 }
 

@@ -70,6 +70,13 @@ cat >"$root/DEBIAN/postinst" <<'POSTINST'
 #!/bin/sh
 set -e
 if [ "$1" = configure ]; then
+  # dpkg writes in small pieces; what is written in large ones the kernel maps in huge pages, and starts 0.9 ms earlier (docs/performance.md).
+  program=/usr/lib/fallthru/fallthru
+  if dd if=$program of=$program.new bs=4M conv=fsync status=none && chmod 755 $program.new; then
+    mv -f $program.new $program
+  else
+    rm -f $program.new
+  fi
   for unit in fallthru.service fallthrud.socket; do
     deb-systemd-helper unmask $unit >/dev/null
     if deb-systemd-helper --quiet was-enabled $unit; then

@@ -33,6 +33,8 @@ test("the package replaces schroot and stands for it", async () => {
       schroot --version | head -n 1
       fallthru --version
       apt-get -q check 2>&1 | grep -c '^E:' || true
+      dpkg --verify fallthru | grep /usr/lib || true
+      stat -c '%A %U %n' /usr/lib/fallthru/*
     `),
   );
   expect(lines.slice(0, 4)).toEqual([
@@ -43,7 +45,11 @@ test("the package replaces schroot and stands for it", async () => {
   ]);
   expect(lines[4]).toStartWith("schroot (Debian sbuild) 1.6.13");
   expect(lines[5]).toStartWith("fallthru ");
-  expect(lines[6]).toBe("0");
+  expect(lines.slice(6)).toEqual([
+    "0",
+    "-rwxr-xr-x root /usr/lib/fallthru/fallthru",
+    "-rw-r--r-- root /usr/lib/fallthru/koffi.node",
+  ]);
 });
 
 test("its programs work from where they are installed", async () => {
