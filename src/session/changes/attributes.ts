@@ -26,7 +26,16 @@ export function differingAttributes(before: AttributeSource, after: AttributeSou
   if (now === "none possible") return none;
   const was = namesOf(before);
   const names = was === "none possible" ? none : was;
-  if (names.length === 0 && now.length === 0) return none;
+  return names.length === 0 && now.length === 0 ? none : differingIn(before, names, after, now);
+}
+
+/** Apart, as each call of a function in which another one keeps its variables makes an object for them: of most files this isn't asked. */
+function differingIn(
+  before: AttributeSource,
+  names: readonly Name[],
+  after: AttributeSource,
+  now: readonly Name[],
+): readonly Name[] {
   const all = [...new Set([...names, ...now])].toSorted();
   return all.filter((name) => {
     if (!names.includes(name) || !now.includes(name)) return true;
@@ -42,7 +51,10 @@ function namesOf(source: AttributeSource): AttributeNames {
   const { prefix } = source;
   if (names === "none possible" || names.length === 0 || prefix === undefined) return names;
   const known = shown.get(names);
-  if (known?.prefix === prefix) return known.names;
+  return known?.prefix === prefix ? known.names : showIn(names, prefix);
+}
+
+function showIn(names: readonly Name[], prefix: Name): readonly Name[] {
   const visible = names
     .filter((attribute) => !attribute.startsWith(prefix) || attribute.startsWith(prefix + nested))
     .map((attribute) =>
@@ -62,21 +74,18 @@ export function attributesOf(fd: number, name: Name): AttributeNames {
   if (length === 0) return none;
   if (length === -E.OPNOTSUPP) return "none possible";
   if (length < 0) return fail("listxattr", name, length);
-  for (const known of lists) if (known.bytes.length === length && isListed(known.bytes)) return known.names;
-  const names = nameIn(list, 0, length - 1).split("\0");
-  if (lists.length < 16) lists.push({ bytes: Uint8Array.from(list.subarray(0, length)), names });
+  const text = nameIn(list, 0, length - 1);
+  const known = lists.get(text);
+  if (known !== undefined) return known;
+  const names = text.split("\0");
+  if (lists.size < 16) lists.set(text, names);
   return names;
 }
 
 const none: readonly Name[] = [];
 
-/** Of a tree's files nearly all have one of a few lists: none is decoded twice. */
-const lists: { readonly bytes: Uint8Array; readonly names: readonly Name[] }[] = [];
-
-function isListed(bytes: Uint8Array): boolean {
-  for (let at = 0; at < bytes.length; at++) if (bytes[at] !== list[at]) return false;
-  return true;
-}
+/** Of a tree's files nearly all have one of a few lists: none is taken apart twice. */
+const lists = new Map<Name, readonly Name[]>();
 
 /** The value under the name that it shows; undefined where it has just gone. */
 function valueOf({ fd, name, prefix }: AttributeSource, attribute: Name): Buffer | undefined {

@@ -95,7 +95,11 @@ const inOrder = ["content", "mode", "owner", "time", "device", "target"] as cons
 const known: (readonly Aspect[] | undefined)[] = [];
 
 function aspectsOf(found: number): readonly Aspect[] {
-  return (known[found] ??= inOrder.filter((_, bit) => (found & (1 << bit)) !== 0));
+  return known[found] ?? listAspects(found);
+}
+
+function listAspects(found: number): readonly Aspect[] {
+  return (known[found] = inOrder.filter((_, bit) => (found & (1 << bit)) !== 0));
 }
 
 function aspectOf(attribute: Name): Aspect {
@@ -104,8 +108,11 @@ function aspectOf(attribute: Name): Aspect {
 
 /** Of two regular files of one size. */
 function isOtherContent(before: Side, after: Side): boolean {
-  const opener = (side: Side): Opener => side.open ?? (() => openEntry(side));
-  return !sameContent(opener(before), opener(after), after.attr.size);
+  return !sameContent(openerOf(before), openerOf(after), after.attr.size);
+}
+
+function openerOf(side: Side): Opener {
+  return side.open ?? (() => openEntry(side));
 }
 
 function targetOf({ fd, name }: Entry): Name {

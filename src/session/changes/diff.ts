@@ -170,8 +170,8 @@ export function show(trees: readonly UnionTrees[], change: Change): ShownChange 
     ...(from === undefined ? {} : { from }),
     ...(aspects === undefined ? {} : { aspects }),
     ...(linkTo === undefined ? {} : { linkTo }),
-    ...(before === undefined ? {} : { before }),
-    ...(after === undefined ? {} : { after }),
+    ...(before === undefined ? {} : { before: whole(before) }),
+    ...(after === undefined ? {} : { after: whole(after) }),
     ...(later === undefined ? {} : { runsLater: later }),
   };
 }
@@ -212,11 +212,11 @@ class Shown implements ToldChange {
   }
   get before(): ShownFile | undefined {
     const change = this.#change;
-    return change !== undefined && "before" in change ? showFile(change.before) : undefined;
+    return change !== undefined && "before" in change ? new ToldFile(change.before) : undefined;
   }
   get after(): ShownFile | undefined {
     const change = this.#change;
-    return change !== undefined && "after" in change ? showFile(change.after) : undefined;
+    return change !== undefined && "after" in change ? new ToldFile(change.after) : undefined;
   }
   get runsLater(): string | undefined {
     const change = this.#change;
@@ -246,7 +246,34 @@ const types: Readonly<Record<number, string>> = {
   [S.IFSOCK]: "socket",
 };
 
-function showFile({ mode, uid, gid, size, mtimeNs }: Attr): ShownFile {
-  const type = types[mode & S.IFMT] ?? "other";
-  return { type, mode: (mode & 0o7777).toString(8).padStart(4, "0"), uid, gid, sizeBytes: size, mtimeNs };
+/** Says of a file what it is asked for: a list of changes asks for next to nothing. */
+class ToldFile implements ShownFile {
+  readonly #attr: Attr;
+
+  constructor(attr: Attr) {
+    this.#attr = attr;
+  }
+
+  get type(): string {
+    return types[this.#attr.mode & S.IFMT] ?? "other";
+  }
+  get mode(): string {
+    return (this.#attr.mode & 0o7777).toString(8).padStart(4, "0");
+  }
+  get uid(): number {
+    return this.#attr.uid;
+  }
+  get gid(): number {
+    return this.#attr.gid;
+  }
+  get sizeBytes(): number {
+    return this.#attr.size;
+  }
+  get mtimeNs(): bigint {
+    return this.#attr.mtimeNs;
+  }
+}
+
+function whole({ type, mode, uid, gid, sizeBytes, mtimeNs }: ShownFile): ShownFile {
+  return { type, mode, uid, gid, sizeBytes, mtimeNs };
 }

@@ -87,6 +87,7 @@ export class UpperReader {
   readonly #overlay: OverlayDialect | undefined;
   /** Of a tree's files nearly all have one of a few lists. */
   readonly #marks = new Map<AttributeNames, FileMarks>();
+  readonly #directoryMarks = new Map<AttributeNames, DirectoryMarks>();
 
   constructor(dialect: Dialect) {
     this.#dialect = dialect;
@@ -128,9 +129,13 @@ export class UpperReader {
   directoryMarks(fd: number, attributes: AttributeNames): DirectoryMarks {
     const { prefix } = this.#dialect;
     if (prefix === undefined) return this.#dialect.readMarks(fd);
-    return attributes !== "none possible" && hasAny(attributes, prefix)
-      ? this.#dialect.readMarks(fd, attributes)
-      : noMarks;
+    if (attributes === "none possible" || attributes.length === 0) return noMarks;
+    const known = this.#directoryMarks.get(attributes);
+    if (known !== undefined) return known;
+    const marks = hasAny(attributes, prefix) ? this.#dialect.readMarks(fd, attributes) : noMarks;
+    // Of others the attributes' values say it.
+    if (!hasValued(attributes, prefix) && this.#directoryMarks.size < 16) this.#directoryMarks.set(attributes, marks);
+    return marks;
   }
 
   /** @param path of the directory that it is in, which has these marks */
@@ -178,8 +183,10 @@ export class UpperReader {
 
   #fileMarks(attributes: AttributeNames, prefix: Name): FileMarks {
     if (attributes === "none possible" || attributes.length === 0) return unmarked;
-    const known = this.#marks.get(attributes);
-    if (known !== undefined) return known;
+    return this.#marks.get(attributes) ?? this.#readFileMarks(attributes, prefix);
+  }
+
+  #readFileMarks(attributes: readonly Name[], prefix: Name): FileMarks {
     const has = (mark: string): boolean => attributes.includes(`${prefix}${mark}`);
     const marks = { isMetacopy: has("metacopy"), hasRedirect: has("redirect"), hasOrigin: has("origin") };
     if (this.#marks.size < 16) this.#marks.set(attributes, marks);
@@ -225,7 +232,13 @@ function splitNames(names: readonly Name[], dialect: Dialect): { plain: readonly
 }
 
 function hasAny(attributes: readonly Name[], prefix: Name): boolean {
-  return attributes.some((attribute) => attribute.startsWith(prefix));
+  for (const attribute of attributes) if (attribute.startsWith(prefix)) return true;
+  return false;
+}
+
+/** Whether something says by its value what a directory is. */
+function hasValued(attributes: readonly Name[], prefix: Name): boolean {
+  return ["opaque", "redirect", "protattr"].some((mark) => attributes.includes(prefix + mark));
 }
 
 /** What stands for a device 0:0 of a union above this one. */

@@ -17,14 +17,19 @@ import { plainFile, type UpperDirectory, type UpperEntry, type UpperFile, UpperR
  * nothing but their attributes is asked.
  */
 
-/** A directory of the upper, opened where that is needed: of most only what was read of them before is. */
+/**
+ * A directory of the upper, opened where that is needed: of most only what was read of them before is. Fields of what there are
+ * thousands of are set one by one: together they take an array.
+ */
 export class OpenLater {
   readonly #parent: OpenLater | undefined;
   readonly #name: Name;
   #fd: number;
 
   constructor(parent: OpenLater | undefined, name: Name, fd = -1) {
-    [this.#parent, this.#name, this.#fd] = [parent, name, fd];
+    this.#parent = parent;
+    this.#name = name;
+    this.#fd = fd;
   }
 
   /** @throws {KernelError} ENOENT: it isn't there any more */
@@ -62,7 +67,9 @@ export class VisitedDirectory extends OpenLater implements UpperDirectory {
 
   constructor(visit: Visit, parent: VisitedDirectory | undefined, name: Name, attr: Attr, fd = -1) {
     super(parent, name, fd);
-    [this.#visit, this.name, this.attr] = [visit, name, attr];
+    this.#visit = visit;
+    this.name = name;
+    this.attr = attr;
   }
 
   /**
@@ -108,7 +115,10 @@ class VisitedFile implements UpperFile {
   #read: UpperFile | undefined;
 
   constructor(reader: UpperReader, directory: VisitedDirectory, name: Name, attr: Attr) {
-    [this.#reader, this.#directory, this.name, this.attr] = [reader, directory, name, attr];
+    this.#reader = reader;
+    this.#directory = directory;
+    this.name = name;
+    this.attr = attr;
   }
 
   get #file(): UpperFile {

@@ -29,7 +29,7 @@ interface Here {
   /** Where it is below; undefined: nowhere. */
   readonly was: Name | undefined;
   /** Open; −1: there is none. */
-  readonly before: number;
+  before: number;
   readonly upper: OpenLater;
   /** What is below shows where the upper says nothing. */
   readonly isMerged: boolean;
@@ -111,7 +111,8 @@ export class Walk {
   #child(here: Here, child: UpperEntry): void {
     const { name } = child;
     const path = join(here.path, name);
-    const was = here.was === undefined ? undefined : join(here.was, name);
+    // Nearly always one string: to compare two that say the same costs more than to look at them does.
+    const was = here.was === here.path ? path : here.was === undefined ? undefined : join(here.was, name);
     const isBelow = here.before >= 0 && was !== undefined && !this.#isMoved(was);
     const before = isBelow ? attrBelow(here.before, name) : undefined;
     if (child.kind === "whiteout") {
@@ -183,9 +184,7 @@ export class Walk {
       else if (!isDirectory(before)) this.changes.push({ kind: "type", ...at, before, after: node.attr });
       else {
         const isMerged = !node.isOpaque && isMergedByName(here, node, was);
-        return withDirectory(here.before, name, (below) =>
-          this.#directory({ node, path, was, before: below, upper, isMerged }, before),
-        );
+        return this.#onBothSides(here, { node, path, was, before: -1, upper, isMerged }, before);
       }
       const count = this.changes.length;
       this.#contents({ node, path, was: undefined, before: -1, upper, isMerged: false });
@@ -194,6 +193,14 @@ export class Walk {
     } finally {
       upper.close();
     }
+  }
+
+  /** @param there what is in `here` and a directory there, too, not open yet */
+  #onBothSides(here: Here, there: Here, was: Attr): void {
+    withDirectory(here.before, there.node.name, (before) => {
+      there.before = before;
+      this.#directory(there, was);
+    });
   }
 
   #renamed(node: UpperDirectory, path: Name, from: Name, upper: OpenLater): void {

@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import type { Name } from "../../../kernel/at.ts";
 import { unless } from "../../../kernel/error.ts";
 import { quotePath } from "../../../layer/quote.ts";
@@ -75,6 +74,8 @@ function hasSameContent({ change }: Pair): boolean {
 
 /** By which git knows a file's content. */
 function blobHash(content: Buffer): string {
+  // It takes 2.5 ms to load, and most who look at changes ask for no patch.
+  const { createHash } = process.getBuiltinModule("node:crypto");
   return createHash("sha1").update(`blob ${content.length}\0`).update(content).digest("hex").slice(0, 10);
 }
 
