@@ -1,5 +1,6 @@
 import { UserError } from "../error.ts";
 import { isUsers } from "../places.ts";
+import { compileEarlier } from "../session/long.ts";
 import type { Command, Common, Result } from "./command.ts";
 import { type Verb, verbs } from "./commands/index.ts";
 import { outputClosed } from "./exit.ts";
@@ -38,12 +39,6 @@ export async function dispatch(
   } catch (error) {
     return fail(error, argv, table, verb);
   }
-}
-
-/** The executable's own policy (build.sh) is that of verbs which take milliseconds: nothing pays that has to be compiled first. */
-function compileEarlier(): void {
-  type Engine = { readonly Bun?: { readonly unsafe?: { readonly setJITPolicy?: (scale: number) => void } } };
-  (globalThis as Engine).Bun?.unsafe?.setJITPolicy?.(1);
 }
 
 /** Says what went wrong. @returns the exit status */

@@ -1,3 +1,4 @@
+import { compileEarlier } from "../long.ts";
 import { addIndexed } from "./indexed.ts";
 import { nameLinks } from "./links.ts";
 import { comparePaths } from "./names.ts";
@@ -10,6 +11,8 @@ import { Walk } from "./walk.ts";
 
 /** All that was changed, union by union, each sorted by path. Takes as long as there are changes, however large the root. */
 export function readChanges(trees: readonly UnionTrees[], detail: Detail = "all"): Change[] {
+  // Also after a `run`, whose own code is no such.
+  compileEarlier();
   return trees.flatMap((one, union) => changesOf(one, union, detail));
 }
 

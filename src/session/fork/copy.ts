@@ -10,6 +10,7 @@ import {
   type Name,
   openName,
   stat,
+  statName,
   unlinkName,
   utimesName,
 } from "../../kernel/at.ts";
@@ -17,8 +18,9 @@ import { isErrno } from "../../kernel/error.ts";
 import { Fd } from "../../kernel/fd.ts";
 import { attributeName, control, listDirectory, listXattrsOfFd, removeXattr } from "../../kernel/io.ts";
 import { copyAttributes } from "../../layer/attributes.ts";
-import { copyEntry, type Original, readOriginal } from "../../layer/copyup.ts";
+import { copyEntry, heldOriginal, type Original, readOriginal } from "../../layer/copyup.ts";
 import { removeTree } from "../../layer/remove.ts";
+import { compileEarlier } from "../long.ts";
 import { pause } from "../processes.ts";
 
 /** Two open directories, of which the second is to become as the first is. */
@@ -43,6 +45,7 @@ const tickMs = 10;
  * @returns how many entries went on changing until patience was over
  */
 export function copyTrees(pairs: readonly CopyPair[], hasOwners: boolean, patience = usualPatience): number {
+  compileEarlier();
   // Modes are what the originals' are.
   const umask = process.umask(0);
   try {
@@ -53,10 +56,10 @@ export function copyTrees(pairs: readonly CopyPair[], hasOwners: boolean, patien
 }
 
 function copyUntilSame(pairs: readonly CopyPair[], hasOwners: boolean, patience: number): number {
-  const known = pairs.map((): Known => ({ ino: 0, type: S.IFDIR, stamp: "", entries: new Map() }));
+  const known = pairs.map(() => new Map<Name, Known>());
   for (let look = 0; ; look++) {
     const pass = new Pass(hasOwners);
-    for (const [index, pair] of pairs.entries()) pass.copyRoot(pair, known[index]?.entries ?? new Map<Name, Known>());
+    for (const [index, pair] of pairs.entries()) pass.copyRoot(pair, known[index] ?? new Map<Name, Known>());
     if ((look > 0 && pass.changed === 0) || look >= patience) {
       pass.protect();
       return pass.changed;
@@ -69,9 +72,13 @@ function copyUntilSame(pairs: readonly CopyPair[], hasOwners: boolean, patience:
 interface Known {
   readonly ino: number;
   readonly type: number;
-  readonly stamp: string;
+  readonly ctime: number;
+  readonly ctimeNsec: number;
   readonly entries: Map<Name, Known>;
 }
+
+/** Of what is no directory. */
+const noEntries: Known["entries"] = new Map();
 
 /** A directory that is being copied. */
 interface Place {
@@ -130,28 +137,29 @@ class Pass {
   }
 
   #copyOne(place: Place, name: Name, all: Known["entries"]): void {
-    const original = readOriginal({ fd: place.from, name });
-    const { ino, type, isProtected } = stat;
-    const inode = `${stat.device}:${ino}`;
-    const stamp = `${stat.ctime}.${stat.ctimeNsec}`;
+    must("stat", name, statName(place.from, name));
+    const { ino, type, nlink, ctime, ctimeNsec, isProtected } = stat;
     const path = `${place.path}${name}`;
     // Only these carry marks; opening anything else could have effects of its own.
     if (isProtected && (type === S.IFREG || type === S.IFDIR)) this.#protected.push({ roots: place.roots, path });
     const known = all.get(name);
     const isThere = known?.ino === ino && known.type === type;
-    const isSame = isThere && known.stamp === stamp;
+    const isSame = isThere && known.ctime === ctime && known.ctimeNsec === ctimeNsec;
+    // Nearly all, when they are looked at again.
+    if (isSame && type !== S.IFDIR && nlink === 1) return;
+    const original = heldOriginal();
+    const inode = `${stat.device}:${ino}`;
     if (!isSame) this.changed++;
     if (!isThere || (!isSame && type !== S.IFDIR)) {
       if (known !== undefined) remove(place, name);
-      const first = original.nlink > 1 && type !== S.IFDIR ? this.#links.get(inode) : undefined;
+      const first = nlink > 1 && type !== S.IFDIR ? this.#links.get(inode) : undefined;
       if (first === undefined) this.#copy(place, name, original);
       else must("link", name, linkName(first.root, first.path, place.to, name));
     }
-    const entries = (isThere ? known.entries : undefined) ?? new Map<Name, Known>();
-    all.set(name, { ino, type, stamp, entries });
+    const entries = isThere ? known.entries : type === S.IFDIR ? new Map<Name, Known>() : noEntries;
+    all.set(name, { ino, type, ctime, ctimeNsec, entries });
     if (type === S.IFDIR) this.#copyDirectory(place, name, original, { entries, isOutdated: isThere && !isSame });
-    else if (original.nlink > 1 && !this.#links.has(inode))
-      this.#links.set(inode, { root: place.roots.to.number, path });
+    else if (nlink > 1 && !this.#links.has(inode)) this.#links.set(inode, { root: place.roots.to.number, path });
   }
 
   #copyDirectory(
