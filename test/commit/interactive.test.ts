@@ -20,6 +20,34 @@ afterEach(async () => {
   rmSync("/var/lib/fallthru/sessions/.commits", { recursive: true, force: true });
 });
 
+/** How many lines were printed between a key and the next question. */
+async function linesAfter(terminal: Terminal, key: string, next: string): Promise<string[]> {
+  terminal.type(`${key}\n`);
+  return (await terminal.until(next)).split("\r\n").slice(1, -1);
+}
+
+test("d, and s after a run, show as much as fits on the screen, and D and S all", async () => {
+  const many = "cd /srv; mkdir -p new; for n in $(seq 300); do echo $n >new/$n; done";
+  const terminal = new Terminal([executable, "run", "t", "--", "sh", "-c", many], { size: { columns: 80, rows: 24 } });
+  const asks = "[d]iscard? ";
+  await terminal.until(asks);
+  const shown = await linesAfter(terminal, "s", asks);
+  expect(shown).toHaveLength(23);
+  expect(shown.at(-1)).toMatch(/^… and \d+ more lines \(S shows all of it\)$/);
+  const all = await linesAfter(terminal, "S", asks);
+  expect(all.length).toBeGreaterThan(300 * 6);
+  expect(shown.slice(0, 22)).toEqual(all.slice(0, 22));
+  await linesAfter(terminal, "p", question);
+  const details = await linesAfter(terminal, "d", question);
+  expect(details).toHaveLength(23);
+  expect(details.at(-1)).toBe(`… and ${all.length - 22} more lines (D shows all of it)`);
+  expect(await linesAfter(terminal, "D", question)).toEqual(all);
+  terminal.type("q\n");
+  await terminal.until(asks);
+  terminal.type("d\n");
+  await terminal.ended;
+});
+
 const script = "cd /srv; echo more >>one; echo more >>two; echo x >ümläut";
 const question = "[y,n,a,q,d,?] ";
 const leave = {

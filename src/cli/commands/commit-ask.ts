@@ -5,6 +5,7 @@ import { directoryOf } from "../../session/changes/names.ts";
 import type { Change, UnionTrees } from "../../session/changes/types.ts";
 import { type Unit, unitsOf } from "../../session/commit/select.ts";
 import { write } from "../print.ts";
+import { terminalSize } from "../progress.ts";
 import type { SignalRelay } from "../../session/waiting.ts";
 import { ask as askLine } from "./answer.ts";
 
@@ -12,7 +13,8 @@ const help = `y  commit this change
 n  leave it out
 a  commit it, and all that follow
 q  leave it out, and all that follow
-d  show what it is
+d  show what it is, as much as fits on the screen
+D  show all of it
 ?  this
 `;
 
@@ -62,7 +64,8 @@ async function ask(
       case "q":
         return answer;
       case "d":
-        write(2, await detailsOf(unit, trees));
+      case "D":
+        write(2, await detailsOf(unit, trees, answer === "d" ? terminalSize().rows : Infinity));
         continue;
       default:
         write(2, help);
@@ -88,11 +91,15 @@ function describe({ change, others }: Unit, trees: readonly UnionTrees[]): strin
   return `${verbs[change.kind]} ${from}${full(change.path)}${what}${more}`;
 }
 
-async function detailsOf({ change, others }: Unit, trees: readonly UnionTrees[]): Promise<string | Buffer> {
-  const [{ makePatches }, { patchText }] = await Promise.all([
+async function detailsOf(
+  { change, others }: Unit,
+  trees: readonly UnionTrees[],
+  rows: number,
+): Promise<string | Buffer> {
+  const [{ makePatches }, { patchScreen, patchText }] = await Promise.all([
     import("../../session/changes/patch/patch.ts"),
     import("./diff-text.ts"),
   ]);
   const patch = patchText(makePatches(trees, [change, ...others]), "terminal");
-  return patch.length > 0 ? patch : "nothing that a patch can say\n";
+  return patch.length > 0 ? patchScreen(patch, rows, "D") : "nothing that a patch can say\n";
 }

@@ -164,6 +164,20 @@ export function patchText(patches: Iterable<FilePatch>, to: "terminal" | "file")
   return to === "file" ? patch : Buffer.from(harmless(patch.toString("utf8")));
 }
 
+/**
+ * Of a patch for a terminal what fits on a screen of so many lines, and how many more there are.
+ * @param all what is typed to see all of it
+ */
+export function patchScreen(patch: Buffer, rows: number, all: string): Buffer {
+  // What asks next takes a line, too.
+  const room = Math.max(1, rows - 2);
+  let [lines, end] = [0, 0];
+  for (let at = patch.indexOf(10); at >= 0; at = patch.indexOf(10, at + 1)) if (++lines === room) end = at + 1;
+  const more = lines - room;
+  if (more < 2) return patch;
+  return Buffer.concat([patch.subarray(0, end), Buffer.from(`… and ${more} more lines (${all} shows all of it)\n`)]);
+}
+
 /** A terminal obeys what it is shown, and shows some letters in another order. */
 function harmless(text: string): string {
   return text.replace(/[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu, (char) => {

@@ -5,11 +5,12 @@ import type { Fate, Finished } from "../../session/once.ts";
 import { prepareTerminal } from "../../session/question.ts";
 import { isTerminal, report } from "../errors.ts";
 import { write } from "../print.ts";
+import { terminalSize } from "../progress.ts";
 import { ask as askLine, Interrupted } from "./answer.ts";
 import { chooseChanges } from "./commit-ask.ts";
 import { countText, showConflicts } from "./commit-text.ts";
 import { changesScreen } from "./changes-screen.ts";
-import { patchText } from "./diff-text.ts";
+import { patchScreen, patchText } from "./diff-text.ts";
 
 /** What becomes of what a command has changed in a session of its own, where that isn't just discarded. */
 export type OnExit = "ask" | "keep" | "commit";
@@ -17,7 +18,7 @@ export type OnExit = "ask" | "keep" | "commit";
 const help = `k  keep the session: fallthru run @ID goes on in it
 c  commit all: write it to what lies below
 p  pick: ask about each change, and commit those
-s  show the patch
+s  show the patch, as much as fits on the screen; S  all of it
 d  discard it (so does a second Ctrl-D; whatever else ends this keeps the session)
 `;
 
@@ -71,7 +72,8 @@ async function askUntilAnswered(finished: Finished): Promise<Fate> {
     ends = answer === undefined ? ends + 1 : 0;
     // Ctrl-D is how a shell is left, and may have been pressed twice.
     if (ends > 1) return { session: "discard", status };
-    switch (answer?.trim().toLowerCase()) {
+    const word = answer?.trim();
+    switch (word === "S" ? word : word?.toLowerCase()) {
       case "d":
       case "discard":
         return { session: "discard", status };
@@ -88,7 +90,10 @@ async function askUntilAnswered(finished: Finished): Promise<Fate> {
         break;
       case "s":
       case "show":
-        write(2, patchOf(hold.id));
+        write(2, patchOf(hold.id, terminalSize().rows));
+        break;
+      case "S":
+        write(2, patchOf(hold.id, Infinity));
         break;
       default:
         write(2, answer === undefined ? `\n${help}` : help);
@@ -96,9 +101,12 @@ async function askUntilAnswered(finished: Finished): Promise<Fate> {
   }
 }
 
-function patchOf(id: string): string | Buffer {
-  const text = diffSession(id, {}, (diff) => patchText(diff.patches(), isTerminal(2) ? "terminal" : "file"));
-  return text.length > 0 ? text : "nothing that a patch can say\n";
+function patchOf(id: string, rows: number): string | Buffer {
+  const to = isTerminal(2) ? "terminal" : "file";
+  const text = diffSession(id, {}, (diff) => patchText(diff.patches(), to));
+  return text.length > 0
+    ? patchScreen(text, to === "terminal" ? rows : Infinity, "S")
+    : "nothing that a patch can say\n";
 }
 
 /** @returns whether it was done; what was in the way is said */
