@@ -246,8 +246,8 @@ function adoptNew(
     inode.hasDefaultAcl = parent.hasDefaultAcl;
   } else {
     inode.hasUpper = true;
-    inode.upperIno = upperIno;
   }
+  inode.upperIno = upperIno;
   inode.addLink(parent, name, true);
   return inode;
 }

@@ -46,6 +46,8 @@ export class Inode {
   // Others: the file in the upper, and in a lower its origin, where it stays readable.
   hasUpper = false;
   upperIno = 0;
+  /** See generationOf(); −1: nobody has asked yet. */
+  generation = -1;
   hasOriginMark = false;
   lowerDir: LayerDirectory | undefined = undefined;
   lowerName: Name = "";

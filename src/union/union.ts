@@ -12,6 +12,7 @@ import { Contents } from "./contents.ts";
 import { type Core, locate, place } from "./core.ts";
 import { create, createNameless, type Creator, type NewEntry } from "./create.ts";
 import { controlFlags } from "./flags.ts";
+import { generationOf } from "./generation.ts";
 import type { Inode } from "./inode.ts";
 import type { Pin } from "./known.ts";
 import { link } from "./link.ts";
@@ -76,7 +77,7 @@ export class Union implements Disposable {
   #enter(core: Core, inode: Inode, serial = -1): UnionEntry {
     const attr = attrOf(core, inode, serial);
     inode.lookups++;
-    return { nodeid: inode.nodeid, attr };
+    return { nodeid: inode.nodeid, generation: generationOf(core, inode), attr };
   }
 
   /** @returns undefined where there is none: the kernel may remember that */

@@ -16,8 +16,12 @@ const nothing = new Uint8Array(0);
  * `overlay.` in their names, as overlayfs does.
  */
 export function storedName(core: Core, attribute: Name): Name {
-  const prefix = core.upper?.dialect.prefix ?? "trusted.overlay.";
+  const prefix = prefixOf(core);
   return attribute.startsWith(prefix) ? `${prefix}overlay.${attribute.slice(prefix.length)}` : attribute;
+}
+
+function prefixOf(core: Core): Name {
+  return core.upper?.dialect.prefix ?? "trusted.overlay.";
 }
 
 function stored(core: Core, attribute: Name): Uint8Array {
@@ -33,6 +37,8 @@ function isPossible(attribute: Name): boolean {
 export function getAttribute(core: Core, inode: Inode, attribute: Name, size: number): Buffer | number {
   if (attribute === layersAttribute && inode === core.rootInode) return answer(describeLayers(core), size);
   if (!isPossible(attribute)) return attribute === layersAttribute ? -E.NODATA : -E.OPNOTSUPP;
+  // A device 0:0 shows none of the mark that it is stored by.
+  if (inode.isNestedWhiteout && attribute === `${prefixOf(core)}whiteout`) return -E.NODATA;
   const isCapability = attribute === "security.capability";
   if (isCapability && lacksCapability(core, inode)) return -E.NODATA;
   locate(core, inode);
@@ -80,12 +86,13 @@ export function listAttributes(core: Core, inode: Inode, size: number): Buffer |
   const length = answered(core, inode) ?? listXattrs(place.fd, place.name, buffer);
   if (length === -E.OPNOTSUPP && isBareLower(core, inode)) return size > 0 ? Buffer.alloc(0) : 0;
   if (length <= 0) return length === 0 && size > 0 ? Buffer.alloc(0) : length;
-  const prefix = core.upper?.dialect.prefix ?? "trusted.overlay.";
+  const prefix = prefixOf(core);
   let list = buffer.toString("latin1", 0, length);
   if (list.includes(prefix)) {
     const shown = list
       .split("\0")
-      .filter((name) => name !== "" && (!name.startsWith(prefix) || name.startsWith(`${prefix}overlay.`)));
+      .filter((name) => name !== "" && (!name.startsWith(prefix) || name.startsWith(`${prefix}overlay.`)))
+      .filter((name) => !inode.isNestedWhiteout || name !== `${prefix}overlay.whiteout`);
     list = shown
       .map((name) => `${name.startsWith(prefix) ? name.replace("overlay.overlay.", "overlay.") : name}\0`)
       .join("");

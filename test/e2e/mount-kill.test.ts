@@ -7,14 +7,18 @@ import {
   fchmodSync,
   fstatSync,
   futimesSync,
+  linkSync,
   mkdirSync,
   openSync,
   readFileSync,
+  renameSync,
   statSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { handleOf, openHandle } from "../../src/conformance/kit/directory.ts";
+import { undo } from "../../src/conformance/kit/kernel.ts";
 import { processesIn } from "../support/cgroup.ts";
 import { temporaryDirectory } from "../support/directories.ts";
 import { executable, fallthru, run, type RunResult } from "../support/fallthru.ts";
@@ -193,6 +197,29 @@ test("directories that are made, moved and removed while the server is killed st
     await sleep(100);
   }
   expect(await work.result).toMatchObject({ status: 0, stdout: "", stderr: expect.not.stringContaining("rm:") });
+  expect(await run(["umount", target])).toMatchObject({ status: 0 });
+});
+
+test.each(["on", "off"])("file handles stay what they are when the server is killed: passthrough=%s", async (mode) => {
+  const target = await mount(3, `passthrough=${mode}`);
+  writeFileSync(join(target, "dir/new"), "new\n");
+  writeFileSync(join(target, "dir/f1"), "changed\n");
+  const names = ["dir/f0", "dir/f1", "dir/new", "dir"];
+  const handles = names.map((name) => handleOf(join(target, name)));
+  const open = openSync(join(target, "dir/new"), "r");
+  await killServer();
+  expect(names.map((name) => handleOf(join(target, name)))).toEqual(handles);
+  renameSync(join(target, "dir/new"), join(target, "renamed"));
+  linkSync(join(target, "renamed"), join(target, "linked"));
+  expect(readFileSync(open, "utf8")).toBe("new\n");
+  closeSync(open);
+  writeFileSync("/proc/sys/vm/drop_caches", "2");
+  const read = (handle: Buffer): string => {
+    const fd = openHandle(target, handle);
+    return fstatSync(fd).isDirectory() ? "" : readFileSync(fd, "utf8");
+  };
+  expect(handles.map(read)).toEqual(["low 0\n", "changed\n", "new\n", ""]);
+  undo();
   expect(await run(["umount", target])).toMatchObject({ status: 0 });
 });
 

@@ -99,6 +99,7 @@ export function writeFrom(fd: number, address: number, length: number, at: numbe
 }
 
 export const RWF_APPEND = 0x10;
+export const RWF_NOAPPEND = 0x20;
 
 /** @param address of the data; @see pwritev2(2) */
 export function writeWith(fd: number, address: number, length: number, at: number, flags: number): number {

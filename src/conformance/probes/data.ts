@@ -9,6 +9,7 @@ import {
   getFlags,
   readInto,
   RWF_APPEND,
+  RWF_NOAPPEND,
   setFlags,
   truncate,
   writeFrom,
@@ -65,6 +66,33 @@ export const appending = area("O_APPEND", [
       fcntl(fd, 4, 0);
       fs.writeSync(fd, "O", 0);
       same(text(`${mount}/file`), "Old+!", "content after clearing it");
+    },
+  },
+  {
+    name: "that open(2) was given is cleared by fcntl(2), and for one write by pwritev2(2)",
+    why: "fcntl(2), F_SETFL; RWF_NOAPPEND; shells hand descriptors on that others then write into",
+    prepare: (lower) => put(`${lower}/file`, "old"),
+    run: (mount) => {
+      put(`${mount}/new`, "old");
+      const plus = Buffer.from("+");
+      for (const name of ["file", "new"]) {
+        const fd = open(`${mount}/${name}`, O.RDWR | O.APPEND);
+        const other = open(`${mount}/${name}`, O.RDWR);
+        fs.writeSync(fd, "!");
+        writeWith(fd, address(plus), 1, 1, RWF_NOAPPEND);
+        same(text(`${mount}/${name}`), "o+d!", `content of ${name} after RWF_NOAPPEND`);
+        fcntl(fd, 4, 0);
+        fs.writeSync(fd, "O", 0);
+        same(text(`${mount}/${name}`), "O+d!", `content of ${name} after clearing it`);
+        fs.writeSync(other, "more", 4);
+        fcntl(fd, 4, O.APPEND);
+        fs.writeSync(fd, "end", 0);
+        same(text(`${mount}/${name}`), "O+d!moreend", `content of ${name} after setting it again`);
+        same(read(fd), "O+d!moreend", `what the descriptor reads of ${name}`);
+        const mapping = map(fd, "write");
+        mapping.write(0, "o");
+        same([text(`${mount}/${name}`), mapping.read(1, 3)], ["o+d!moreend", "+d!"], `${name} and its mapping`);
+      }
     },
   },
   {

@@ -88,6 +88,43 @@ export const handling = area("file handles", [
     },
   },
   {
+    name: "a handle of what was removed isn't that of a new file with its inode number",
+    why: handles,
+    needs: ["privilege"],
+    prepare: (lower) => tree(lower, ["dir/", "dir/file"]),
+    run: (mount, place) => {
+      const seen = new Map<bigint, Buffer>();
+      let again = 0;
+      for (let round = 0; round < 40; round++) {
+        for (const make of [() => put(`${mount}/dir/x`, "new"), () => fs.mkdirSync(`${mount}/dir/x`)]) {
+          make();
+          const { ino } = fs.lstatSync(`${mount}/dir/x`, { bigint: true });
+          const handle = handleOf(`${mount}/dir/x`);
+          const before = seen.get(ino);
+          if (before !== undefined) again++;
+          if (before !== undefined)
+            fails("ESTALE", () => openHandle(mount, before), `open_by_handle_at, round ${round}`);
+          close(openHandle(mount, handle));
+          seen.set(ino, handle);
+          fs.rmSync(`${mount}/dir/x`, { recursive: true });
+          if (round % 10 === 9) place.evict();
+        }
+      }
+      put(`${mount}/dir/x`, "new");
+      const handle = handleOf(`${mount}/dir/x`);
+      fs.renameSync(`${mount}/dir/x`, `${mount}/y`);
+      fs.linkSync(`${mount}/y`, `${mount}/dir/z`);
+      place.evict();
+      same(
+        [read(openHandle(mount, handle)), handleOf(`${mount}/y`).equals(handle)],
+        ["new", true],
+        `that of a new file (${again})`,
+      );
+      place.remount();
+      same(read(openHandle(mount, handle)), "new", "content after remount");
+    },
+  },
+  {
     name: "a handle opens a new file, and a linked one",
     why: handles,
     needs: ["privilege"],

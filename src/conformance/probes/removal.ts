@@ -193,6 +193,8 @@ export const removal = area("removal", [
         for (const name of ["device", "dir/below"]) {
           const { mode, rdev } = stat(`${mount}/${name}`);
           same([mode, rdev], [BigInt(S_IFCHR | 0o600), 0n], name);
+          const marks = listXattrs(`${mount}/${name}`).filter((attribute) => attribute.startsWith("trusted."));
+          same(marks, [], `attributes of ${name}`);
         }
         same([list(mount), list(`${mount}/dir`)], [["device", "dir"], ["below"]], "names");
       };

@@ -3,6 +3,7 @@ import type { Opened } from "../../fuse/wire/types.ts";
 import { FOPEN } from "../../fuse/wire/protocol.ts";
 import { O } from "../../kernel/abi/file.ts";
 import { isErrno } from "../../kernel/error.ts";
+import { O_APPEND } from "../../union/open.ts";
 import type { Union } from "../../union/union.ts";
 import type { KnownFile } from "./journal.ts";
 
@@ -28,6 +29,8 @@ interface Opens {
  *   is written to, and doesn't tell us of writes that pass through.
  * - everything else, so all that was ever written and the whole of a read-only union, passes through, unless somebody
  *   has it open cached.
+ * - of what is opened with O_APPEND only mappings pass through, and reads and writes are asked of us: Linux would open the layer's
+ *   file with O_APPEND too, and go on appending when fcntl(2) or RWF_NOAPPEND have taken that away.
  * What we remember may lag behind the kernel, which has closed a file before it tells us; then the mode that is there
  * goes on, which is never wrong.
  */
@@ -71,7 +74,8 @@ export class OpenModes {
     const opens = this.#opensOf(nodeid);
     if (opens.cached === 0 && this.#passThrough(opens, nodeid, handle, mode)) {
       this.#count(opens, handle, flags);
-      return { fh: handle, flags: FOPEN.PASSTHROUGH | FOPEN.NOFLUSH, backingId: opens.backingId };
+      const direct = isAppending(flags) ? FOPEN.DIRECT_IO : 0;
+      return { fh: handle, flags: FOPEN.PASSTHROUGH | FOPEN.NOFLUSH | direct, backingId: opens.backingId };
     }
     opens.cached++;
     return { fh: handle, flags: this.#cacheFlag | FOPEN.NOFLUSH };
@@ -133,4 +137,9 @@ export class OpenModes {
   #hasSetIds(nodeid: number, mode: number): boolean {
     return ((mode < 0 ? this.#union.getattr(nodeid).mode : mode) & (S_ISUID | S_ISGID)) !== 0;
   }
+}
+
+/** Where O_DIRECT is given, the layer's file says what has to be aligned; it stays with O_APPEND then. */
+function isAppending(flags: number): boolean {
+  return (flags & O_APPEND) !== 0 && (flags & 3) !== O.RDONLY && (flags & O.DIRECT) === 0;
 }
