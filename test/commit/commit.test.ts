@@ -218,6 +218,21 @@ test("undo refuses where something was changed since", async () => {
   );
 });
 
+test("undo says where that is kept which it can't bring back", async () => {
+  await inside("echo ours >one; echo n >new");
+  await fallthru(["commit", "s"]);
+  const before = readFileSync(join(root, "srv/one"), "utf8");
+  writeFileSync(join(root, "srv/one"), "theirs\n");
+  const { status, stderr } = await fallthru(["undo"]);
+  expect(status).toBe(11);
+  const kept = /what was there before is (\S+)/.exec(stderr)?.[1] ?? "";
+  expect(readFileSync(kept, "utf8")).toBe("one\n");
+  expect(before).toBe("ours\n");
+  // What the commit has added has nothing that was there before.
+  writeFileSync(join(root, "srv/new"), "theirs\n");
+  expect((await fallthru(["undo"])).stderr).toMatch(/what the commit has replaced lies in \/\S+/);
+});
+
 test("a renamed directory is committed when nothing runs inside, and is seen the same afterwards", async () => {
   await inside("mv dir moved; echo n >moved/new; mv moved/sub up");
   const seen = (await inside("find . -ls")).stdout;

@@ -111,7 +111,7 @@ function heldRecord(id: string): WholeRecord {
 async function commitHeld(record: WholeRecord, hold: Hold, options: CommitOptions): Promise<CommitReport> {
   using trees = openTrees(record);
   const all = readChanges(trees);
-  let chosen = options.paths === undefined ? all : selectAll(all, trees, options.paths);
+  let chosen = options.paths === undefined ? all : selectAll(record.id, all, trees, options.paths);
   if (options.choose !== undefined) chosen = [...(await options.choose(chosen, trees))];
   const parts = trees.flatMap((tree, union) => {
     const own = all.filter((change) => change.union === union);
@@ -135,7 +135,12 @@ function gone(id: string): UserError {
 }
 
 /** @throws {UserError} not-found, for a path at which nothing was changed */
-function selectAll(all: readonly Change[], trees: readonly UnionTrees[], paths: readonly string[]): Change[] {
+function selectAll(
+  id: string,
+  all: readonly Change[],
+  trees: readonly UnionTrees[],
+  paths: readonly string[],
+): Change[] {
   const chosen = new Set<Change>();
   for (const path of paths) {
     const absolute = pathInSession(path);
@@ -153,7 +158,7 @@ function selectAll(all: readonly Change[], trees: readonly UnionTrees[], paths: 
     }
     if (count === 0)
       throw new UserError("not-found", `nothing was changed at ${quotePath(absolute)}`, {
-        hint: "what was: fallthru diff @ID --name-status",
+        hint: `what was: fallthru diff @${id} --name-status`,
       });
   }
   return all.filter((change) => chosen.has(change));

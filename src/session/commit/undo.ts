@@ -1,4 +1,5 @@
 import { UserError } from "../../error.ts";
+import type { Name } from "../../kernel/at.ts";
 import { openLayerRoot } from "../../layer/layer.ts";
 import { quotePath } from "../../layer/quote.ts";
 import { upperDialect } from "../../mount/lowers.ts";
@@ -143,18 +144,22 @@ function verifyAll(journal: Journal, { createdMs }: Header, { parts }: Body): nu
     using place = openPlace(part.target, part.area);
     const verdict = verify(place.tree, part, window, neutral);
     const [first, ...more] = verdict.changed;
-    if (first !== undefined) throw changedSince(journal, part.target, first, more.length);
+    if (first !== undefined) throw changedSince(journal, part, first, more.length);
     keepTimes.push([...verdict.keepTimes]);
   }
   return keepTimes;
 }
 
-function changedSince(journal: Journal, target: string, path: string, more: number): UserError {
+function changedSince(journal: Journal, { target, area, moves }: Part, path: Name, more: number): UserError {
   const others = more === 0 ? "" : `, and ${more} more`;
   const message = `${target === "/" ? "" : target}/${quotePath(path)} was changed since commit ${journal.id}${others}: nothing was undone`;
-  return new UserError("conflict", message, {
-    hint: "undo later commits first, or take that change back by hand",
-  });
+  const kept = moves.find((move) => move.kind === "swap" && move.path === path);
+  // Whoever puts the file back by hand makes another of it: nobody can tell that it is the same.
+  const before =
+    kept === undefined
+      ? `what the commit has replaced lies in ${area}`
+      : `what was there before is ${area}/${kept.name}`;
+  return new UserError("conflict", message, { hint: `undo later commits first, or copy by hand: ${before}` });
 }
 
 /** A session that had directories renamed still says where they lie below: it has to be told, with nothing mounted. */
