@@ -23,9 +23,17 @@ import {
   unionOf,
   unionOptionsOf,
 } from "./plan.ts";
-import { type CommandDefaults, recordKind, type RecordKind, type SessionRecord, writeRecord } from "./record.ts";
+import {
+  type CommandDefaults,
+  recordKind,
+  type RecordKind,
+  removeRecord,
+  type SessionRecord,
+  writeRecord,
+} from "./record.ts";
 import { type Cleared, clearLeftovers, removeRemains, undo, undoSession } from "./remains.ts";
 import { writeRootFiles } from "./rootfiles.ts";
+import { identityOf, lockRoots, type NotedRoots, noteRoots } from "./roots.ts";
 import { needsSetup } from "./scripts.ts";
 import { writeSchrootFile } from "./schrootfile.ts";
 import type { SessionSetup } from "./sessionsetup.ts";
@@ -168,7 +176,7 @@ async function build(
   const isRepeated = kind === "automatic" && options.name !== undefined;
   const layers = makeLayers(id, dir, upper, isRepeated ? "each time" : "by name");
   const { root, made } = await provideRoot(hold, dir, layers, source, options);
-  const limits = options.limits ?? {};
+  const { limits = {} } = options;
   if (Object.keys(limits).length > 0) (await import("./cgroup.ts")).makeControlGroups(id, limits);
   const style = { type, volatile: kind === "automatic" || upper.kind === "tmpfs", ...dialectOf(source) };
   const adjust = await adjustmentOf(source, options, root);
@@ -180,20 +188,18 @@ async function build(
   const setup = await beginSetup({ id, dir, source, plan, made }, options);
   await setup?.start("setup-start", "unmounted");
   const ours = await oursFor(plan.mounts);
-  const attached = explainFull(layers.base, () => mountTree(id, plan, { visitor: options.visitor, ours }));
+  const { attached, roots } = explainFull(layers.base, () => {
+    const mount = () => mountTree(id, plan, { visitor: options.visitor, ours });
+    return source.kind === "host" ? mountOnly(mount) : mountNoted(plan, { base: layers.base, root, made }, mount);
+  });
   await setup?.start("setup-start", "mounted");
-  const createdMs = Date.now();
   const record: Omit<SessionRecord, "version"> = {
     id,
     chroot: nameOf(source),
-    createdMs,
-    ...(options.ttlSeconds === undefined ? {} : { expiresMs: createdMs + options.ttlSeconds * 1000 }),
+    ...asAskedFor(options),
     upper,
-    network: options.network ?? "host",
-    ...(options.hostname === undefined ? {} : { hostname: options.hostname }),
-    ...(options.visitor === undefined ? {} : { visitor: options.visitor }),
-    limits,
     plan: plan.mounts,
+    ...(roots === undefined ? {} : { roots }),
     unionOptions: attached.unionOptions,
     files: plan.files,
     begun: noteBegun(plan.mounts),
@@ -202,7 +208,22 @@ async function build(
   if (kind === "named") await syncLayers(layers, source.kind === "chroot" && source.root.kind === "archive");
   if (options.schrootFile !== undefined) writeSchrootFile(id, options.schrootFile.replaceAll(madeName, made));
   writeRecord(dir, record, kind);
+  refuseJustReplaced(plan, roots, dir);
   return { record, mountPoint: mountPointOf(id), warnings: [...plan.warnings, ...attached.warnings] };
+}
+
+/**
+ * An update leaves a root alone that a session writes to itself, where it sees the session: where it looked before the record
+ * was there, the session has what isn't the chroot's root any more.
+ */
+function refuseJustReplaced({ mounts }: SessionPlan, roots: NotedRoots | undefined, dir: Fd): void {
+  const [first] = mounts.steps;
+  const noted = first?.kind === "bind" ? roots?.[first.from] : undefined;
+  if (first?.kind !== "bind" || noted === undefined) return;
+  using _ = lockRoots("shared");
+  if (identityOf(first.from) === noted) return;
+  removeRecord(dir);
+  throw new UserError("busy", `${first.from} was updated at this moment`, { hint: "do it again" });
 }
 
 /** The path of the chroot's root, which is made where it isn't a directory that is there already; and what that is called. */
@@ -262,6 +283,38 @@ function mountTree(
 ): Attached {
   const mountPoint = explainFull(runDir, () => makeMountPoint(id, visitor), roomInMemory);
   return attachPlan(mounts, mountPoint, { ours, prepare: (root) => writeRootFiles(root, files) });
+}
+
+function asAskedFor({ ttlSeconds, network = "host", hostname, visitor, limits = {} }: SessionOptions) {
+  const createdMs = Date.now();
+  return {
+    createdMs,
+    ...(ttlSeconds === undefined ? {} : { expiresMs: createdMs + ttlSeconds * 1000 }),
+    network,
+    ...(hostname === undefined ? {} : { hostname }),
+    ...(visitor === undefined ? {} : { visitor }),
+    limits,
+  };
+}
+
+interface Mounted {
+  readonly attached: Attached;
+  readonly roots: NotedRoots | undefined;
+}
+
+function mountOnly(mount: () => Attached): Mounted {
+  return { attached: mount(), roots: undefined };
+}
+
+/** What is noted is what is mounted: no update comes in between. */
+function mountNoted(
+  { mounts }: SessionPlan,
+  { base, root, made }: { base: string; root: string; made: string },
+  mount: () => Attached,
+): Mounted {
+  using _ = lockRoots("shared");
+  const roots = noteRoots(mounts, (path) => path.startsWith(`${base}/`) || (made !== "" && path === root));
+  return { roots, attached: mount() };
 }
 
 function commandDefaults(source: Source): CommandDefaults {

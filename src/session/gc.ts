@@ -3,6 +3,7 @@ import { endSession } from "./end.ts";
 import { listSessions } from "./list.ts";
 import { recordKind } from "./record.ts";
 import { clearLeftovers, hasUnsaved } from "./remains.ts";
+import { clearReplaced } from "./replaced.ts";
 import { prepareState } from "./state.ts";
 
 export interface GarbageReport {
@@ -33,6 +34,7 @@ export async function collectGarbage(nowMs: number = Date.now()): Promise<Garbag
     }
   }
   const { removed, stuck } = await clearLeftovers(() => true);
+  report.stuck.push(...clearReplaced());
   report.removed.push(...removed);
   report.stuck.push(...stuck.filter(({ id }) => report.stuck.every((other) => other.id !== id)));
   return report;

@@ -13,7 +13,9 @@ import { heldFileOf, mountPointOf, runDir, sessionDir, sessionsDir } from "./pat
 import { describeProcess, type ProcessInfo, processesInside } from "./processes.ts";
 import { keepSummaries, keptSummaries, stampOfSessions } from "./listed.ts";
 import { readRecord, type ReadSummary, readSummary } from "./record.ts";
+import { replacedBelow } from "./replaced.ts";
 import { rootChangeOf } from "./rootchange.ts";
+import { readReplaced, type Replaced } from "./roots.ts";
 import { isAlive } from "./state.ts";
 import { heldIds, takeLeftover } from "./hold.ts";
 import type { Limits, Network, SessionState, SessionSummary, Upper } from "./types.ts";
@@ -66,7 +68,24 @@ export function listSessions(): SessionSummary[] {
 }
 
 function inOrder(sessions: readonly SessionSummary[]): SessionSummary[] {
-  return sessions.toSorted((a, b) => a.createdMs - b.createdMs);
+  return withReplaced(sessions.toSorted((a, b) => a.createdMs - b.createdMs));
+}
+
+/** Only where a root was replaced are the whole records read. */
+function withReplaced(sessions: SessionSummary[]): SessionSummary[] {
+  const all = readReplaced();
+  if (all.length === 0) return sessions;
+  return sessions.map((session) => ({ ...session, ...replacedMsOf(session.id, all) }));
+}
+
+function replacedMsOf(id: string, all: readonly Replaced[]): Pick<SessionSummary, "rootReplacedMs"> {
+  try {
+    const replaced = replacedBelow(id, all);
+    return replaced === undefined ? {} : { rootReplacedMs: replaced.replacedMs };
+  } catch (error) {
+    if (error instanceof UserError) return {};
+    throw error;
+  }
 }
 
 /** Records and mount points, looked at by the thousand: both directories are found once, and nothing is allocated. */
@@ -137,6 +156,7 @@ export function sessionInfo(id: string): SessionInfo {
   };
   return {
     ...summarize(record, heldIds().includes(id), isAlive),
+    ...replacedMsOf(id, readReplaced()),
     upper: record.upper,
     network: record.network,
     ...(record.hostname === undefined ? {} : { hostname: record.hostname }),

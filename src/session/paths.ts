@@ -14,6 +14,8 @@ export const commitsDir = `${sessionsDir}/.commits`;
 export const commitMark = ".commit";
 /** What forks have frozen, shared by sessions; see frozen.ts. */
 export const frozenDir = `${sessionsDir}/.frozen`;
+/** Roots that an update has put others in the place of, and that sessions still lie over; see replaced.ts. */
+export const replacedDir = `${sessionsDir}/.replaced`;
 /** A private tmpfs of ours: mounts below it spread to no other name space, and it is empty after a restart. */
 export const runDir = places.run;
 

@@ -7,6 +7,7 @@ import type { MountPlan } from "../mount/plan.ts";
 import type { Begun } from "./begun.ts";
 import { sessionDir } from "./paths.ts";
 import type { RootFiles } from "./rootfiles.ts";
+import { atTheirPlaces, type NotedRoots } from "./roots.ts";
 import type { Limits, Network, Upper } from "./types.ts";
 
 /** The layout of the record; a number greater than this was written by a newer Fallthru. */
@@ -32,6 +33,8 @@ export interface RecordDetails {
   readonly visitor?: number;
   readonly limits: Limits;
   readonly plan: MountPlan;
+  /** What lies below, as it was when the session began; see roots.ts. */
+  readonly roots?: NotedRoots;
   readonly unionOptions: readonly (readonly string[])[];
   readonly files: RootFiles;
   /** Of sessions that were begun by an older Fallthru nobody has noted it. */
@@ -189,6 +192,7 @@ function readFirstLine(id: string, name: string): string | undefined {
     .split("\n", 1)[0];
 }
 
+/** With what lies below where it is now. */
 export function readRecord(id: string): (SessionRecord & { readonly kind: RecordKind }) | undefined {
   const found = readText(id);
   if (found === undefined) return undefined;
@@ -196,7 +200,7 @@ export function readRecord(id: string): (SessionRecord & { readonly kind: Record
   const summary = parseSummary(id, first);
   const details = parseObject(id, second) as Partial<RecordDetails>;
   if (!Array.isArray(details.plan?.steps) || details.command === undefined) throw malformed(id);
-  return { ...summary, ...(details as RecordDetails), kind: found.kind };
+  return atTheirPlaces({ ...summary, ...(details as RecordDetails), kind: found.kind });
 }
 
 function readText(id: string): { text: string; kind: RecordKind } | undefined {

@@ -11,8 +11,10 @@ import { memoryUpperOf, mountPointOf, sessionDir } from "./paths.ts";
 import { readRecord, recordKind, type RecordKind, removeRecord, type SessionRecord, writeRecord } from "./record.ts";
 import { makeMountPoint, removeMountPoint } from "./mountpoint.ts";
 import { clearLeftovers, findSetup, finishFork, hasUnsaved, removeRemains, undo } from "./remains.ts";
+import { clearReplaced } from "./replaced.ts";
 import { readNote } from "./root/note.ts";
 import { writeRootFiles } from "./rootfiles.ts";
+import { atTheirPlaces, lockRoots } from "./roots.ts";
 import { isMounted, isSessionMounted, prepareState } from "./state.ts";
 
 export interface RecoverReport {
@@ -43,6 +45,8 @@ export async function recoverSessions(): Promise<RecoverReport> {
       report.lost.push({ id, reason: error instanceof Error ? error.message : String(error) });
     }
   }
+  // A power cut may have come between the end of the last session over one and its removal.
+  report.lost.push(...clearReplaced());
   return report;
 }
 
@@ -95,22 +99,21 @@ export async function mountAgain(
   try {
     // A union of ours that nobody serves any more is still mounted.
     while (isMounted(mountPoint)) detachMount(mountPoint);
-    const note = readNote(dir);
-    if (note !== undefined) {
-      const { restoreRoot } = await import("./root/root.ts");
-      await restoreRoot(note, { id: record.id, dir, hold: hold.file });
-    }
+    await restoreNoted(record.id, hold, dir);
     makeMountPoint(record.id, record.visitor);
     makeControlGroups(record.id, record.limits);
     await setup?.start("setup-recover", "unmounted");
     const renewed = files === "renew" ? renewBegun(record.begun ?? [], record.plan, record.files) : undefined;
     const ours = await oursFor(record.plan);
-    attachPlan(record.plan, mountPoint, {
-      ours,
-      prepare: (root) => {
-        if (files === "renew") writeRootFiles(root, record.files);
-      },
-    });
+    {
+      using _ = lockRoots("shared");
+      attachPlan(atTheirPlaces(record).plan, mountPoint, {
+        ours,
+        prepare: (root) => {
+          if (files === "renew") writeRootFiles(root, record.files);
+        },
+      });
+    }
     await setup?.start("setup-recover", "mounted");
     const { kind, ...details } = record;
     if (renewed !== undefined) writeRecord(dir, { ...details, begun: renewed() }, kind);
@@ -122,4 +125,12 @@ export async function mountAgain(
     });
     throw error;
   }
+}
+
+async function restoreNoted(id: string, hold: Hold, dir: Fd): Promise<void> {
+  if (readNote(dir) === undefined) return;
+  const { restoreRoot } = await import("./root/root.ts");
+  using _ = lockRoots("shared");
+  const note = readNote(dir);
+  if (note !== undefined) await restoreRoot(note, { id, dir, hold: hold.file });
 }

@@ -4,6 +4,7 @@ import { O } from "../kernel/abi/file.ts";
 import { findAt, lock, openAt, openDirectory } from "../kernel/file.ts";
 import { detachMount } from "../kernel/mount.ts";
 import { letGoLater } from "../kernel/pass.ts";
+import { exists } from "../kernel/trusted.ts";
 import { removeTree } from "../layer/remove.ts";
 import { clearBeside } from "../mount/attach.ts";
 import { canBuildDetached } from "../mount/overlay/mount.ts";
@@ -12,7 +13,7 @@ import { heldIds, type Hold, takeLeftover } from "./hold.ts";
 import { removeLayers } from "./layers.ts";
 import { canLetGoLater } from "./letgo.ts";
 import { removeMountPoint } from "./mountpoint.ts";
-import { commitMark, mountPointOf, sessionDir, sessionsDir, unsavedFile } from "./paths.ts";
+import { commitMark, mountPointOf, replacedDir, sessionDir, sessionsDir, unsavedFile } from "./paths.ts";
 import { askToEnd, describeProcess, killInside, type Look, lookInside } from "./processes.ts";
 import { keepAsked, recordKind } from "./record.ts";
 import { readNote } from "./root/note.ts";
@@ -104,6 +105,8 @@ export async function removeRemains(hold: Hold, how: Removal = {}): Promise<Remo
     if (dir !== undefined) await removeSessionDir(id, dir);
     if (mount !== undefined && isLater) letGoLater(mount);
   }
+  if (exists(replacedDir))
+    warnings.push(...(await import("./replaced.ts")).clearReplaced().map(({ reason }) => reason));
   warnings.push(...look.standing.map((pid) => warnOfStanding(id, pid)));
   return { killed, warnings, failure };
 }

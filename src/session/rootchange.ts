@@ -2,6 +2,7 @@ import { O, RESOLVE } from "../kernel/abi/file.ts";
 import { unless } from "../kernel/error.ts";
 import { openAt, openDirectory, statAt } from "../kernel/file.ts";
 import { readRecord, type SessionRecord } from "./record.ts";
+import { findReplaced } from "./roots.ts";
 
 /** Where package managers of a root note what they have done. */
 const packageNotes = ["/var/lib/dpkg/status", "/var/lib/rpm", "/var/lib/pacman/local", "/lib/apk/db/installed"];
@@ -24,8 +25,15 @@ export function rootChangeOf({ createdMs, plan }: Pick<SessionRecord, "createdMs
   return latest > createdMs ? latest : undefined;
 }
 
-/** For who stays in a session: asks whether packages below it were changed. */
-export function rootWatchOf(id: string): () => boolean {
+/**
+ * For who stays in a session: asks whether packages below it were changed, or whether an update has put another root in the
+ * place of the one that it lies over and keeps.
+ */
+export function rootWatchOf(id: string): () => "changed" | "replaced" | undefined {
   const record = readRecord(id);
-  return () => record !== undefined && rootChangeOf(record) !== undefined;
+  return () => {
+    if (record === undefined) return undefined;
+    if (Object.values(record.roots ?? {}).some((identity) => findReplaced(identity) !== undefined)) return "replaced";
+    return rootChangeOf(record) === undefined ? undefined : "changed";
+  };
 }

@@ -158,5 +158,7 @@ export interface SessionSummary {
   readonly expiresMs?: number;
   /** The session that it was forked from. */
   readonly forkedFrom?: string;
+  /** When an update put another root in the place of the one that it lies over, which it keeps. Milliseconds since 1970. */
+  readonly rootReplacedMs?: number;
   readonly mountPoint: string;
 }

@@ -95,9 +95,11 @@ function sessionRows(session: SessionInfo): [string, string | readonly string[] 
     ["mounted on", session.mountPoint],
     [
       "root below",
-      session.rootChangedMs === undefined
-        ? undefined
-        : `packages changed ${new Date(session.rootChangedMs).toISOString()}: what is seen of that is undefined; new sessions see all of it`,
+      session.rootReplacedMs !== undefined
+        ? `updated ${new Date(session.rootReplacedMs).toISOString()}: this session keeps what it was; new sessions have the update`
+        : session.rootChangedMs === undefined
+          ? undefined
+          : `packages changed ${new Date(session.rootChangedMs).toISOString()}: what is seen of that is undefined; new sessions see all of it`,
     ],
     ["changes in", upper.kind === "tmpfs" ? `memory (tmpfs${sizes})` : (unions[0]?.upper ?? "-")],
     ["network", session.network],

@@ -9,7 +9,7 @@ export const list = command({
   name: "list",
   summary: "list the sessions",
   description: [
-    "One line for each session: its id, the chroot that it is a view of, its state, its age, and how long it is until gc may end it. An open session can be run in. One that is unmounted lost its mounts with a restart of the machine; recover brings them back. One that is held is being begun or ended, or belongs to a run that goes on. A leftover is what a killed process left behind; recover clears it away. The record of one that is unreadable is damaged, or a newer Fallthru's: info says which, and end gives up its changes. The chroots are listed by fallthru chroot list.",
+    "One line for each session: its id, the chroot that it is a view of, its state, its age, and how long it is until gc may end it. An open session can be run in. One that is unmounted lost its mounts with a restart of the machine; recover brings them back. One that is held is being begun or ended, or belongs to a run that goes on. A leftover is what a killed process left behind; recover clears it away. Where the root that it lies over was updated since it began, which it keeps as it was, the last column says when. The record of one that is unreadable is damaged, or a newer Fallthru's: info says which, and end gives up its changes. The chroots are listed by fallthru chroot list.",
   ],
   operands: {},
   options: {},
@@ -24,17 +24,35 @@ export const list = command({
   ],
   run: () => ({ data: { sessions: listSessions() } }),
   text: ({ sessions }) => {
-    const head = ["SESSION", "CHROOT", "STATE", "AGE", "TTL"];
-    if (!sessions.some(({ forkedFrom }) => forkedFrom !== undefined)) return table(head, sessions.map(row));
-    const rows = sessions.map((session) => [...row(session), session.forkedFrom ?? "-"]);
-    return table([...head, "FORKED FROM"], rows);
+    const columns = [...usual, ...special.filter(({ of }) => sessions.some((session) => of(session) !== "-"))];
+    const rows = sessions.map((session) => columns.map(({ of }) => of(session)));
+    return table(
+      columns.map(({ head }) => head),
+      rows,
+    );
   },
 });
 
-function row({ id, chroot, state, createdMs, expiresMs }: SessionSummary): string[] {
-  const age = createdMs === 0 ? "-" : durationText((Date.now() - createdMs) / 1000); // half-made: no record yet
-  return [id, chroot === "" ? "-" : chroot, state, age, ttlText(expiresMs)];
+interface Column {
+  readonly head: string;
+  readonly of: (session: SessionSummary) => string;
 }
+
+const ago = (ms: number) => durationText((Date.now() - ms) / 1000);
+
+const usual: readonly Column[] = [
+  { head: "SESSION", of: ({ id }) => id },
+  { head: "CHROOT", of: ({ chroot }) => (chroot === "" ? "-" : chroot) },
+  { head: "STATE", of: ({ state }) => state },
+  { head: "AGE", of: ({ createdMs }) => (createdMs === 0 ? "-" : ago(createdMs)) }, // half-made: no record yet
+  { head: "TTL", of: ({ expiresMs }) => ttlText(expiresMs) },
+];
+
+/** Those that are there where a session has something to say in them. */
+const special: readonly Column[] = [
+  { head: "FORKED FROM", of: ({ forkedFrom = "-" }) => forkedFrom },
+  { head: "ROOT", of: ({ rootReplacedMs: at }) => (at === undefined ? "-" : `updated ${ago(at)} ago`) },
+];
 
 /** How long it is until `gc` may end it. */
 export function ttlText(expiresMs: number | undefined): string {

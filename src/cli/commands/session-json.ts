@@ -17,6 +17,11 @@ export function sessionJson(prefix: string): JsonField[] {
       summary: "when `gc` may end it; absent where it was begun without a ttl",
     },
     { name: `${prefix}forkedFrom`, type: "string?", summary: "the session that it was forked from" },
+    {
+      name: `${prefix}rootReplacedMs`,
+      type: "number?",
+      summary: "when `chroot update` put another root in the place of the one that it lies over, which it keeps",
+    },
     { name: `${prefix}mountPoint`, type: "string", summary: "where its tree is mounted" },
   ];
 }

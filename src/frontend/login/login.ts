@@ -132,13 +132,23 @@ interface Run {
 /** Who comes later to a session that stands on what isn't there any more is told at once, others when it happens. */
 function newsOf(id: string, caller: Caller): News {
   if (caller.converse === undefined) return () => undefined;
-  const hasChanged = rootWatchOf(id);
-  const text =
-    "fallthru: packages below your session were changed meanwhile: whether it sees that is undefined; a new one does, after your last logout";
-  if (!hasChanged()) return () => (hasChanged() ? text : undefined);
+  const look = rootWatchOf(id);
+  const tell = () => {
+    const change = look();
+    return change && newsTexts[change];
+  };
+  const text = tell();
+  if (text === undefined) return tell;
   caller.say(2, `${text}\n`);
   return () => undefined;
 }
+
+const newsTexts = {
+  changed:
+    "fallthru: packages below your session were changed meanwhile: whether it sees that is undefined; a new one does, after your last logout",
+  replaced:
+    "fallthru: what your session lies over was updated meanwhile: it keeps what it was; a new one has the update, after your last logout",
+} as const;
 
 /** In a pid and a mount name space of the login's own, where root can't reach the machine. They end with it. */
 async function runBounded(

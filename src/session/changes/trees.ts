@@ -9,6 +9,7 @@ import { splitLowers, type UnionStep } from "../../mount/plan.ts";
 import { flushUnions } from "../flush.ts";
 import { mountPointOf } from "../paths.ts";
 import type { SessionRecord } from "../record.ts";
+import { atTheirPlaces, lockRoots } from "../roots.ts";
 import { isSessionMounted } from "../state.ts";
 import type { UnionTrees } from "./types.ts";
 
@@ -16,27 +17,29 @@ import type { UnionTrees } from "./types.ts";
  * Opens both sides of all unions of a session, in the plan's order; closed together.
  * @throws {UserError} failed: it isn't mounted; unsupported: it changes its root itself
  */
-export function openTrees(record: Pick<SessionRecord, "id" | "plan" | "begun">): UnionTrees[] & Disposable {
-  const steps = record.plan.steps.filter((step) => step.kind === "union");
+export function openTrees(noted: Pick<SessionRecord, "id" | "plan" | "roots" | "begun">): UnionTrees[] & Disposable {
+  const steps = noted.plan.steps.filter((step) => step.kind === "union");
   if (steps.length === 0) {
     throw new UserError(
       "unsupported",
-      `session ${record.id} has no union: what it changes, it changes in its root itself`,
+      `session ${noted.id} has no union: what it changes, it changes in its root itself`,
       {
         hint: "a root that is unpacked or a snapshot is compared with its source by other means",
       },
     );
   }
-  if (!isSessionMounted(record.id)) {
-    throw new UserError("failed", `session ${record.id} isn't mounted: its changes can't be read`, {
+  if (!isSessionMounted(noted.id)) {
+    throw new UserError("failed", `session ${noted.id} isn't mounted: its changes can't be read`, {
       hint: "mount it again: fallthru recover",
     });
   }
-  flushUnions(record);
+  flushUnions(noted);
+  using _ = lockRoots("shared");
   using opened = new DisposableStack();
-  using root = openDirectory(mountPointOf(record.id));
-  const trees = steps.flatMap((step, index) =>
-    isGone(record.id, step) ? [] : [opened.use(openUnionTrees(step, root, record.begun?.[index]))],
+  using root = openDirectory(mountPointOf(noted.id));
+  const unions = atTheirPlaces(noted).plan.steps.filter((step) => step.kind === "union");
+  const trees = unions.flatMap((step, index) =>
+    isGone(noted.id, step) ? [] : [opened.use(openUnionTrees(step, root, noted.begun?.[index]))],
   );
   const all = opened.move();
   return Object.assign(trees, { [Symbol.dispose]: () => all.dispose() });

@@ -19,6 +19,7 @@ import { checkSessionId, randomHex } from "../id.ts";
 import { sessionsDir } from "../paths.ts";
 import { readRecord } from "../record.ts";
 import { clearLeftovers } from "../remains.ts";
+import { refuseReplaced } from "../replaced.ts";
 import { doItAgain, explainFull, explainFullLater, prepareState } from "../state.ts";
 import { type Body, type Journal, type Letter, type Logged, makeJournal, type Marks } from "./journal.ts";
 import { type Conflict, judgeByLooks, judgeByTime } from "./judge.ts";
@@ -124,6 +125,8 @@ async function commitHeld(record: WholeRecord, hold: Hold, options: CommitOption
   using commits = await takeCommits();
   try {
     commits.checkFree(parts.map(({ target }) => target.path));
+    // Nobody updates it from here on.
+    for (const { target } of parts) if (target.isOwn) refuseReplaced(record, target.path);
     return await new Commit(record, hold, options).run(parts, trees);
   } finally {
     commits.release();

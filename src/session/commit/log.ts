@@ -85,6 +85,23 @@ function entryOf(journal: Journal): LogEntry | undefined {
   };
 }
 
+/** Tells whether anything was committed to a directory, or taken back there: it is another text then. */
+export function commitsTo(path: string): string {
+  return journalIds()
+    .toSorted()
+    .flatMap((id) => {
+      const journal = new Journal(id);
+      try {
+        const isHere = journal.header().targets.some((target) => target === path || target.startsWith(`${path}/`));
+        return isHere ? [`${id} ${journal.state()}\n`] : [];
+      } catch (error) {
+        if (error instanceof BrokenJournal) return [];
+        throw error;
+      }
+    })
+    .join("");
+}
+
 /** @throws {UserError} not-found; exists, where there is nothing to give up */
 export async function forgetCommit(asked: string): Promise<{ readonly commit: string; readonly freedBytes: number }> {
   prepareState();

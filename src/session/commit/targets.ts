@@ -11,6 +11,7 @@ import { listSessions } from "../list.ts";
 import { sessionDir, sessionsDir } from "../paths.ts";
 import { readRecord, type SessionRecord } from "../record.ts";
 import { readNote } from "../root/note.ts";
+import { refuseReplaced } from "../replaced.ts";
 import { hostName } from "../source.ts";
 import { areaPrefix } from "./place.ts";
 import { Tree } from "./tree.ts";
@@ -39,7 +40,10 @@ export function targetOf(record: SessionRecord, union: { at: string; target: str
       });
     return { path: real, isOwn: real === own && !isMade(record) };
   }
-  if (!isMade(record)) return { path: own, isOwn: true };
+  if (!isMade(record)) {
+    refuseReplaced(record, own);
+    return { path: own, isOwn: true };
+  }
   throw new UserError(
     "unsupported",
     `the root of session ${record.id} was made for it alone: there is no directory to commit to`,

@@ -22,6 +22,7 @@ import { mountPlaceOf, mountPointOf, sessionDir, sessionsDir } from "../paths.ts
 import { placeRecord, readRecord, recordKind, type SessionRecord, stageRecord } from "../record.ts";
 import { clearLeftovers, undo, undoSession } from "../remains.ts";
 import { readNote, type RootNote } from "../root/note.ts";
+import { atTheirPlaces, lockRoots } from "../roots.ts";
 import { readSchrootFile, writeSchrootFile } from "../schrootfile.ts";
 import { explainFull, explainFullLater, isSessionMounted, prepareState } from "../state.ts";
 import type { SetupContext } from "../types.ts";
@@ -142,7 +143,10 @@ interface Made {
   readonly old?: Fd | undefined;
 }
 
-async function build(source: Source, hold: Hold, options: ForkOptions): Promise<Forked> {
+async function build(read: Source, hold: Hold, options: ForkOptions): Promise<Forked> {
+  // All that lies below stays where it is until both have it mounted.
+  using _ = lockRoots("shared");
+  const source = { ...read, record: atTheirPlaces(read.record), note: readNote(read.dir) };
   const { id, record } = source;
   using dir = openDirectory(sessionDir(hold.id));
   const layers = makeLayers(hold.id, dir, record.upper);

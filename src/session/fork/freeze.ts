@@ -35,6 +35,7 @@ import { type Layers, layersOf, makePair } from "../layers.ts";
 import { mountPointOf } from "../paths.ts";
 import { pause } from "../processes.ts";
 import { type Freezing, keepRecord, placeRecord, readRecord, type SessionRecord, stageRecord } from "../record.ts";
+import { lockRoots } from "../roots.ts";
 import { completeLinks } from "./aliases.ts";
 
 /** A session that is forked, held and with its directory locked. */
@@ -259,6 +260,7 @@ export function settleFork(id: string, dir: Fd): void {
   const record = readRecord(id);
   if (record === undefined) return;
   if (record.freezing !== undefined) {
+    using _ = lockRoots("shared");
     try {
       finish(id, dir)?.close();
     } catch (error) {

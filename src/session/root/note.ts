@@ -4,6 +4,8 @@ import { O } from "../../kernel/abi/file.ts";
 import { unless } from "../../kernel/error.ts";
 import type { Fd } from "../../kernel/fd.ts";
 import { openAt, readAll, renameAt, sync, writeAll } from "../../kernel/file.ts";
+import { sessionDir } from "../paths.ts";
+import { findReplaced, type RootIdentity } from "../roots.ts";
 import type { UnionChoice } from "../types.ts";
 
 /** What a session's root is to it. */
@@ -23,6 +25,8 @@ export interface RootNote {
   readonly name: string;
   /** Where the session's layers are. */
   readonly base: string;
+  /** Of an image: which file it is; see roots.ts. */
+  readonly identity?: RootIdentity;
 }
 
 /** How a session has its root. */
@@ -32,6 +36,10 @@ export function accessOf(root: MadeRoot, union: UnionChoice, isSource: boolean):
 }
 
 const fileName = "root.json";
+
+export function noteFileOf(id: string): string {
+  return `${sessionDir(id)}/${fileName}`;
+}
 
 export function writeNote(dir: Fd, note: RootNote): void {
   const temporary = `.${fileName}.new`;
@@ -44,8 +52,15 @@ export function writeNote(dir: Fd, note: RootNote): void {
   sync(dir);
 }
 
-/** Undefined for a session whose root is just a directory. */
+/** Undefined for a session whose root is just a directory. An image is where it is now. */
 export function readNote(dir: Fd): RootNote | undefined {
+  const note = readAsWritten(dir);
+  if (note?.root.kind !== "image" || note.identity === undefined) return note;
+  const replaced = findReplaced(note.identity);
+  return replaced === undefined ? note : { ...note, root: { ...note.root, file: replaced.old } };
+}
+
+function readAsWritten(dir: Fd): RootNote | undefined {
   const opened = unless(["ENOENT"], () => openAt(dir, fileName, O.RDONLY | O.NOFOLLOW));
   if (opened === undefined) return undefined;
   using file = opened;

@@ -1,5 +1,6 @@
 import type { MadeRoot } from "../../chroot/types.ts";
 import type { RootKeeper, RootPlace } from "./keeper.ts";
+import { identityOf, lockRoots } from "../roots.ts";
 import { type RootNote, writeNote } from "./note.ts";
 
 /** Whose root it is: what the note doesn't say. */
@@ -7,8 +8,16 @@ export type RootOwner = Pick<RootPlace, "id" | "dir" | "hold">;
 
 /** Notes down what is to be made, then makes it. @returns the tree's path */
 export async function makeRoot(note: RootNote, owner: RootOwner): Promise<string> {
-  writeNote(owner.dir, note);
-  return (await keeperOf(note.root)).make(note.root, { ...note, ...owner });
+  const keeper = await keeperOf(note.root);
+  if (note.root.kind !== "image") {
+    writeNote(owner.dir, note);
+    return keeper.make(note.root, { ...note, ...owner });
+  }
+  // What is noted is what is mounted.
+  using _ = lockRoots("shared");
+  const identity = identityOf(note.root.file);
+  writeNote(owner.dir, identity === undefined ? note : { ...note, identity });
+  return await keeper.make(note.root, { ...note, ...owner });
 }
 
 /** Makes again what a restart of the machine took. */

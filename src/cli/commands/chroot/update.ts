@@ -9,7 +9,7 @@ export const update = command({
   summary: "change a chroot by a command, which must succeed",
   description: [
     "Runs COMMAND in a copy of the chroot, as the superuser. If it ends with status 0 the copy takes the chroot's place, at once; otherwise, and whatever stops it, the chroot is as it was. Nothing of this machine is written into it: its resolv.conf and the like are only shown.",
-    "Open sessions of the types file and btrfs-snapshot keep what they were begun on. Of directory and loopback there must be none, as they lie over the chroot's own files.",
+    "Open sessions keep what they were begun on: of a directory or an image the old one stays beside the new one, under another name, until the last session over it has ended. Those that change the chroot itself (source:NAME, type plain) must have ended.",
   ],
   operands: {
     name: { arity: "one", completes: "chroot", summary: "the chroot" },
@@ -20,7 +20,7 @@ export const update = command({
     { line: "fallthru chroot update bookworm -- apt-get -y upgrade", does: "new packages for all later sessions" },
   ],
   exits: {
-    125: "Fallthru itself failed: no such chroot, there are sessions on it, a file system is full",
+    125: "Fallthru itself failed: no such chroot, there are sessions that change it themselves, a file system is full",
     126: "the command was found but couldn't be executed",
     127: "the command wasn't found",
     "128+N": "the command was ended by signal N; the chroot is as it was",
