@@ -100,8 +100,8 @@ export class LayerDirectory {
   /** Calls with each of its entries, as listDirectory(). */
   list(each: Parameters<typeof listDirectory>[1]): number {
     const { fd } = this;
-    // What came with its descriptor, a layer's root, may have been read by others.
-    const isAtStart = !this.#isRead && this.parent !== undefined;
+    // What came with its descriptor, a layer's root, may have been read by others; on btrfs only a seek shows what was made since it was opened.
+    const isAtStart = !this.#isRead && this.parent !== undefined && !this.layer.isUpper;
     this.#isRead = true;
     return isAtStart ? listOpened(fd, each) : listDirectory(fd, each);
   }

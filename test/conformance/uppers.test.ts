@@ -1,6 +1,7 @@
-// deadline: 500
-// The probes of whatever a union keeps in its layers, with all layers on file systems that can't do everything: the
-// kernel's overlayfs, which takes no devices 0:0 and has no file handles to open, and another union of ours.
+// deadline: 600
+// The probes of whatever a union keeps in its layers, with all layers on file systems that are different: the
+// kernel's overlayfs, which takes no devices 0:0 and has no file handles to open, another union of ours, and btrfs, whose
+// open directories don't show what is made later until they are read from the start.
 import { afterAll, expect, test } from "bun:test";
 import { chmodSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
@@ -11,7 +12,7 @@ import { systemOf } from "../../src/conformance/systems.ts";
 import { temporaryDirectory } from "../support/directories.ts";
 import { executable, fallthru, run } from "../support/fallthru.ts";
 
-const areas = ["identity", "hard links", "removal", "rename", "copy-up", "layers", "file handles"];
+const areas = ["readdir", "identity", "hard links", "removal", "rename", "copy-up", "layers", "file handles"];
 const probes = allProbes().filter(({ area, deadlineSeconds }) => areas.includes(area) && deadlineSeconds === undefined);
 
 /** What overlayfs keeps us from: it takes no devices 0:0, which the first makes itself, and tells no generation of an inode. */
@@ -34,6 +35,10 @@ const mounts: Readonly<Record<string, () => Promise<{ status: number | null; std
   fallthru: () => {
     const [lower, upper, work, mount] = below("fallthru");
     return fallthru(["mount", "-o", `lowerdir=${lower},upperdir=${upper},workdir=${work}`, String(mount)]);
+  },
+  btrfs: () => {
+    const script = 'truncate -s 512M "$1"; mkfs.btrfs -q "$1" 2>&1; mount -o loop "$1" "$2"; chmod 755 "$2"';
+    return run(["sh", "-euc", script, "sh", join(directory, "image"), String(below("btrfs")[3])]);
   },
 };
 
