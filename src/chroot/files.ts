@@ -37,6 +37,11 @@ export function readConfigFiles(directory: string): ConfigFiles {
   return { files, problems };
 }
 
+/** All that readConfigFiles() looks at. */
+export function configPaths(directory: string): string[] {
+  return [`${directory}/chroot.d`, ...listConfigFiles(directory, []).map(({ file }) => file)];
+}
+
 function listConfigFiles(directory: string, problems: Problem[]): { file: string; isLink: boolean }[] {
   const listed = [{ file: `${directory}/schroot.conf`, isLink: false }];
   for (const { name, type } of listDirectory(`${directory}/chroot.d`, problems)) {

@@ -28,13 +28,17 @@ export const stampLength = stampFields.length + 1;
 
 /** As lookAtAll() says it, of one file. */
 export function stampOfFile(path: string): Uint32Array {
-  const attributes = new Uint32Array(STATX_SIZE / 4);
   const stamp = new Uint32Array(stampLength);
-  if (!statInto(null, path, new Uint8Array(attributes.buffer))) return stamp;
+  if (!statInto(null, path, bytes)) return stamp;
   stamp[0] = 1;
-  for (const [place, field] of stampFields.entries()) stamp[place + 1] = attributes[field] ?? 0;
+  let place = 0;
+  for (const field of stampFields) stamp[++place] = attributes[field] ?? 0;
   return stamp;
 }
+
+/** Of one file after the other: struct statx, and the same in bytes. */
+const attributes = new Uint32Array(STATX_SIZE / 4);
+const bytes = new Uint8Array(attributes.buffer);
 
 /** A file that was changed in the same moment in which it was looked at might show the same times when it is changed again. */
 const settledSeconds = 2;

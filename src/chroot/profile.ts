@@ -26,20 +26,23 @@ type FileKind = keyof ProfileText;
  *
  * A plain chroot has no profile in schroot, as its administrator mounts what it needs inside. Below a union those
  * mounts aren't seen, so it gets the built-in ones instead, and nothing of the host's is copied.
+ * @param looked gets the path of all that was looked at
  * @throws {UserError} config, where a file is missing or a line of it is bad
  */
-export function readProfile(chroot: Chroot, directory: string = configDirectory): Profile {
+export function readProfile(chroot: Chroot, directory: string = configDirectory, looked: string[] = []): Profile {
   const builtin = profileText();
   if (chroot.type === "plain") {
     return { name: "plain", fstab: parseFstab(builtin.fstab, "built-in fstab"), copyFiles: [], nssDatabases: [] };
   }
-  const assigned = readAssignments(chroot, directory);
+  const assigned = readAssignments(chroot, directory, looked);
   const read = (kind: FileKind): { readonly text: string; readonly file: string } => {
     const file = findFile(kind, chroot, assigned, directory);
     if (file === "") return { text: "", file };
+    looked.push(file);
     const found = readTrusted(file);
     if (found !== undefined && "content" in found) return { text: found.content.toString("utf8"), file };
     if (found !== undefined) throw problemError(found);
+    looked.push(`${directory}/${chroot.profile}`);
     if (isBuiltin(file, chroot, directory)) return { text: builtin[kind], file: `built-in ${kind}` };
     throw missingFile(file, chroot, directory);
   };
@@ -62,11 +65,12 @@ function findFile(kind: FileKind, chroot: Chroot, assigned: Map<SetupVariable, s
   return relative === "" ? "" : `${directory}/${relative}`;
 }
 
-function readAssignments(chroot: Chroot, directory: string): Map<SetupVariable, string> {
+function readAssignments(chroot: Chroot, directory: string, looked: string[]): Map<SetupVariable, string> {
   const { config, scriptConfig } = chroot.setup;
   const shellFiles = [config ?? (scriptConfig === undefined ? `${chroot.profile}/config` : ""), scriptConfig ?? ""];
   const assigned = new Map<SetupVariable, string>();
   for (const name of shellFiles.filter((shellFile) => shellFile !== "")) {
+    looked.push(`${directory}/${name}`);
     const found = readTrusted(`${directory}/${name}`);
     if (found === undefined) continue;
     if (!("content" in found)) throw problemError(found);

@@ -1,6 +1,5 @@
-import { findChroot } from "../chroot/config.ts";
+import { type Described, readDescribed } from "../chroot/described.ts";
 import { readProfile } from "../chroot/profile.ts";
-import type { Profile } from "../chroot/profile.ts";
 import type { Chroot, RootSource } from "../chroot/types.ts";
 import { locateRoot } from "../chroot/types/index.ts";
 import { findScripts, type Scripts } from "./scripts.ts";
@@ -8,15 +7,13 @@ import { findScripts, type Scripts } from "./scripts.ts";
 /** What a session is a view of. */
 export type Source =
   | { readonly kind: "host"; readonly name: string }
-  | {
+  | (Described & {
       readonly kind: "chroot";
-      readonly chroot: Chroot;
       readonly root: RootSource;
-      readonly profile: Profile;
       readonly scripts?: Scripts;
       /** The name or alias that it was asked for by. */
       readonly selectedName?: string;
-    };
+    });
 
 /** The name that stands for the machine's own root wherever a chroot's name can stand. */
 export const hostName = "host";
@@ -24,8 +21,9 @@ export const hostName = "host";
 /** @throws {UserError} not-found, config */
 export function findSource(asked: string | Chroot): Source {
   if (asked === hostName) return { kind: "host", name: hostName };
-  const chroot = typeof asked === "string" ? findChroot(asked) : asked;
-  return { kind: "chroot", chroot, root: locateRoot(chroot), profile: readProfile(chroot) };
+  const { chroot, profile } =
+    typeof asked === "string" ? readDescribed(asked) : { chroot: asked, profile: readProfile(asked) };
+  return { kind: "chroot", chroot, root: locateRoot(chroot), profile };
 }
 
 /** Adds the setup scripts; what they do in the place of our own steps isn't done by those. */
