@@ -24,7 +24,10 @@ import type {
 
 /** Who asks. Valid until the method returns: the next request is told by the same object. */
 export interface Request {
-  /** The caller's file system user and group, and its thread's id; of requests of the kernel's own, 0. */
+  /**
+   * The caller's file system user and group, and its thread's id; of requests of the kernel's own, 0. With ALLOW_IDMAP the
+   * first two are 2^32 − 1 in all requests but those that make something.
+   */
   readonly uid: number;
   readonly gid: number;
   readonly pid: number;

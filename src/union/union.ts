@@ -115,8 +115,7 @@ export class Union implements Disposable {
   }
 
   getattr(nodeid: number): UnionAttr {
-    const core = this.#now;
-    return attrOf(core, inodeOf(core, nodeid));
+    return attrOf(this.#now, inodeOf(this.#core, nodeid));
   }
 
   birthTime(nodeid: number): KnownTime | undefined {

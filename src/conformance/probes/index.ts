@@ -1,7 +1,8 @@
 import type { Probe } from "../probe.ts";
+import { appending } from "./appending.ts";
 import { busy } from "./busy.ts";
 import { copyUp } from "./copyup.ts";
-import { appending, direct, shape } from "./data.ts";
+import { direct, shape } from "./data.ts";
 import { descriptors } from "./descriptors.ts";
 import { handling } from "./handles.ts";
 import { hostile } from "./hostile.ts";

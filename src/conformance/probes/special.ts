@@ -1,9 +1,25 @@
 import * as fs from "node:fs";
 import { createConnection, createServer } from "node:net";
 import { fails, holds, same } from "../kit/assert.ts";
-import { append, list, makeNode, open, put, read, S_IFCHR, S_IFIFO, stat, syncfs, text, tree } from "../kit/files.ts";
+import { bindIdmapped } from "../kit/idmap.ts";
+import {
+  append,
+  list,
+  makeNode,
+  O,
+  open,
+  put,
+  read,
+  S_IFCHR,
+  S_IFIFO,
+  stat,
+  syncfs,
+  text,
+  tree,
+} from "../kit/files.ts";
 import { call, path as cString } from "../kit/kernel.ts";
 import { ended, line, run, sh, start } from "../kit/program.ts";
+import { as, bob } from "../kit/user.ts";
 import { area } from "../probe.ts";
 
 const statfs_ = call("statfs", "int", ["void *", "void *"]);
@@ -213,6 +229,44 @@ export const whole = area("whole mounts", [
         fails("EXDEV", () => fs.linkSync(`${mount}/b/file`, `${mount}/link`), "a link between mounts");
       } finally {
         sh(`umount '${mount}/b'; umount '${mount}/b'`);
+      }
+    },
+  },
+  {
+    name: "it is bound elsewhere with other owners",
+    why: "mount_setattr(2), MOUNT_ATTR_IDMAP; containers share roots, X-mount.idmap= of mount(8)",
+    needs: ["privilege"],
+    prepare: (lower) => {
+      tree(lower, ["dir/", "dir/file", "others", "shared"]);
+      for (const name of ["dir", "dir/file"]) fs.chownSync(`${lower}/${name}`, 1001, 1001);
+    },
+    run: async (mount, { outside }) => {
+      await bindIdmapped(mount, outside, 100_000, 2000);
+      try {
+        const owner = (path: string): unknown => [stat(path).uid, stat(path).gid];
+        same(owner(`${outside}/dir/file`), [101_001n, 101_001n], "owner");
+        as({ uid: 101_001, gid: 101_001 }, () => {
+          append(`${outside}/dir/file`, "+");
+          for (const name of ["new", "made/"]) tree(`${outside}/dir`, [name]);
+          fs.symlinkSync("to", `${outside}/dir/link`);
+          makeNode(`${outside}/dir/fifo`, S_IFIFO | 0o644);
+          fs.chownSync(`${outside}/dir/file`, 101_001, 101_001);
+          fails("EACCES", () => open(`${outside}/others`, O.WRONLY), "writing another's file");
+        });
+        as({ uid: 1001, gid: 1001 }, () => {
+          fails("EACCES", () => open(`${outside}/dir/file`, O.WRONLY), "writing as who owns it in the mount itself");
+        });
+        same(text(`${mount}/dir/file`), "dir/file+", "content");
+        for (const name of ["file", "new", "made", "link", "fifo"]) {
+          same(owner(`${mount}/dir/${name}`), [1001n, 1001n], `owner of ${name}`);
+          same(owner(`${outside}/dir/${name}`), [101_001n, 101_001n], `owner of ${name} there`);
+        }
+        // Who asks matters to that.
+        fs.chmodSync(`${mount}/shared`, 0o6777);
+        as(bob, () => append(`${mount}/shared`, "+"));
+        same(stat(`${mount}/shared`).mode & 0o7777n, 0o777n, "mode after a user's write");
+      } finally {
+        sh(`umount '${outside}'`);
       }
     },
   },

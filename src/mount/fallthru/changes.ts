@@ -10,6 +10,7 @@ import { openAt, sameDevice, statAt } from "../../kernel/file.ts";
 import { inoSpaceFor } from "../../union/setup.ts";
 import type { LowerFile } from "../../union/pin.ts";
 import { Union } from "../../union/union.ts";
+import { callerOf } from "./caller.ts";
 import { findMetacopies } from "./metacopies.ts";
 import type { Journal } from "./journal.ts";
 import type { Keeper } from "./keeper.ts";
@@ -65,7 +66,7 @@ export class LayerChanges {
   /** @returns the refusal, or nothing but zeros: it is done; @throws {KernelError} EPERM, EINVAL */
   change(value: Uint8Array, request: Request): Buffer {
     const answer = Buffer.alloc(CHANGE_BYTES);
-    if (request.uid !== 0) fail("change layers", "", -E.PERM);
+    if (callerOf(request).uid !== 0) fail("change layers", "", -E.PERM);
     const wanted = parseChange(value) ?? fail("change layers", "", -E.INVAL);
     if (wanted.id === this.#parts.stack.lastChange) return answer;
     try {

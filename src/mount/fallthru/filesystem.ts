@@ -27,6 +27,7 @@ import { flagCommands } from "../../union/flags.ts";
 import type { UnionEntry } from "../../union/entry.ts";
 import type { Union } from "../../union/union.ts";
 import { withoutTrusted } from "../../union/xattr.ts";
+import { callerOf } from "./caller.ts";
 import { changeCommand, type LayerChanges, replaceServer } from "./changes.ts";
 import { Directories } from "./directories.ts";
 import type { Journal } from "./journal.ts";
@@ -119,7 +120,7 @@ export class UnionFileSystem implements FileSystem {
   }
 
   setattr(nodeid: number, change: SetAttr, request: Request): AttrReply {
-    if (isBare(change)) checkBare(this.#union.getattr(nodeid), request.uid);
+    if (isBare(change)) checkBare(this.#union.getattr(nodeid), () => callerOf(request).uid);
     if (change.killSuidGid || isBare(change)) this.#killSuidGid(nodeid, request);
     this.#stale?.told(nodeid);
     this.#answered = nodeid;
@@ -291,7 +292,7 @@ export class UnionFileSystem implements FileSystem {
 
   listxattr(nodeid: number, request: Request): Uint8Array | number {
     const list = this.#union.listxattr(nodeid, XATTR_SIZE_MAX);
-    return typeof list === "number" || request.uid === 0 ? list : withoutTrusted(list);
+    return typeof list === "number" ? list : withoutTrusted(list, () => callerOf(request).uid === 0);
   }
 
   removexattr(nodeid: number, name: Name): void {
@@ -374,9 +375,10 @@ export class UnionFileSystem implements FileSystem {
    * The layer's file system doesn't do so for us: we may keep those bits. Capabilities it takes away itself. Of a file that
    * its group can't execute, set-group-ID goes only where others write; of all their groups we know one.
    */
-  #killSuidGid(nodeid: number, { uid, gid }: Request): void {
+  #killSuidGid(nodeid: number, request: Request): void {
     const { mode, gid: group } = this.#union.getattr(nodeid);
-    if ((mode & S.IFMT) === S.IFDIR) return; // theirs mean something else
+    if ((mode & S.IFMT) === S.IFDIR || (mode & (S_ISUID | S_ISGID)) === 0) return; // a directory's mean something else
+    const { uid, gid } = callerOf(request);
     const isOthers = (mode & S_IXGRP) !== 0 || (uid !== 0 && gid !== group);
     this.#setMode(nodeid, mode, mode & ~(S_ISUID | (isOthers ? S_ISGID : 0)));
   }

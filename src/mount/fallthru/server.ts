@@ -47,6 +47,8 @@ const features: Readonly<Partial<Record<Feature, boolean>>> = {
   ATOMIC_O_TRUNC: true,
   CACHE_SYMLINKS: true,
   EXPORT_SUPPORT: true,
+  // mount(8)'s X-mount.idmap=: see callerOf().
+  ALLOW_IDMAP: true,
   EXPLICIT_INVAL_DATA: true,
   // What a directory has is wanted with attributes, all of it: the kernel would ask for them one by one.
   READDIRPLUS_AUTO: false,
