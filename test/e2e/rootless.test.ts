@@ -120,6 +120,27 @@ describe("a session without root", () => {
     await expectNothing();
   });
 
+  test("is as it began when all was discarded, though its union parts hard links", async () => {
+    await ok([
+      "run",
+      "source:tiny",
+      "--",
+      "sh",
+      "-c",
+      "mkdir /links; cd /links; echo 1 >a; ln a b; ln a c; mkdir d; ln a d/e",
+    ]);
+    await ok(["begin", "tiny", "--name", "d"]);
+    await ok(["run", "@d", "--", "sh", "-c", "cd /links; ln a f; echo 2 >g"]);
+    await ok(["discard", "@d", "/links/a", "/links/f", "/links/g"]);
+    expect(await ok(["diff", "@d"])).toBe("nothing changed\n");
+    expect(await ok(["run", "@d", "--", "sh", "-c", "cd /links; ls -i a b c d/e | cut -d/ -f1"])).toMatch(
+      /^ *(\d+) a\n *\1 b\n *\1 c\n *\1 d\n$/,
+    );
+    await ok(["end", "d"]);
+    await ok(["run", "source:tiny", "--", "rm", "-r", "/links"]);
+    await expectNothing();
+  });
+
   test("is none of root's, nor root's one of theirs", async () => {
     await ok(["begin", "tiny", "--name", "theirs"]);
     const asRoot = execFileSync(executable, ["list"], { encoding: "utf8", env: { ...process.env, HOME: anna.home } });

@@ -1,6 +1,6 @@
 import { UserError } from "../../error.ts";
 import { E } from "../../kernel/abi/errno.ts";
-import { fail, must, type Name, renameName, rmdirName, unlinkName } from "../../kernel/at.ts";
+import { fail, linkName, must, type Name, renameName, rmdirName, unlinkName } from "../../kernel/at.ts";
 import { unless } from "../../kernel/error.ts";
 import type { Fd } from "../../kernel/fd.ts";
 import { type Attr, isDirectory, lock, openDirectory } from "../../kernel/file.ts";
@@ -121,6 +121,7 @@ function takeBack(tree: UnionTrees, changes: readonly Change[]): void {
     else putBack(tree, change, originals);
     if (isDirectory(change.before)) directories.push([change.path, change.before]);
   }
+  for (const [path, of] of originals.parted()) rejoin(tree, path, of);
   for (const [path, before] of directories.toReversed()) setTimesOf(tree, path, before);
   const left = takeRenamesBack(
     tree,
@@ -170,6 +171,23 @@ function bringWhole(tree: UnionTrees, was: Name, before: Attr, path: Name, origi
       unlinkName(fd, temporary);
     }
   });
+}
+
+/** Makes a name one of the file again that another one leads to. Its directory keeps its times. */
+function rejoin(tree: UnionTrees, path: Name, of: Name): void {
+  const above = attrAt(tree.after, directoryOf(path));
+  using directory = openDirectoryAt(tree.after, directoryOf(of));
+  if (above === undefined || directory === undefined) return;
+  inSession(tree, path, ({ fd, name }) => {
+    const temporary = `.fallthru-discard-${randomHex()}`;
+    must("link", path, linkName(directory.number, nameOf(of), fd, temporary));
+    try {
+      must("rename", path, renameName(fd, temporary, fd, name, 0));
+    } finally {
+      unlinkName(fd, temporary);
+    }
+  });
+  setTimesOf(tree, directoryOf(path), above);
 }
 
 /** What was modified as it was: a file by another one in its place. */

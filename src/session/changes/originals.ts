@@ -42,6 +42,19 @@ export class Originals {
     if (made !== undefined) this.#known.set(identityOf(before), { path, identity: identityOf(made) });
   }
 
+  /**
+   * Names that are as they were, of files some of whose names were brought back, where these aren't one file by now: a union that
+   * keeps no index parts a name from the others when something is linked to it.
+   * @returns each with a name of the file that it was
+   */
+  *parted(): Generator<readonly [path: Name, of: Name]> {
+    for (const [original, { path, identity }] of this.#known)
+      for (const name of this.#others?.get(original) ?? []) {
+        const attr = this.#changed?.has(name) === true ? undefined : attrAt(this.#tree.after, name);
+        if (attr !== undefined && identityOf(attr) !== identity) yield [name, path];
+      }
+  }
+
   /** Another name of it in the session, at which nothing was changed, or that was brought back already. */
   #find(before: Attr): Name | undefined {
     const known = this.#known.get(identityOf(before));
