@@ -11,6 +11,7 @@ import { executable, fallthru, run, startFallthru } from "../support/fallthru.ts
 import { leftoversAfter, type Traces, traces } from "../support/leftovers.ts";
 import { tinyRoot } from "../support/roots.ts";
 import { describeAs, ext4Image } from "../support/rootstores.ts";
+import { giveTinyRoot, someone } from "../support/someone.ts";
 
 let before: Traces;
 let tree: string;
@@ -324,6 +325,27 @@ test("a root that can't be deleted is told of, and goes when it can be", async (
   expect(again.stdout + again.stderr).toContain(place);
   await ok("gc");
   expect(beside()).toEqual([]);
+});
+
+test("a user's own chroots, without root, are updated under their sessions as well", async () => {
+  makeDirectory();
+  const anna = someone();
+  try {
+    const tiny = await giveTinyRoot(anna);
+    const said = async (...args: string[]): Promise<string> => {
+      const result = await anna.fallthru(args);
+      expect({ args, ...result }).toMatchObject({ args, status: 0, stderr: "" });
+      return result.stdout;
+    };
+    await said("begin", "tiny", "--name", "s");
+    await said("chroot", "update", "tiny", "--", "sh", "-c", "echo new > /new");
+    expect(await said("run", "@s", "--", "ls", "/")).not.toContain("new\n");
+    expect(await said("run", "tiny", "--", "ls", "/")).toContain("new\n");
+    await said("end", "s");
+    expect(readdirSync(anna.home).filter((name) => name.includes("tiny"))).toEqual([basename(tiny)]);
+  } finally {
+    anna.leave();
+  }
 });
 
 test("a root below which something is mounted, or that is a mount point, is refused before anything is done", async () => {
