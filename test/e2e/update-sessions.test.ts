@@ -321,7 +321,7 @@ test("a root that can't be deleted is told of, and goes when it can be", async (
   const ended = await fallthru(["end", "s"]);
   const again = await fallthru(["recover"]);
   execFileSync("umount", [place]);
-  expect(ended).toMatchObject({ status: 0, stderr: expect.stringContaining(`${place}`) as string });
+  expect(ended).toMatchObject({ status: 0, stderr: expect.stringContaining(place) as string });
   expect(again.stdout + again.stderr).toContain(place);
   await ok("gc");
   expect(beside()).toEqual([]);
