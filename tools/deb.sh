@@ -32,7 +32,8 @@ into usr/share
 cp -R build/share/. "$root/usr/share/"
 into sbin
 # Absolute: /sbin may itself be a link to /usr/sbin.
-ln -s /usr/share/fallthru/mount.fallthru "$root/sbin/mount.fallthru"
+# The second for what is mounted already: the type that the kernel says it has.
+for type in fallthru fuse.fallthru; do ln -s /usr/share/fallthru/mount.fallthru "$root/sbin/mount.$type"; done
 into lib/systemd
 mv "$root/usr/share/systemd" "$root/lib/systemd/system"
 into etc

@@ -7,7 +7,7 @@ import { dispatch, fail } from "./dispatch.ts";
 /** Verbs that need no name spaces, or are somebody else's to perform. */
 const outside = new Set(
   (
-    "chroot add,chroot list,layer list,layer add,layer remove,layer show,mount,mount.fallthru,login,login enable,login disable,login status,doctor,completion," +
+    "chroot add,chroot list,layer list,layer add,layer remove,layer show,mount,mount.fallthru,fallthru,login,login enable,login disable,login status,doctor,completion," +
     "version,probe-worker,serve,daemon,daemon-worker,login-keep,login-save,login-pam,login-count,session-watch,init,__complete"
   ).split(","),
 );

@@ -25,7 +25,9 @@ describe("help", () => {
   test("names every verb that people use, and no other", async () => {
     const { status, stdout } = await cli("--help");
     expect(status).toBe(0);
-    for (const { name, isHidden } of verbs) expect(stdout.includes(`\n  ${name} `)).toBe(isHidden !== true);
+    // The program's own name, which is one for mount.fuse(8), stands before the examples.
+    for (const { name, isHidden } of verbs.filter(({ name }) => name !== "fallthru"))
+      expect(stdout.includes(`\n  ${name} `)).toBe(isHidden !== true);
     expect(stdout).toContain("  fallthru run -- apt-get install -y cowsay\n");
   });
 

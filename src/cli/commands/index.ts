@@ -55,6 +55,12 @@ export const verbs: readonly Verb[] = [
     load: async () => (await import("./mount-helper.ts")).mountHelper,
   },
   {
+    name: "fallthru",
+    isHidden: true,
+    isLong: true,
+    load: async () => (await import("./mount-helper.ts")).mountByFuse,
+  },
+  {
     name: "probe-worker",
     isHidden: true,
     load: async () => (await import("./probe-worker.ts")).probeWorker,
