@@ -12,7 +12,7 @@ const before = readFileSync(path);
 const after = align(before);
 const file = openSync(path, "w");
 // In one call: a page of the cache is as large as what is written at once.
-for (let done = 0; done < after.length; ) done += writeSync(file, after, done);
+for (let done = 0; done < after.length;) done += writeSync(file, after, done);
 closeSync(file);
 
 function align(elf: Buffer): Buffer {

@@ -229,6 +229,8 @@ describe("on a terminal", () => {
     const terminal = ask(change);
     await terminal.until(question);
     terminal.type("s\r");
+    expect(await terminal.until(question)).toMatch(/\+more\r\n[^]*… and 3 more lines \(S shows all of it\)/);
+    terminal.type("S\r");
     expect(await terminal.until(question)).toContain("+new");
     terminal.type("what\r");
     expect(await terminal.until(question)).toContain("c  commit all");

@@ -121,14 +121,8 @@ describe("a session without root", () => {
   });
 
   test("is as it began when all was discarded, though its union parts hard links", async () => {
-    await ok([
-      "run",
-      "source:tiny",
-      "--",
-      "sh",
-      "-c",
-      "mkdir /links; cd /links; echo 1 >a; ln a b; ln a c; mkdir d; ln a d/e",
-    ]);
+    const links = "mkdir /links; cd /links; echo 1 >a; ln a b; ln a c; mkdir d; ln a d/e";
+    await ok(["run", "source:tiny", "--", "sh", "-c", links]);
     await ok(["begin", "tiny", "--name", "d"]);
     await ok(["run", "@d", "--", "sh", "-c", "cd /links; ln a f; echo 2 >g"]);
     await ok(["discard", "@d", "/links/a", "/links/f", "/links/g"]);
