@@ -8,9 +8,15 @@ export async function killEverywhere(
   prepare: () => Promise<void>,
   check: (point: Point) => Promise<"whole" | "gone">,
 ): Promise<{ points: number; whole: number; gone: number }> {
-  await prepare();
-  const points = await pointsOf(args);
-  await fallthru(["end", "x"]);
+  const once = async <T>(run: () => Promise<T>): Promise<T> => {
+    await prepare();
+    const result = await run();
+    await fallthru(["end", "x"]);
+    return result;
+  };
+  // The first time it keeps what it found, which it has the next time.
+  await once(() => fallthru(args));
+  const points = await once(() => pointsOf(args));
   const fates = { whole: 0, gone: 0 };
   for (const point of points) {
     await prepare();
