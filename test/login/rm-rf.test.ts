@@ -28,11 +28,11 @@ const inside = `${listing}
   echo >/run/fallthru/go
   wait $bob || echo bob: $?
   kill $alice; wait $alice || true
-  for try in $(seq 200); do [ -z "$(ls /run/fallthru/mount)" ] && break; sleep 0.02; done
+  for try in $(seq 200); do [ -z "$(ls /run/fallthru/mount; ls /var/lib/fallthru/sessions)" ] && break; sleep 0.02; done
   ls /run/fallthru/mount /var/lib/fallthru/sessions
   (as alice cat /home/alice/file)
   cat /run/fallthru/bob
-  for try in $(seq 200); do [ -z "$(ls /run/fallthru/mount)" ] && break; sleep 0.02; done
+  for try in $(seq 200); do [ -z "$(ls /run/fallthru/mount; ls /var/lib/fallthru/sessions)" ] && break; sleep 0.02; done
   after=$(listing)
   [ "$before" = "$after" ] && echo same || diff <(echo "$before") <(echo "$after") || true
   kill $service; wait $service || true
