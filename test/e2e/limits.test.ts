@@ -86,7 +86,11 @@ test("run is back in its own groups while the command goes on, and others' group
   let inside = "";
   child.stdout?.setEncoding("utf8").on("data", (text: string) => (inside += text));
   while (!inside.includes("0::")) await new Promise((done) => setTimeout(done, 10));
-  expect(readFileSync(`/proc/${child.pid}/cgroup`, "utf8")).toBe(own);
+  // It goes back when the command has been started, which may have said something by then.
+  const groups = () => readFileSync(`/proc/${child.pid}/cgroup`, "utf8");
+  for (const deadline = Date.now() + 3000; groups() !== own && Date.now() < deadline;)
+    await new Promise((done) => setTimeout(done, 10));
+  expect(groups()).toBe(own);
   child.stdin?.end();
   await ended;
   expect(inside).toMatch(/:pids:\/fallthru\/tiny-\w+\n/);
