@@ -1,6 +1,6 @@
 import { findChroot } from "./config.ts";
 import { configDirectory, configPaths } from "./files.ts";
-import { canKeep, keep, readKept, settledBy, stampLength, stampOfFile } from "./kept.ts";
+import { canKeep, keep, parseKept, readKept, settledBy, stampLength, stampOfFile } from "./kept.ts";
 import { isPermittedName } from "./names.ts";
 import { type Profile, readProfile } from "./profile.ts";
 import type { Chroot } from "./types.ts";
@@ -49,15 +49,8 @@ function readAnew(name: string, paths: string[]): Described {
 }
 
 function readKnown(keptName: string): Described | undefined {
-  const text = readKept(keptName)?.toString("utf8");
-  if (text === undefined) return undefined;
-  let kept: Kept;
-  try {
-    kept = JSON.parse(text) as Kept;
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
+  const kept = parseKept(readKept(keptName)?.toString("utf8") ?? "") as Kept | undefined;
+  if (kept === undefined) return undefined;
   const { paths, stamps, chroot, profile } = kept;
   let at = 0;
   for (const path of paths) {

@@ -62,6 +62,16 @@ export function readKept(name: string): Buffer | undefined {
   return readAll(file);
 }
 
+/** JSON that was kept; undefined where it is damaged. */
+export function parseKept(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
 export function keep(name: string, data: Uint8Array): void {
   const temporary = `${fileOf(name)}.${process.pid}`;
   try {

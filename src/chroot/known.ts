@@ -2,7 +2,17 @@ import { unless } from "../kernel/error.ts";
 import { openDirectory } from "../kernel/file.ts";
 import { entriesOf, lookAtAll } from "../kernel/trusted.ts";
 import { configDirectory } from "./files.ts";
-import { canKeep, enoughFiles, keep, readKept, settledBy, stampFields, stampLength, stampOfFile } from "./kept.ts";
+import {
+  canKeep,
+  enoughFiles,
+  keep,
+  parseKept,
+  readKept,
+  settledBy,
+  stampFields,
+  stampLength,
+  stampOfFile,
+} from "./kept.ts";
 import type { Problem } from "./problem.ts";
 
 /** What was found in hundreds of descriptions: to read and check 500 takes 30 ms, to see that none was changed 2. */
@@ -67,12 +77,7 @@ export function readKnown<T extends keyof Known>(
   if (kept === undefined || kept.length < bytes.length || bytes.compare(kept, 0, bytes.length) !== 0) return undefined;
   const end = kept.indexOf(newline, bytes.length);
   const text = part === "overview" ? kept.toString("utf8", bytes.length, end) : kept.toString("utf8", end + 1);
-  try {
-    return JSON.parse(text) as { readonly [part in T]: Known[T] };
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
+  return parseKept(text) as { readonly [part in T]: Known[T] } | undefined;
 }
 
 const newline = 0x0a;

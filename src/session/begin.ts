@@ -190,7 +190,8 @@ async function build(
   const ours = await oursFor(plan.mounts);
   const { attached, roots } = explainFull(layers.base, () => {
     const mount = () => mountTree(id, plan, { visitor: options.visitor, ours });
-    return source.kind === "host" ? mountOnly(mount) : mountNoted(plan, { base: layers.base, root, made }, mount);
+    if (source.kind === "host") return { attached: mount(), roots: undefined };
+    return mountNoted(plan, { base: layers.base, root, made }, mount);
   });
   await setup?.start("setup-start", "mounted");
   const record: Omit<SessionRecord, "version"> = {
@@ -297,21 +298,12 @@ function asAskedFor({ ttlSeconds, network = "host", hostname, visitor, limits = 
   };
 }
 
-interface Mounted {
-  readonly attached: Attached;
-  readonly roots: NotedRoots | undefined;
-}
-
-function mountOnly(mount: () => Attached): Mounted {
-  return { attached: mount(), roots: undefined };
-}
-
 /** What is noted is what is mounted: no update comes in between. */
 function mountNoted(
   { mounts }: SessionPlan,
   { base, root, made }: { base: string; root: string; made: string },
   mount: () => Attached,
-): Mounted {
+): { attached: Attached; roots: NotedRoots } {
   using _ = lockRoots("shared");
   const roots = noteRoots(mounts, (path) => path.startsWith(`${base}/`) || (made !== "" && path === root));
   return { roots, attached: mount() };

@@ -47,12 +47,16 @@ export interface SessionInfo extends SessionSummary {
 
 /** All sessions, the oldest first. Takes one small file each, where any was changed since they were last listed, and a look at each mount. */
 export function listSessions(): SessionSummary[] {
+  return withReplaced(findSessions().toSorted((a, b) => a.createdMs - b.createdMs));
+}
+
+function findSessions(): SessionSummary[] {
   const held = new Set(heldIds());
   const stamp = held.size === 0 ? stampOfSessions() : undefined;
   using places = new Places();
   const isOpen = (mountPoint: string) => places.isOpen(mountPoint);
   const kept = stamp && keptSummaries(stamp);
-  if (kept !== undefined) return inOrder(kept.map((summary) => summarize(summary, false, isOpen)));
+  if (kept !== undefined) return kept.map((summary) => summarize(summary, false, isOpen));
   const whole: ReadSummary[] = [];
   const others: SessionSummary[] = [];
   for (const id of sessionIds()) {
@@ -64,11 +68,7 @@ export function listSessions(): SessionSummary[] {
     }
   }
   if (stamp !== undefined && others.length === 0) keepSummaries(stamp, whole);
-  return inOrder([...others, ...whole.map((summary) => summarize(summary, held.has(summary.id), isOpen))]);
-}
-
-function inOrder(sessions: readonly SessionSummary[]): SessionSummary[] {
-  return withReplaced(sessions.toSorted((a, b) => a.createdMs - b.createdMs));
+  return [...others, ...whole.map((summary) => summarize(summary, held.has(summary.id), isOpen))];
 }
 
 /** Only where a root was replaced are the whole records read. */

@@ -1,9 +1,9 @@
-import { isErrno, unless } from "../kernel/error.ts";
-import { type Attr, isDirectory, isRegularFile, renameAt, statFollowed } from "../kernel/file.ts";
-import { exists, namesIn, readText, writeText } from "../kernel/trusted.ts";
+import { keep, parseKept, readKept } from "../chroot/kept.ts";
+import { unless } from "../kernel/error.ts";
+import { type Attr, isDirectory, isRegularFile, statFollowed } from "../kernel/file.ts";
+import { exists, namesIn } from "../kernel/trusted.ts";
 import type { Chroot } from "../chroot/types.ts";
 import { isUsers, places } from "../places.ts";
-import { runDir } from "./paths.ts";
 import type { SetupContext } from "./types.ts";
 
 /** In a session's directory: that scripts were run for it, and with what. */
@@ -40,13 +40,13 @@ export function needsSetup({ own, native }: Scripts, chroot: Chroot, context: Se
 }
 
 /** What was found last time, and of which files: to know stock scripts by their content costs 4 ms, this a tenth. */
-const cacheFile = `${runDir}/setup.d.json`;
+const keptName = "setup.d.json";
 
 /** Finds the scripts; where the files are those of last time, without reading them. To be called after prepareState(). */
 export async function findScripts(): Promise<Scripts> {
   const directory = statOf(setupDirectory);
   if (directory === undefined || !isDirectory(directory)) return noScripts;
-  const known = readCache();
+  const known = parseKept(readKept(keptName)?.toString("utf8") ?? "") as Kept | undefined;
   // Where the directory is the same, so are the names in it.
   if (known !== undefined && known.stamp === stampOf(directory, known.names)) return known.scripts;
   const names = scriptNames();
@@ -54,7 +54,7 @@ export async function findScripts(): Promise<Scripts> {
   const stamp = stampOf(directory, names);
   const { sortOut } = await import("./stock.ts");
   const scripts = names.length === 0 ? noScripts : sortOut(names.filter(isRunnable));
-  writeCache({ stamp, names, scripts });
+  keep(keptName, Buffer.from(JSON.stringify({ stamp, names, scripts } satisfies Kept)));
   return scripts;
 }
 
@@ -98,28 +98,8 @@ function statOf(path: string): Attr | undefined {
   return unless(["ENOENT", "ENOTDIR"], () => statFollowed(path));
 }
 
-interface Cache {
+interface Kept {
   readonly stamp: string;
   readonly names: readonly string[];
   readonly scripts: Scripts;
-}
-
-/** Only the superuser can have written it. */
-function readCache(): Cache | undefined {
-  try {
-    return JSON.parse(readText(cacheFile)) as Cache;
-  } catch (error) {
-    if (error instanceof SyntaxError || isErrno(error, "ENOENT")) return undefined;
-    throw error;
-  }
-}
-
-function writeCache(cache: Cache): void {
-  const temporary = `${cacheFile}.${process.pid}`;
-  try {
-    writeText(temporary, JSON.stringify(cache), 0o600);
-    renameAt(null, temporary, null, cacheFile);
-  } catch (error) {
-    if (!isErrno(error, "ENOSPC", "EROFS")) throw error;
-  }
 }

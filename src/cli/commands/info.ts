@@ -93,14 +93,7 @@ function sessionRows(session: SessionInfo): [string, string | readonly string[] 
     ["ttl", session.expiresMs === undefined ? undefined : ttlText(session.expiresMs)],
     ["forked from", session.forkedFrom],
     ["mounted on", session.mountPoint],
-    [
-      "root below",
-      session.rootReplacedMs !== undefined
-        ? `updated ${new Date(session.rootReplacedMs).toISOString()}: this session keeps what it was; new sessions have the update`
-        : session.rootChangedMs === undefined
-          ? undefined
-          : `packages changed ${new Date(session.rootChangedMs).toISOString()}: what is seen of that is undefined; new sessions see all of it`,
-    ],
+    ["root below", rootText(session)],
     ["changes in", upper.kind === "tmpfs" ? `memory (tmpfs${sizes})` : (unions[0]?.upper ?? "-")],
     ["network", session.network],
     ["hostname", session.hostname],
@@ -119,6 +112,14 @@ function sessionRows(session: SessionInfo): [string, string | readonly string[] 
 }
 
 /** Forks have made layers of what the session had changed until then. */
+function rootText({ rootReplacedMs, rootChangedMs }: SessionInfo): string | undefined {
+  const at = (ms: number) => new Date(ms).toISOString();
+  if (rootReplacedMs !== undefined)
+    return `updated ${at(rootReplacedMs)}: this session keeps what it was; new sessions have the update`;
+  if (rootChangedMs === undefined) return undefined;
+  return `packages changed ${at(rootChangedMs)}: what is seen of that is undefined; new sessions see all of it`;
+}
+
 function frozenText(count: number): string {
   return count === 0 ? "" : `, and ${count} of its own from before ${count === 1 ? "a fork" : "forks"}`;
 }

@@ -56,10 +56,10 @@ export function copyTrees(pairs: readonly CopyPair[], hasOwners: boolean, patien
 }
 
 function copyUntilSame(pairs: readonly CopyPair[], hasOwners: boolean, patience: number): number {
-  const known = pairs.map(() => new Map<Name, Known>());
+  const known = pairs.map((pair) => ({ pair, entries: new Map<Name, Known>() }));
   for (let look = 0; ; look++) {
     const pass = new Pass(hasOwners);
-    for (const [index, pair] of pairs.entries()) pass.copyRoot(pair, known[index] ?? new Map<Name, Known>());
+    for (const { pair, entries } of known) pass.copyRoot(pair, entries);
     if ((look > 0 && pass.changed === 0) || look >= patience) {
       pass.protect();
       return pass.changed;
