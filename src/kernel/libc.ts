@@ -235,6 +235,25 @@ function bind({ symbol, result, parameters }: Declared): NativeFunction {
 
 let systemCall: NativeFunction | undefined;
 
+/**
+ * What gives C's function itself, with no JavaScript around it: between two calls of such the engine neither compiles nor allocates, and so
+ * makes no thread. Nobody is told why one failed. `syscall` has seven parameters, of which all must be given.
+ */
+export function bare(
+  symbol: string,
+  result: "int" | "long",
+  parameters: readonly ParameterType[],
+): () => NativeFunction {
+  const find = (): NativeFunction => {
+    const bun = bunFfi();
+    if (bun === undefined) return native(symbol, result, parameters);
+    if (symbol === "syscall") return (systemCall ??= findInBun(bun, symbol, pointers(7), "long"));
+    return findInBun(bun, symbol, pointers(parameters.length), result);
+  };
+  let bound: NativeFunction | undefined;
+  return () => (bound ??= find());
+}
+
 function pointers(count: number): BunType[] {
   const types: BunType[] = [];
   while (types.length < count) types.push("ptr");

@@ -7,7 +7,8 @@ import { tinyRoot } from "../../test/support/roots.ts";
 import { O } from "./abi/file.ts";
 import type { Fd } from "./fd.ts";
 import { openAt, openDirectory, readAvailable, writeAll } from "./file.ts";
-import { type Program, spawn, type Surroundings } from "./process.ts";
+import { type Program, type Surroundings } from "./process.ts";
+import { spawn } from "./spawn.ts";
 import { foregroundGroup, groupOf, isForeground, makePipe } from "./self.ts";
 import { waitForChild } from "./wait.ts";
 

@@ -4,35 +4,35 @@ import {
   F_SETFD,
   RLIMIT_NOFILE,
   SYS_close_range,
+  SYS_faccessat2,
   threadCallNumbers,
 } from "./abi/process.ts";
-import { AT, O } from "./abi/file.ts";
+import { AT } from "./abi/file.ts";
 import { check, errnoName, isErrno, KernelError } from "./error.ts";
-import { Fd } from "./fd.ts";
-import { openAt, writeAll } from "./file.ts";
-import { addressOf, cString, isBun, lastErrno, native, type Path, quick, withoutErrno } from "./libc.ts";
-import { dropLastSteps, exitNow } from "./self.ts";
-import { borrowLimits } from "./limits.ts";
+import type { Fd } from "./fd.ts";
+import { addressOf, bare, cString, isBun, lastErrno, native, type Path, quick, withoutErrno } from "./libc.ts";
+import { dropLastSteps } from "./self.ts";
 import { raiseLoopback } from "./loopback.ts";
-import { type Attachment, prepareSpawn } from "./stdio.ts";
+import type { Attachment } from "./stdio.ts";
 
 const syscall3 = quick("syscall", "long", ["long", "long", "long", "long"]);
 const setgroups_ = quick("syscall", "long", ["long", "long", "void *"]);
 const unshare_ = quick("unshare", "int", ["int"]);
 const setns_ = quick("setns", "int", ["int", "int"]);
+export const bareUnshare = bare("unshare", "int", ["int"]);
+export const bareSetns = bare("setns", "int", ["int", "int"]);
 const fchdir_ = quick("fchdir", "int", ["int"]);
 const chdir_ = quick("chdir", "int", ["void *"]);
 const chroot_ = quick("chroot", "int", ["void *"]);
 const execve_ = quick("execve", "int", ["void *", "void *", "void *"]);
-const faccessat_ = quick("faccessat", "int", ["int", "void *", "int", "int"]);
-const canAccess_ = withoutErrno("faccessat", "int", ["int", "void *", "int", "int"]);
+// The call itself, for faccessat(2) without a number of its own asks for the real user id.
+const faccessat2_ = quick("syscall", "long", ["long", "int", "void *", "int", "int"]);
+const canAccess_ = withoutErrno("syscall", "long", ["long", "int", "void *", "int", "int"]);
 // The bare call: glibc refuses 32 and 33, which its own posix_spawn(3) leaves ignored in a child.
 const sigaction_ = withoutErrno("syscall", "long", ["long", "long", "void *", "void *", "size_t"]);
 const sigprocmask_ = withoutErrno("syscall", "long", ["long", "int", "void *", "void *", "size_t"]);
 const prlimit_ = quick("prlimit", "int", ["int", "int", "void *", "void *"]);
 const sethostname_ = native("sethostname", "int", ["void *", "size_t"]);
-const posixSpawn_ = withoutErrno("posix_spawn", "int", ["void *", "void *", "void *", "void *", "void *", "void *"]);
-const umask_ = withoutErrno("umask", "int", ["int"]);
 const personality_ = quick("personality", "int", ["unsigned long"]);
 const fcntl_ = quick("fcntl", "int", ["int", "int", "int"]);
 
@@ -124,78 +124,6 @@ function execute(file: Path, argv: readonly Path[], env: Program["env"]): void {
   withPointers(argv, (words) => withPointers(environmentLines(env), (lines) => execve_(cString(file), words, lines)));
 }
 
-/**
- * Starts `program` as a child and returns its process id. Root, working directory, user and name spaces are the
- * calling thread's for the moment of the start, as posix_spawn(3)'s child inherits them from that thread; other threads
- * never see them, and the thread gets its own back whatever happens.
- */
-export function spawn(where: Surroundings, program: Program): number {
-  using own = openAt(null, "/", O.PATH | O.DIRECTORY);
-  using cwd = openAt(null, ".", O.PATH | O.DIRECTORY);
-  using spaces = rememberNameSpaces(where);
-  using pidSpace = where.pidSpace === undefined ? undefined : openAt(null, "/proc/thread-self/ns/pid", O.RDONLY);
-  const groups = process.getgroups?.() ?? [];
-  check("unshare", "", unshare_(CLONE.FS));
-  const umask = program.attachment === undefined ? undefined : umask_(program.attachment.umask);
-  using _limits = borrowLimits(program.attachment?.limits);
-  closeOnExec();
-  if (program.inherits !== undefined) check("fcntl", "", fcntl_(program.inherits.number, F_SETFD, 0));
-  if (program.attachment === undefined) restoreFileLimit();
-  const changed: Changed = {};
-  try {
-    isolate(where);
-    enter(where, changed);
-    const file = findExecutable(program);
-    if (where.pidSpace === undefined || pidSpace === undefined) return start(file, program, (call) => call());
-    const { uid } = where.credentials;
-    const change = { to: where.pidSpace, back: pidSpace, uid };
-    return start(file, program, (call) => callInPidSpace(change, call));
-  } finally {
-    comeBack(own, cwd, spaces, { groups, changed });
-    if (umask !== undefined) umask_(umask);
-    // Somebody else's may be too low for what is left to do.
-    if (program.attachment !== undefined) restoreFileLimit(Number(ownFileLimits()[1]));
-  }
-}
-
-/**
- * Makes one call with another pid name space for children. Until it is changed back Linux lets this thread make no
- * thread, and JavaScript may want one whenever it allocates or compiles: nothing but system calls stands between.
- */
-function callInPidSpace(change: { to: "new" | Fd; back: Fd; uid: number }, call: () => number): number {
-  const { setresuid } = threadCallNumbers();
-  const [to, back] = [change.to === "new" ? -1 : change.to.number, change.back.number];
-  // The user's own capabilities don't suffice; the saved id is still 0.
-  check("setuid", "", syscall3(setresuid, -1, 0, -1));
-  const changed = to < 0 ? unshare_(CLONE.NEWPID) : setns_(to, CLONE.NEWPID);
-  const dropped = syscall3(setresuid, -1, change.uid, -1);
-  const result = changed === 0 && dropped === 0 ? call() : -1;
-  const isBack = syscall3(setresuid, -1, 0, -1) === 0 && setns_(back, CLONE.NEWPID) === 0;
-  if (!isBack || result === -1) throw new Error("can't change the pid name space for children");
-  return result;
-}
-
-function start(file: Path, program: Program, around: (call: () => number) => number): number {
-  using setup = prepareSpawn(program.attachment);
-  const { actions, attributes } = setup;
-  // Not before: it may be less than this process has open already.
-  if (program.attachment !== undefined) restoreFileLimit(program.attachment.fileLimit);
-  const pid = new Int32Array(1);
-  const pidBytes = new Uint8Array(pid.buffer);
-  const run = (path: Path, argv: readonly Path[]) =>
-    withPointers(argv, (words) =>
-      withPointers(environmentLines(program.env), (lines) => {
-        const name = cString(path);
-        return around(() => posixSpawn_(pidBytes, name, actions, attributes, words, lines));
-      }),
-    );
-  let errno = run(file, program.argv);
-  if (errno !== 0 && errnoName(errno) === "ENOEXEC")
-    errno = run("/bin/sh", ["/bin/sh", file, ...program.argv.slice(1)]);
-  if (errno !== 0) throw new KernelError({ syscall: "run", path: file, errno: errnoName(errno) });
-  return pid[0] ?? 0;
-}
-
 /** New name spaces for this thread: a network that is only the loopback, a host name of its own. */
 export function isolate(where: Pick<Surroundings, "network" | "hostname" | "mountSpace">): void {
   if (where.network === "none") {
@@ -210,10 +138,11 @@ export function isolate(where: Pick<Surroundings, "network" | "hostname" | "moun
   }
 }
 
-/** Threads that were made since then share this one's directories, and then Linux refuses a mount name space. */
-function changeSpace(space: Fd, kind: number): void {
-  if (kind === CLONE.NEWNS) check("unshare", "", unshare_(CLONE.FS));
-  check("setns", space, setns_(space.number, kind));
+/** Threads that were made since then share this one's directories, and then Linux refuses a mount name space: none is made between these two. */
+export function changeSpace(space: Fd, kind: number): void {
+  const [unshare, setns, { number }, { FS }] = [bareUnshare(), bareSetns(), space, CLONE];
+  if (unshare(FS) === 0 && setns(number, kind) === 0) return;
+  check("setns", space, setns_(number, kind));
 }
 
 /** Gives this thread, and what it starts from now on, name spaces of its own. @see unshare(2) */
@@ -222,13 +151,16 @@ export function unshareThread(spaces: number): void {
 }
 
 /** What is to be put right again: where something is refused, that of what comes behind would be refused, too. */
-interface Changed {
+export interface Changed {
   root?: true;
   groups?: true;
 }
 
-/** The user's ids are set for this thread alone, by the bare system calls; who comes back notes it, and keeps the saved id 0. */
-function enter(where: Surroundings, changed?: Changed): void {
+/**
+ * The user's ids are set for this thread alone, by the bare system calls; who comes back notes it, and keeps the saved id 0, and the real
+ * one, which is what the user may signal and what counts as a process of theirs.
+ */
+export function enter(where: Surroundings, changed?: Changed): void {
   const { uid, gid, groups } = where.credentials;
   const then = changed === undefined ? "stay" : "come back";
   const calls = threadCallNumbers();
@@ -239,12 +171,13 @@ function enter(where: Surroundings, changed?: Changed): void {
   setGroups(groups);
   if (changed !== undefined) changed.groups = true;
   check("setgid", "", syscall3(calls.setresgid, gid, gid, then === "stay" ? gid : 0));
-  check("setuid", "", syscall3(calls.setresuid, uid, uid, then === "stay" ? uid : 0));
+  if (then === "stay") check("setuid", "", syscall3(calls.setresuid, uid, uid, uid));
+  else check("setuid", "", syscall3(calls.setresuid, -1, uid, 0));
   if (where.personality !== undefined) check("set personality", "", personality_(where.personality));
   changeDirectory(where.directories);
 }
 
-function setGroups(groups: readonly number[]): void {
+export function setGroups(groups: readonly number[]): void {
   const list = new Uint8Array(new Uint32Array([...groups, 0]).buffer);
   check("setgroups", "", setgroups_(threadCallNumbers().setgroups, groups.length, list));
 }
@@ -261,56 +194,17 @@ function changeDirectory(directories: readonly Path[]): void {
   }
 }
 
-interface NameSpaces extends Disposable {
-  readonly open: readonly (readonly [Fd, number])[];
-}
-
-/** This thread's own name spaces, of those that isolate() will change. */
-function rememberNameSpaces(where: Surroundings): NameSpaces {
-  const open: [Fd, number][] = [];
-  const remember = (name: string, kind: number) =>
-    open.push([openAt(null, `/proc/thread-self/ns/${name}`, O.RDONLY), kind]);
-  if (where.network === "none") remember("net", CLONE.NEWNET);
-  if (where.hostname !== undefined) remember("uts", CLONE.NEWUTS);
-  if (where.mountSpace !== undefined) remember("mnt", CLONE.NEWNS);
-  return { open, [Symbol.dispose]: () => open.forEach(([fd]) => fd.close()) };
-}
-
-/** A thread that can't get its own root or user back must do nothing more. */
-function comeBack(
-  own: Fd,
-  cwd: Fd,
-  spaces: NameSpaces,
-  { groups, changed }: { readonly groups: readonly number[]; readonly changed: Changed },
-): void {
-  const calls = threadCallNumbers();
-  try {
-    check("setuid", "", syscall3(calls.setresuid, 0, 0, 0));
-    check("setgid", "", syscall3(calls.setresgid, 0, 0, 0));
-    if (changed.groups === true) setGroups(groups);
-    // Before the directories: a mount name space brings its own root.
-    for (const [fd, kind] of spaces.open) changeSpace(fd, kind);
-    check("chdir", "/", fchdir_(own.number));
-    if (changed.root === true || spaces.open.length > 0) check("chroot", "/", chroot_(cString(".")));
-    check("chdir", cwd, fchdir_(cwd.number));
-    check("set personality", "", personality_(0));
-  } catch (error) {
-    dropLastSteps();
-    writeAll(new Fd(2, "standard error"), Buffer.from(`fallthru: ${String(error)}\n`));
-    exitNow(125);
-  }
-}
-
 /** Where the program's file is, as execvp(3) finds it, seen from inside and as the user. */
-function findExecutable({ file, env }: Program): Path {
+export function findExecutable({ file, env }: Program): Path {
   if (typeof file === "string" ? file.includes("/") : file.includes(slash)) return file;
   const paths = placesOf(file, env["PATH"] ?? "/usr/local/bin:/usr/bin:/bin");
   for (const path of paths) {
-    if (canAccess_(AT.FDCWD, cString(path), 1, 0) === 0 && !isDirectoryPath(path)) return path;
+    if (canAccess_(SYS_faccessat2, AT.FDCWD, cString(path), 1, AT.EACCESS) === 0 && !isDirectoryPath(path)) return path;
   }
   // Only where there is none does it matter why.
   const isDenied = paths.some(
-    (path) => faccessat_(AT.FDCWD, cString(path), 1, 0) !== 0 && errnoName(lastErrno()) === "EACCES",
+    (path) =>
+      faccessat2_(SYS_faccessat2, AT.FDCWD, cString(path), 1, AT.EACCESS) !== 0 && errnoName(lastErrno()) === "EACCES",
   );
   throw new KernelError({ syscall: "run", path: file, errno: isDenied ? "EACCES" : "ENOENT" });
 }
@@ -332,10 +226,10 @@ function placesOf(file: Path, search: Path): Path[] {
 /** Of what can be executed: only to a directory may a slash be added. */
 function isDirectoryPath(path: Path): boolean {
   const entered = typeof path === "string" ? `${path}/` : Buffer.concat([path, Buffer.from("/")]);
-  return canAccess_(AT.FDCWD, cString(entered), 0, 0) === 0;
+  return canAccess_(SYS_faccessat2, AT.FDCWD, cString(entered), 0, AT.EACCESS) === 0;
 }
 
-function environmentLines(env: Program["env"]): Path[] {
+export function environmentLines(env: Program["env"]): Path[] {
   const lines: Path[] = [];
   for (const key of Object.keys(env)) {
     const value = env[key] ?? "";
@@ -378,7 +272,7 @@ export function restoreFileLimit(wanted = fileLimitOfParent()): void {
   prlimit_(0, RLIMIT_NOFILE, new Uint8Array(BigUint64Array.of(BigInt(wanted), hard).buffer), null);
 }
 
-function ownFileLimits(): readonly [soft: bigint, hard: bigint] {
+export function ownFileLimits(): readonly [soft: bigint, hard: bigint] {
   const own = new BigUint64Array(2);
   prlimit_(0, RLIMIT_NOFILE, null, new Uint8Array(own.buffer));
   return [own[0] ?? 0n, own[1] ?? 0n];
@@ -392,7 +286,7 @@ export function fileLimitOfParent(): number | undefined {
 }
 
 /** Marks every descriptor above 2 to be closed by the next exec: ours, and those that our caller left open. */
-function closeOnExec(): void {
+export function closeOnExec(): void {
   // Node marks standard input, output and error as well. One that our caller had closed stays so.
   if (!isBun()) for (const number of [0, 1, 2]) fcntl_(number, F_SETFD, 0);
   check("close_range", "", syscallCloseRange(SYS_close_range, 3, 0xffffffff, CLOSE_RANGE_CLOEXEC));

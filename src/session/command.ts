@@ -4,7 +4,8 @@ import { Fd } from "../kernel/fd.ts";
 import { openAt, statAt, writeAll } from "../kernel/file.ts";
 import type { Path } from "../kernel/libc.ts";
 import { verbatimArguments } from "../kernel/own.ts";
-import { type Credentials, type Program, spawn, type Surroundings } from "../kernel/process.ts";
+import type { Credentials, Program, Surroundings } from "../kernel/process.ts";
+import { spawn } from "../kernel/spawn.ts";
 import { type ChildEnd, type SignalRelay, waitForEnd } from "./waiting.ts";
 
 /** For front ends that explain what the kernel refused. */

@@ -3,7 +3,7 @@ import { O } from "../kernel/abi/file.ts";
 import { SIGCHLD } from "../kernel/abi/process.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { openAt, openDirectory } from "../kernel/file.ts";
-import { spawn } from "../kernel/process.ts";
+import { spawn } from "../kernel/spawn.ts";
 import { makePipe } from "../kernel/self.ts";
 import { waitForChild } from "../kernel/wait.ts";
 

@@ -125,3 +125,12 @@ test("the host's name and network are the host's where nothing else is said", as
   const links = await run(["busybox", "ls", "/sys/class/net"]);
   expect((await fallthru(["run", "tiny", "--", "ls", "/sys/class/net"])).stdout).toBe(links.stdout);
 });
+
+test("a command gets its name spaces whenever the engine makes a thread of its own meanwhile", async () => {
+  // Which function is the first to be compiled, and to need a thread for that, is another for nearly each of these: three of a hundred met such a moment.
+  for (let calls = 30; calls < 55; calls += 0.25) {
+    const env = { BUN_JSC_thresholdForJITAfterWarmUp: `${calls}`, BUN_JSC_thresholdForJITSoon: `${calls}` };
+    const { status, signal, stderr } = await fallthru(["run", "--pid-namespace", "--", "true"], { env });
+    expect([calls, status, signal, stderr]).toEqual([calls, 0, null, ""]);
+  }
+});

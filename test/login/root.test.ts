@@ -133,8 +133,9 @@ test("full: devices, mounts and processes are the machine's", async () => {
 
 test("on a terminal: its name, job control, root's own terminals, and a second login with the same files", async () => {
   const terminal = await loginOn(["su", "-l", "alice"]);
-  terminal.type("tty; sudo -n sh -c 'tty; echo one >/dev/tty'\n");
-  expect(await terminal.until("one\r\n")).toMatch(/\/dev\/console\r\n\/dev\/pts\/0\r\n/);
+  // sudo, which has a terminal of its own for the command, drops what was typed before it ended.
+  terminal.type("tty; sudo -n sh -c 'tty; echo one >/dev/tty'; echo tw''o\n");
+  expect(await terminal.until(/one\r\ntwo\r\n/)).toMatch(/\/dev\/console\r\n\/dev\/pts\/0\r\n/);
   terminal.type("sh -c 'echo ru''ns; exec sleep 100'\n");
   await terminal.until("runs\r\n");
   terminal.type("\x1a");

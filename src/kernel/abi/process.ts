@@ -94,6 +94,7 @@ export const CLD = { EXITED: 1, KILLED: 2, DUMPED: 3, TRAPPED: 4, STOPPED: 5 } a
 export const CLOSE_RANGE_CLOEXEC = 4;
 export const SYS_close_range = 436;
 export const SYS_pidfd_open = 434;
+export const SYS_faccessat2 = 439;
 // include/uapi/linux/pidfd.h: _IOWR(0xff, 11, struct pidfd_info), as long as Linux 6.15 first had it
 export const PIDFD_GET_INFO = 0xc040ff0b;
 export const PIDFD_INFO_EXIT = 8;

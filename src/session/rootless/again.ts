@@ -1,7 +1,7 @@
 import { UserError } from "../../error.ts";
 import { openDirectory } from "../../kernel/file.ts";
 import { ownDirectory, ownEnvironment, verbatimArguments } from "../../kernel/own.ts";
-import { spawn } from "../../kernel/process.ts";
+import { spawn } from "../../kernel/spawn.ts";
 import { insideWord, nobodysSpace } from "../../places.ts";
 import type { CommandOptions } from "../types.ts";
 
