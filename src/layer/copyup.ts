@@ -36,8 +36,8 @@ export interface Original {
   readonly blocks: number;
   readonly nlink: number;
   readonly rdev: bigint;
-  readonly atime: Time;
-  readonly mtime: Time;
+  readonly atime: KnownTime;
+  readonly mtime: KnownTime;
   readonly ctime: KnownTime;
 }
 

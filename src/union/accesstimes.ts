@@ -4,6 +4,7 @@ import { closeFd, fail, must, openName, stat, statFd, unlinkName, utimesName } f
 import { readAt, writeAt } from "../kernel/io.ts";
 import { type Core, locate, place, statPlace } from "./core.ts";
 import type { Inode } from "./inode.ts";
+import type { Ledger } from "./known.ts";
 
 /** When reading sets the access time, as mount(8) names it. */
 export type AtimePolicy = "relatime" | "strictatime" | "noatime";
@@ -22,10 +23,12 @@ export class AccessTimes {
   readonly #policy: AtimePolicy;
   /** Microseconds since 1970. */
   readonly #times = new Map<number, number>();
+  readonly #ledger: Ledger | undefined;
   #isChanged = false;
 
-  constructor(policy: AtimePolicy) {
+  constructor(policy: AtimePolicy, ledger?: Ledger) {
     this.#policy = policy;
+    this.#ledger = ledger;
   }
 
   /** undefined: what the layer says */
@@ -34,7 +37,9 @@ export class AccessTimes {
   }
 
   forget(ino: number): void {
-    if (this.#times.size > 0) this.#isChanged = this.#times.delete(ino) || this.#isChanged;
+    if (this.#times.size === 0 || !this.#times.delete(ino)) return;
+    this.#isChanged = true;
+    this.#ledger?.accessTime(ino, 0);
   }
 
   /** It has been read. With relatime, as always: only what is older than a change, or a day old, is set. */
@@ -53,11 +58,16 @@ export class AccessTimes {
       if (atime > changed && now - atime < DAY_US) return;
     }
     this.#times.delete(inode.ino);
-    this.#times.set(inode.ino, now);
+    this.#set(inode.ino, now);
     this.#isChanged = true;
     if (this.#times.size <= MOST) return;
     const [oldest] = this.#times.keys();
-    if (oldest !== undefined) this.#times.delete(oldest);
+    if (oldest !== undefined) this.forget(oldest);
+  }
+
+  #set(ino: number, time: number): void {
+    this.#times.set(ino, time);
+    this.#ledger?.accessTime(ino, time);
   }
 
   /** A file has become one of the upper, which keeps it from now on. */
@@ -82,8 +92,14 @@ export class AccessTimes {
     closeFd(fd);
     for (let at = 0; at + 1 < pairs.length; at += 2) {
       const [ino = 0, time = 0] = [pairs[at], pairs[at + 1]];
-      if (Number.isSafeInteger(ino) && Number.isSafeInteger(time) && time > 0) this.#times.set(ino, time);
+      if (Number.isSafeInteger(ino) && Number.isSafeInteger(time) && time > 0) this.#set(ino, time);
     }
+  }
+
+  /** Takes over what the server before has told. */
+  restore(known: ReadonlyMap<number, number>): void {
+    for (const [ino, time] of known) this.#times.set(ino, time);
+    this.#isChanged = true;
   }
 
   save(workfd: number): void {

@@ -64,7 +64,8 @@ describe("an upper without extended attributes", () => {
       union.forget(nodeid, 1);
       return ino;
     };
-    using union = at.union({ ...layers, onOrigin: (upperIno, ino) => told.push([upperIno, ino]) });
+    const origin = (upperIno: number, ino: number): void => void told.push([upperIno, ino]);
+    using union = at.union({ ...layers, ledger: { origin, accessTime: () => {}, changeTime: () => {} } });
     const ino = inoOf(union, "file");
     const nodeid = find(union, "file");
     write(union, nodeid, "O");

@@ -4,6 +4,7 @@ import { closeFd, fail, type KnownTime, must, openName, stat, statFd, unlinkName
 import { readAt, writeAt } from "../kernel/io.ts";
 import type { Core } from "./core.ts";
 import { seeTimes } from "./keeptimes.ts";
+import type { Ledger, Shown } from "./known.ts";
 
 /** At the end, for the next mount. */
 export function saveTimes({ upper, accessTimes, changeTimes }: Core): void {
@@ -11,15 +12,6 @@ export function saveTimes({ upper, accessTimes, changeTimes }: Core): void {
   seeTimes();
   accessTimes.save(upper.work.base.fd);
   changeTimes.save(upper.work.base.fd);
-}
-
-/** What a file of the upper shows, as long as these are its times. */
-interface Shown extends KnownTime {
-  ctime: number;
-  /** UNSEEN: that which it has when it is looked at next. */
-  ctimeNsec: number;
-  readonly mtime: number;
-  readonly mtimeNsec: number;
 }
 
 /** How many are remembered; of those that were set first the layers count again. */
@@ -36,7 +28,12 @@ const file = "change-times";
  */
 export class ChangeTimes {
   readonly #shown = new Map<number, Shown>();
+  readonly #ledger: Ledger | undefined;
   #isChanged = false;
+
+  constructor(ledger?: Ledger) {
+    this.#ledger = ledger;
+  }
 
   /** The ctime of an inode whose file `stat` describes, where it isn't that file's. */
   of(ino: number): KnownTime | undefined {
@@ -45,6 +42,7 @@ export class ChangeTimes {
     if (shown.ctimeNsec === UNSEEN) {
       shown.ctime = stat.ctime;
       shown.ctimeNsec = stat.ctimeNsec;
+      this.#ledger?.changeTime(ino, shown);
     }
     const isSame =
       shown.ctimeNsec === stat.ctimeNsec &&
@@ -75,15 +73,22 @@ export class ChangeTimes {
 
   #keep(ino: number, shown: Shown): void {
     this.#shown.delete(ino);
-    this.#shown.set(ino, shown);
+    this.#set(ino, shown);
     this.#isChanged = true;
     if (this.#shown.size <= MOST) return;
     const [oldest] = this.#shown.keys();
-    if (oldest !== undefined) this.#shown.delete(oldest);
+    if (oldest !== undefined) this.forget(oldest);
+  }
+
+  #set(ino: number, shown: Shown): void {
+    this.#shown.set(ino, shown);
+    this.#ledger?.changeTime(ino, shown);
   }
 
   forget(ino: number): void {
-    if (this.#shown.size > 0) this.#isChanged = this.#shown.delete(ino) || this.#isChanged;
+    if (this.#shown.size === 0 || !this.#shown.delete(ino)) return;
+    this.#isChanged = true;
+    this.#ledger?.changeTime(ino, undefined);
   }
 
   /** Takes over what the last mount has left in the work directory. */
@@ -99,8 +104,14 @@ export class ChangeTimes {
     for (let at = 0; at < fields.length; at += FIELDS) {
       const [ino = 0, seconds = 0, nsec = 0, ctime = 0, ctimeNsec = 0, mtime = 0, mtimeNsec = 0] = fields.subarray(at);
       if (Number.isSafeInteger(seconds) && nsec >= 0 && nsec < 1e9)
-        this.#shown.set(ino, { seconds, nsec, ctime, ctimeNsec, mtime, mtimeNsec });
+        this.#set(ino, { seconds, nsec, ctime, ctimeNsec, mtime, mtimeNsec });
     }
+  }
+
+  /** Takes over what the server before has told. */
+  restore(known: ReadonlyMap<number, Shown>): void {
+    for (const [ino, shown] of known) this.#shown.set(ino, shown);
+    this.#isChanged = true;
   }
 
   save(workfd: number): void {

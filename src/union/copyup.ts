@@ -98,6 +98,7 @@ function copyUpDirectory(core: Core, upper: Writable, inode: Inode, isImpure = f
       copyEntry(original, from, { fd: upper.work.fd, name }, { ...plan, isPrivate });
     });
   if (prepared !== undefined) mark(nowAt(upper, temporary));
+  core.changeTimes.keepUnseen(inode.ino, original.ctime, original.mtime);
   putInPlace(core, upper, link, temporary);
   const directory = new LayerDirectory(upper.layer, link.parent.upperDir, link.name);
   inode.upperDir = directory;
@@ -188,6 +189,8 @@ function copyUpFile(core: Core, upper: Writable, inode: Inode, wish: CopyUpWish)
   if (leaves && inode.dataDir === undefined) {
     [inode.dataDir, inode.dataName, inode.dataBlocks] = [lower, inode.lowerName, original.blocks];
   }
+  // Before it takes the original's place: killed behind that, the next server shows this ctime.
+  core.changeTimes.keepUnseen(inode.ino, original.ctime, original.mtime);
   if (link === undefined) keepNameless(core, upper, inode, temporary);
   else if (indexed) placeInIndex(core, inode, link, temporary, indexName(origin), original.nlink);
   else putInPlace(core, upper, link, temporary);

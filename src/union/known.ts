@@ -1,4 +1,4 @@
-import type { Name } from "../kernel/at.ts";
+import type { KnownTime, Name } from "../kernel/at.ts";
 
 /**
  * What a server that was killed has told the kernel, which goes on naming inodes and open files by these numbers. They
@@ -9,10 +9,33 @@ export interface Known {
   readonly inodes: KnownInodes;
   /** See Origins. */
   readonly origins?: ReadonlyMap<number, number>;
+  /** See AccessTimes. */
+  readonly accessTimes?: ReadonlyMap<number, number>;
+  /** See ChangeTimes. */
+  readonly changeTimes?: ReadonlyMap<number, Shown>;
   /** By handle. */
   readonly files: ReadonlyMap<number, { readonly nodeid: number; readonly flags: number }>;
   /** By nodeid: open files that have no name any more; their descriptors are the union's from now on. */
   readonly pins?: ReadonlyMap<number, Pin>;
+}
+
+/** Is told at once what no layer says, for the server after this one. */
+export interface Ledger {
+  /** See Origins. @param ino 0: there is no such file any more */
+  origin: (upperIno: number, ino: number) => void;
+  /** See AccessTimes. @param time 0: what the layer says is right */
+  accessTime: (ino: number, time: number) => void;
+  /** See ChangeTimes. @param shown undefined: what the layer says is right */
+  changeTime: (ino: number, shown: Shown | undefined) => void;
+}
+
+/** The ctime that a file of the upper shows, as long as these are its times. */
+export interface Shown extends KnownTime {
+  ctime: number;
+  /** −1: that which it has when it is looked at next. */
+  ctimeNsec: number;
+  readonly mtime: number;
+  readonly mtimeNsec: number;
 }
 
 /** What the kernel knows now: what a server does after it took over is told there too. */

@@ -1,18 +1,17 @@
+import type { Ledger } from "./known.ts";
+
 /**
  * Where the upper has no marks, nothing there says which inode below a copied file was: that is remembered here, by the
  * copy's own number, until it has lost its last name. So a file keeps its st_ino also when the kernel has forgotten it.
  */
 export class Origins {
   readonly #inos: Map<number, number>;
-  readonly #onChange: (upperIno: number, ino: number) => void;
+  readonly #ledger: Ledger | undefined;
 
-  /**
-   * @param known what a server before has been told of
-   * @param onChange `ino` 0: there is no such file any more
-   */
-  constructor(known?: ReadonlyMap<number, number>, onChange: (upperIno: number, ino: number) => void = () => {}) {
+  /** @param known what a server before has told */
+  constructor(known?: ReadonlyMap<number, number>, ledger?: Ledger) {
     this.#inos = new Map(known);
-    this.#onChange = onChange;
+    this.#ledger = ledger;
   }
 
   /** The st_ino of what lies in the upper under this number, where it has come from below. */
@@ -22,10 +21,10 @@ export class Origins {
 
   set(upperIno: number, ino: number): void {
     this.#inos.set(upperIno, ino);
-    this.#onChange(upperIno, ino);
+    this.#ledger?.origin(upperIno, ino);
   }
 
   forget(upperIno: number): void {
-    if (this.#inos.size > 0 && this.#inos.delete(upperIno)) this.#onChange(upperIno, 0);
+    if (this.#inos.size > 0 && this.#inos.delete(upperIno)) this.#ledger?.origin(upperIno, 0);
   }
 }

@@ -22,7 +22,7 @@ import { type Core, statIno, type Writable } from "./core.ts";
 import { canHaveOwners, type DialectName, dialectOfLower, dialectOfLowers, dialectOfUpper } from "./dialects.ts";
 import { HardLinkIndex } from "./hardlinks.ts";
 import { type Inode, InodeTable } from "./inode.ts";
-import type { Known, KnownInodes } from "./known.ts";
+import type { Known, KnownInodes, Ledger } from "./known.ts";
 import { Origins } from "./origins.ts";
 import { checkDurability } from "./volatile.ts";
 import { WorkDirectory } from "./work.ts";
@@ -66,8 +66,7 @@ export interface UnionOptions {
   readonly log?: (line: string) => void;
   /** Called with the nodeid of what was copied up, also of the directories above what is to be changed. */
   readonly onCopyUp?: (nodeid: number) => void;
-  /** See Origins. */
-  readonly onOrigin?: (upperIno: number, ino: number) => void;
+  readonly ledger?: Ledger;
   /** When reading sets access times (default: relatime). */
   readonly atime?: AtimePolicy;
   /** All that the kernel was told by now, kept by the caller: then a file that isn't used for long needn't be remembered here. */
@@ -208,8 +207,8 @@ function makeCore(options: UnionOptions, parts: Parts): Core {
     onCopyUp: options.onCopyUp ?? (() => {}),
     answers: undefined,
     accessTimes: openAccessTimes(options, work),
-    changeTimes: openChangeTimes(work),
-    origins: new Origins(options.known?.origins, options.onOrigin),
+    changeTimes: openChangeTimes(options, work),
+    origins: new Origins(options.known?.origins, options.ledger),
     inoSpace,
     traps,
     useRedirects,
@@ -241,14 +240,18 @@ function fillRoot(rootInode: Inode, lowers: readonly Layer[], upperLayer: Layer 
 }
 
 function openAccessTimes(options: UnionOptions, work: Fd | undefined): AccessTimes {
-  const times = new AccessTimes(options.atime ?? "relatime");
-  if (work !== undefined) times.load(work.number);
+  const times = new AccessTimes(options.atime ?? "relatime", options.ledger);
+  const known = options.known?.accessTimes;
+  if (known !== undefined) times.restore(known);
+  else if (work !== undefined) times.load(work.number);
   return times;
 }
 
-function openChangeTimes(work: Fd | undefined): ChangeTimes {
-  const times = new ChangeTimes();
-  if (work !== undefined) times.load(work.number);
+function openChangeTimes(options: UnionOptions, work: Fd | undefined): ChangeTimes {
+  const times = new ChangeTimes(options.ledger);
+  const known = options.known?.changeTimes;
+  if (known !== undefined) times.restore(known);
+  else if (work !== undefined) times.load(work.number);
   return times;
 }
 

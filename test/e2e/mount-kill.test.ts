@@ -15,7 +15,7 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { handleOf, openHandle } from "../../src/conformance/kit/directory.ts";
 import { undo } from "../../src/conformance/kit/kernel.ts";
@@ -30,10 +30,16 @@ async function mount(files: number, more: string): Promise<string> {
   for (const name of ["lower/dir/sub", "upper", "work", "target"])
     mkdirSync(join(directory, name), { recursive: true });
   for (let index = 0; index < files; index++) writeFileSync(join(directory, `lower/dir/f${index}`), `low ${index}\n`);
-  const options = `lowerdir=${directory}/lower,upperdir=${directory}/upper,workdir=${directory}/work,${more}`;
   const target = join(directory, "target");
-  expect(await fallthru(["mount", "-o", options, target])).toMatchObject({ status: 0, stderr: "" });
+  await mountAgain(target, more);
   return target;
+}
+
+/** Mounts what mount() has made. */
+async function mountAgain(target: string, more: string): Promise<void> {
+  const directory = dirname(target);
+  const options = `lowerdir=${directory}/lower,upperdir=${directory}/upper,workdir=${directory}/work,${more}`;
+  expect(await fallthru(["mount", "-o", options, target])).toMatchObject({ status: 0, stderr: "" });
 }
 
 /** The servers of this test file's mounts. */
@@ -179,6 +185,57 @@ test.each(["on", "off"])(
   },
   60_000,
 );
+
+test.each(["on", "off"])(
+  "times that no layer has stay what they were when the server is killed: passthrough=%s",
+  async (mode) => {
+    const target = await mount(5, `passthrough=${mode}`);
+    const directory = join(target, "dir");
+    const inside = async (script: string): Promise<string> => {
+      const result = await run(["sh", "-euc", script], { directory });
+      expect(result).toMatchObject({ status: 0, stderr: "" });
+      return result.stdout;
+    };
+    // As the server says it, not as the kernel has cached it.
+    const times = (): Promise<string> =>
+      inside("echo 2 >/proc/sys/vm/drop_caches; stat -c '%n %x %y %z' f? sub .; readlink link");
+    await inside("ln -s f0 link; cat f0 f1; ls sub; : >>f1; chmod 600 f2; printf x >>f3; sleep 0.02; chown 0:0 f3");
+    const before = await times();
+    await killServer();
+    expect(await times()).toBe(before);
+    await inside("chmod 640 f1; touch sub/new; cat f4");
+    const [changed, old] = [(await times()).split("\n"), before.split("\n")];
+    // f1, f4 and sub
+    expect(changed.flatMap((line, index) => (line === old[index] ? [] : [index]))).toEqual([1, 4, 5]);
+    await killServer();
+    expect((await times()).split("\n")).toEqual(changed);
+    await run(["umount", target]);
+    await mountAgain(target, `passthrough=${mode}`);
+    expect((await times()).split("\n")).toEqual(changed);
+    expect(await run(["umount", target])).toMatchObject({ status: 0 });
+  },
+  60_000,
+);
+
+test("a file that is copied up when the server is killed keeps its times", async () => {
+  const target = await mount(400, "passthrough=on");
+  const [lower, upper] = [join(target, "../lower/dir"), join(target, "dir")];
+  const times = async (directory: string): Promise<string[]> => {
+    const { stdout } = await run(["sh", "-c", "stat -c '%n %y %z' f*"], { directory });
+    return stdout.split("\n");
+  };
+  await sleep(20);
+  const copying = new Running(`cd '${upper}'; for i in $(seq 0 399); do : >>f$i; done`);
+  for (let kills = 0; kills < 30 && !copying.isDone; kills++) {
+    await killServer();
+    await run(["stat", target]);
+    await sleep(kills % 7);
+  }
+  expect(await copying.result).toMatchObject({ status: 0, stderr: "" });
+  writeFileSync("/proc/sys/vm/drop_caches", "2");
+  expect(await times(upper)).toEqual(await times(lower));
+  expect(await run(["umount", target])).toMatchObject({ status: 0 });
+});
 
 test("directories that are made, moved and removed while the server is killed stay in reach", async () => {
   const target = await mount(20, "passthrough=on");

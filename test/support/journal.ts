@@ -1,8 +1,9 @@
 // What a journal of a union's server is held against.
+import { isDeepStrictEqual } from "node:util";
 import type { Fd } from "../../src/kernel/fd.ts";
 import { mapFile } from "../../src/kernel/memory.ts";
 import type { Journal } from "../../src/mount/fallthru/journal.ts";
-import type { KnownName } from "../../src/union/known.ts";
+import type { KnownName, Shown } from "../../src/union/known.ts";
 import { random } from "./changes.ts";
 
 const NODEIDS = 40;
@@ -11,6 +12,8 @@ const NODEIDS = 40;
 export class Model {
   /** By nodeid, the one told last behind. */
   readonly names = new Map<number, string[]>();
+  readonly accessTimes = new Map<number, number>();
+  readonly changeTimes = new Map<number, Shown>();
 
   place(nodeid: number, at: string): void {
     const names = this.names.get(nodeid) ?? [];
@@ -38,7 +41,7 @@ export class Model {
 }
 
 export interface Operation {
-  readonly kind: "place" | "move" | "remove" | "forget" | "shrink";
+  readonly kind: "place" | "move" | "remove" | "forget" | "shrink" | "time";
   readonly run: (journal: Journal) => void;
 }
 
@@ -50,7 +53,7 @@ export function* operations(seed: number, model: Model): Generator<Operation, ne
     const [[parent, from], [newParent, to]] = [name(), name()];
     const nodeid = 2 + number(NODEIDS) + (number(2) === 0 ? 2 ** 33 : 0);
     const [at, newAt] = [`${parent}/${from}`, `${newParent}/${to}`];
-    const kind = number(8);
+    const kind = number(10);
     if (kind <= 2 && (!model.has(at) || model.names.get(nodeid)?.includes(at) === true)) {
       yield {
         kind: "place",
@@ -69,10 +72,27 @@ export function* operations(seed: number, model: Model): Generator<Operation, ne
     } else if (kind === 6) {
       yield { kind: "forget", run: (journal) => journal.forget(nodeid) };
       model.names.delete(nodeid);
+    } else if (kind === 7) {
+      const time = number(3) * 1e15;
+      yield { kind: "time", run: (journal) => journal.accessTime(nodeid, time) };
+      if (time === 0) model.accessTimes.delete(nodeid);
+      else model.accessTimes.set(nodeid, time);
+    } else if (kind === 8) {
+      const shown = number(4) === 0 ? undefined : shownAt(number);
+      yield { kind: "time", run: (journal) => journal.changeTime(nodeid, shown) };
+      if (shown === undefined) model.changeTimes.delete(nodeid);
+      else model.changeTimes.set(nodeid, shown);
     } else if (number(20) === 0) {
       yield { kind: "shrink", run: (journal) => journal.shrink(0) };
     }
   }
+}
+
+function shownAt(number: (below: number) => number): Shown {
+  // Few of them, so that only the ctime changes, too.
+  const [at, mtime] = [number(2) * 1e9 - 1, number(2) * 1e9 + 7];
+  const ctimeNsec = number(3) === 0 ? -1 : number(1e9);
+  return { seconds: at, nsec: 123_456_789, ctime: number(2 ** 31), ctimeNsec, mtime, mtimeNsec: 987_654_321 };
 }
 
 /** What differs between a journal and the model of it: nothing. */
@@ -95,6 +115,9 @@ export function differences(journal: Journal, model: Model): string[] {
   const told = new Set(journal.nameless());
   if (told.size !== nameless.length || nameless.some((nodeid) => !told.has(nodeid)))
     found.push(`nameless are ${[...told].join()}, not ${nameless.join()}`);
+  const { accessTimes, changeTimes } = journal.told();
+  if (!isDeepStrictEqual(accessTimes, model.accessTimes)) found.push("access times");
+  if (!isDeepStrictEqual(changeTimes, model.changeTimes)) found.push("ctimes");
   return found;
 }
 

@@ -24,6 +24,30 @@ test("what another version has laid out isn't taken for ours", () => {
   expect(() => reread(file)).toThrow("another version");
 });
 
+test("what the version before has laid out is read on: it has no times, which are where the last mount left them", () => {
+  using file = makeMemoryFile("journal");
+  const journal = new Journal(file, true);
+  journal.place(2, { parent: 1, name: "file", ino: 2, isDirectory: false });
+  journal.origin(5, 6);
+  new Uint32Array(mapFile(file, 0, 4096).buffer)[5] = 3;
+  const next = reread(file);
+  expect(next.at(1, "file")?.nodeid).toBe(2);
+  expect(next.told()).toEqual({ files: new Map(), origins: new Map([[5, 6]]) });
+  next.accessTime(2, 7);
+  const shown = { seconds: -1, nsec: 2, ctime: 3, ctimeNsec: -1, mtime: 5, mtimeNsec: 6 };
+  next.changeTime(2, shown);
+  expect(reread(file).told()).toMatchObject({ accessTimes: new Map([[2, 7]]), changeTimes: new Map([[2, shown]]) });
+});
+
+test("times that are told last leave what was done last as it was", () => {
+  using file = makeMemoryFile("journal");
+  const journal = new Journal(file, true);
+  journal.open(1, { nodeid: 7, flags: 0, backingId: 0 }, 50);
+  journal.accessTime(7, 1);
+  journal.changeTime(7, undefined);
+  expect(reread(file).lastOpened).toEqual({ handle: 1, request: 50 });
+});
+
 test("the next server knows an inode by a name that it still has, whatever was renamed and removed", () => {
   using file = makeMemoryFile("journal");
   const journal = new Journal(file, true);
@@ -119,7 +143,7 @@ test("the next server knows the open files, and which of them was opened last of
   journal.origin(7, 9);
   journal.origin(7, 8);
   journal.origin(5, 0);
-  expect(reread(file).origins()).toEqual(new Map([[7, 8]]));
+  expect(reread(file).told().origins).toEqual(new Map([[7, 8]]));
   journal.close(1);
   expect(reread(file).files()).toEqual(new Map([[2, { nodeid: 8, flags: 0, backingId: 9 }]]));
   expect(reread(file).lastOpened).toBe(undefined);

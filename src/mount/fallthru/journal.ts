@@ -1,7 +1,8 @@
 import type { Fd } from "../../kernel/fd.ts";
-import type { KnownInodes, KnownName, KnownEntry } from "../../union/known.ts";
+import type { Known, KnownEntry, KnownInodes, KnownName, Ledger, Shown } from "../../union/known.ts";
+import { Bank, deleteAll, DIRECTORY, FILE, put, putShown, readShown, valuesOf } from "./bank.ts";
 import { Memory } from "./pieces.ts";
-import { clearBank, headOf, Table } from "./records.ts";
+import { clearBank, headOf, type Table } from "./records.ts";
 
 /** An open file, and how it reaches its data: see OpenModes. */
 export interface KnownFile {
@@ -32,57 +33,31 @@ interface Move extends Names {
  * how all of this is laid out.
  */
 const [ACTIVE, RETRIES, LAST, MOVING, LAYOUT] = [1, 2, 3, 4, 5];
-/** Another number for each change of what lies where, here and in records.ts. */
-const layout = 3;
+/** Another number for each change of what lies where, here, in bank.ts and in records.ts. */
+const layout = 4;
+/** The same but for the times, of which it has none. */
+const layoutWithoutTimes = 3;
 /** What was done last of all, as far as that matters: nothing that does, a file was opened, something was moved. */
 const [OTHER, OPENED, MOVED] = [0, 1, 2];
 /**
- * Numbers of the head: the highest nodeid, the handle that was opened last and by which request, and what was moved last; its names
- * are in the bytes from there on.
+ * Numbers of the head: the highest nodeid, the handle that was opened last and by which request, how many ctimes were put, and what
+ * was moved last; its names are in the bytes from there on.
  */
-const [HIGHEST, LAST_HANDLE, LAST_REQUEST, MOVE] = [4, 5, 6, 8];
+const [HIGHEST, LAST_HANDLE, LAST_REQUEST, SHOWN, MOVE] = [4, 5, 6, 7, 8];
 const MOVE_NAMES = 256;
 /** A word of each bank's: its tables are being changed. */
 const TORN = 2047;
-
-const [FILE, DIRECTORY] = [1, 2];
 
 const SMALL = 1 << 20;
 /** Bytes of a record, with a name of up to 24. */
 const TYPICAL = 64;
 
-/** The tables of one bank. */
-class Bank {
-  /** By nodeid, and by parent (a) and name: `b` is its st_ino, its kind FILE or DIRECTORY. */
-  readonly names: Table;
-  /** By nodeid, those that have lost their last name: `b` is its st_ino. */
-  readonly nameless: Table;
-  /** By handle: nodeid, backing id, and the flags. */
-  readonly files: Table;
-  /** By the upper's own number: the st_ino. */
-  readonly origins: Table;
-  /** By st_ino, the nodeid (a) of such as have another one. */
-  readonly numbers: Table;
-
-  constructor(memory: Memory, bank: number) {
-    this.names = new Table(memory, bank, 0, "key and name");
-    this.nameless = new Table(memory, bank, 1, "key");
-    this.files = new Table(memory, bank, 2, "key");
-    this.origins = new Table(memory, bank, 3, "key");
-    this.numbers = new Table(memory, bank, 4, "key");
-  }
-
-  get tables(): readonly Table[] {
-    return [this.names, this.nameless, this.files, this.origins, this.numbers];
-  }
-}
-
 /**
- * What the kernel was told by all servers of a mount, in memory that outlives them: which names the nodeids stand for, and which files
- * are open. It is changed before the reply is sent, so what the kernel has seen is here; a server that takes over looks up
+ * What the kernel was told by all servers of a mount, in memory that outlives them: which names the nodeids stand for, which files
+ * are open, and times that no layer has. It is changed before the reply is sent, so what the kernel has seen is here; a server that takes over looks up
  * what it needs when it is asked for it. A kill at any instant leaves each record as it was before or as it is after.
  */
-export class Journal implements KnownInodes {
+export class Journal implements KnownInodes, Ledger {
   /** The file whose opening was the last of all that the server before did: whoever opened it may not have been told. */
   readonly lastOpened: { readonly handle: number; readonly request: number } | undefined;
   readonly #memory: Memory;
@@ -90,6 +65,7 @@ export class Journal implements KnownInodes {
   readonly #numbers: Float64Array;
   /** What the server before did last, if that is it: whoever asked for it may not have been told. */
   #lastMoved: Names | undefined;
+  readonly #hasTimes: boolean;
   #bank: Bank;
 
   /**
@@ -100,8 +76,11 @@ export class Journal implements KnownInodes {
     this.#memory = new Memory(file, isNew);
     this.#words = this.#memory.head.words;
     this.#numbers = this.#memory.head.numbers;
-    if (isNew) this.#words[LAYOUT] = layout;
-    if (this.#words[LAYOUT] !== layout) throw new Error("the server before was of another version of Fallthru");
+    const found = isNew ? layout : this.#words[LAYOUT];
+    if (found !== layout && found !== layoutWithoutTimes)
+      throw new Error("the server before was of another version of Fallthru");
+    this.#hasTimes = found === layout;
+    this.#words[LAYOUT] = layout;
     this.#bank = new Bank(this.#memory, this.#active);
     if (this.#words[this.#torn] !== 0) {
       for (const table of this.#bank.tables) table.rebuild();
@@ -189,10 +168,11 @@ export class Journal implements KnownInodes {
     return found;
   }
 
-  /** By the upper's own numbers, the st_inos of files that have come from below. */
-  origins(): Map<number, number> {
-    const { origins } = this.#bank;
-    return new Map([...origins].map((ref) => [origins.keyOf(ref), origins.valueOf(ref)]));
+  /** What a server before has told beside the names; of times, unless they are still where the last mount has left them. */
+  told(): Omit<Known, "inodes" | "pins" | "files"> & { readonly files: ReadonlyMap<number, KnownFile> } {
+    const { origins, accessTimes, changeTimes } = this.#bank;
+    const times = { accessTimes: valuesOf(accessTimes), changeTimes: readShown(changeTimes) };
+    return { files: this.files(), origins: valuesOf(origins), ...(this.#hasTimes && times) };
   }
 
   place(nodeid: number, { parent, name, ino, isDirectory }: KnownName): void {
@@ -262,12 +242,31 @@ export class Journal implements KnownInodes {
     this.#end();
   }
 
-  /** @param ino 0: there is no such file any more */
   origin(upperIno: number, ino: number): void {
     this.#words[LAST] = OTHER;
+    this.#put(this.#bank.origins, upperIno, ino);
+  }
+
+  // Times may be told after what an operation is known by: that stays what was done last.
+
+  accessTime(ino: number, time: number): void {
+    this.#put(this.#bank.accessTimes, ino, time);
+  }
+
+  changeTime(ino: number, shown: Shown | undefined): void {
+    const { changeTimes } = this.#bank;
     this.#begin();
-    if (ino === 0) deleteAll(this.#bank.origins, upperIno);
-    else put(this.#bank.origins, upperIno, { a: 0, b: ino });
+    const serial = (this.#numbers[SHOWN] ?? 0) + 1;
+    this.#numbers[SHOWN] = serial;
+    if (shown === undefined) deleteAll(changeTimes, ino);
+    else putShown(changeTimes, ino, shown, serial);
+    this.#end();
+  }
+
+  #put(table: Table, key: number, value: number): void {
+    this.#begin();
+    if (value === 0) deleteAll(table, key);
+    else put(table, key, { a: 0, b: value });
     this.#end();
   }
 
@@ -361,15 +360,4 @@ export class Journal implements KnownInodes {
       names.delete(ref);
     }
   }
-}
-
-/** Leaves one record of a number. */
-function put(table: Table, key: number, values: { readonly a: number; readonly b: number }): void {
-  const known = table.find(key);
-  if (known === 0) table.insert({ key, ...values });
-  else table.update(known, values);
-}
-
-function deleteAll(table: Table, key: number): void {
-  for (let ref = table.find(key); ref !== 0; ref = table.find(key)) table.delete(ref);
 }

@@ -130,6 +130,28 @@ export class Table {
     numbers[number + 4] = b;
   }
 
+  /** Whether a record's name begins so. */
+  begins(ref: number, start: string): boolean {
+    const { bytes } = this.#piece(ref);
+    const at = ((ref & UNITS_MASK) << 4) + NAME;
+    for (let index = 0; index < start.length; index++) {
+      if (bytes[at + index] !== start.charCodeAt(index)) return false;
+    }
+    return true;
+  }
+
+  /** Writes over a part of a name, which nothing is found by and which doesn't count before the record is of that kind. */
+  overwrite(ref: number, from: number, text: string, kind: number): void {
+    const { bytes } = this.#piece(ref);
+    const at = (ref & UNITS_MASK) << 4;
+    for (let index = 0; index < text.length; index++) bytes[at + NAME + from + index] = text.charCodeAt(index);
+    Atomics.store(bytes, at + KIND, kind);
+  }
+
+  kindOf(ref: number): number {
+    return this.#piece(ref).bytes[((ref & UNITS_MASK) << 4) + KIND] ?? 0;
+  }
+
   insert({ key, a, b, extra = 0, kind = 1, name = "" }: Fields): void {
     const ref = this.#take((NAME + 15 + name.length) >> 4);
     const { words, numbers, bytes } = this.#piece(ref);
@@ -157,7 +179,7 @@ export class Table {
 
   /** All records, in no order; none may be inserted or deleted meanwhile. */
   *[Symbol.iterator](): IterableIterator<number> {
-    for (const ref of this.#scan()) if (this.#kindOf(ref) !== 0) yield ref;
+    for (const ref of this.#scan()) if (this.kindOf(ref) !== 0) yield ref;
   }
 
   /** Makes the chains and lists anew, from the records alone. */
@@ -168,7 +190,7 @@ export class Table {
     }
     this.#reset();
     for (const ref of this.#scan()) {
-      if (this.#kindOf(ref) !== 0) this.#link(ref);
+      if (this.kindOf(ref) !== 0) this.#link(ref);
       else this.#free(ref, this.#unitsOf(ref));
     }
   }
@@ -191,10 +213,6 @@ export class Table {
 
   #piece(ref: number): Piece {
     return this.#records.piece(ref >>> UNITS_SHIFT);
-  }
-
-  #kindOf(ref: number): number {
-    return this.#piece(ref).bytes[((ref & UNITS_MASK) << 4) + KIND] ?? 0;
   }
 
   #unitsOf(ref: number): number {

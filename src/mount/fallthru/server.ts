@@ -103,10 +103,7 @@ function takeInherited() {
   const { order, terms, lowers, announced } = readState(state);
   const journal = openJournal(order.target, terms === undefined);
   const keeper = new Keeper(new Fd(descriptors.keep, "socket"), new Fd(descriptors.kept, "socket"));
-  const known =
-    terms === undefined
-      ? undefined
-      : { inodes: journal, files: journal.files(), origins: journal.origins(), pins: keeper.restore() };
+  const known = terms === undefined ? undefined : { inodes: journal, ...journal.told(), pins: keeper.restore() };
   const connection = new Connection(new Fd(descriptors.device, "/dev/fuse"), terms);
   const store = new Keeper(new Fd(descriptors.store, "socket"), new Fd(descriptors.stored, "socket"));
   const stack = new LayerStack({ mount: order.mount, lowers, store, first: descriptors.layers, state });
@@ -142,8 +139,8 @@ function openLayers(
     connection.notify({ kind: "invalidate-inode", nodeid, offset: -1, length: 0 });
   };
   const onCopyUp = (nodeid: number): void => fileSystem.copiedUp(nodeid);
-  const onOrigin = (upperIno: number, ino: number): void => journal.origin(upperIno, ino);
-  const union = new Union({ ...stack.layers(), told: journal, ...(known && { known }), onCopyUp, onOrigin, log });
+  const options = { ...stack.layers(), told: journal, ledger: journal, ...(known && { known }) };
+  const union = new Union({ ...options, onCopyUp, log });
   const files = opensFiles(order.mount)
     ? new OpenedFiles({ union, connection, journal, cache: cacheOf(order.mount), known: known?.files })
     : new UnopenedFiles(union);
