@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { readdirSync } from "node:fs";
+import { readdirSync, readlinkSync } from "node:fs";
 import { readAvailable } from "./file.ts";
 import { letGoLater, makeSocketPair, receiveDescriptor, sendDescriptor } from "./pass.ts";
 import { Fd } from "./fd.ts";
@@ -36,4 +36,14 @@ test("sendDescriptor() and receiveDescriptor() pass on the same open file", () =
   expect(tag).toBe(7);
   new Fd(descriptor, "received").close();
   expect(readAvailable(end)).toHaveLength(0);
+  expect(sendDescriptor(first, 8, end.number, second.number)).toBe(true);
+  const both = receiveDescriptor(second);
+  const paths = [both?.descriptor, both?.second].map((fd = -1) => {
+    using received = new Fd(fd, "received");
+    return readlinkSync(`/proc/self/fd/${received.number}`);
+  });
+  expect([both?.tag, ...paths]).toEqual([
+    8,
+    ...[end, second].map(({ number }) => readlinkSync(`/proc/self/fd/${number}`)),
+  ]);
 });

@@ -21,17 +21,19 @@ export function makeSocketPair(): readonly [Fd, Fd] {
 
 /**
  * Sends an open file with a number. While the message waits it keeps the file open, whatever becomes of the sender.
+ * @param second another one that goes along; −1: none
  * @returns false where the socket is full
  * @see unix(7), SCM_RIGHTS
  */
-export function sendDescriptor(socket: Fd, tag: number, descriptor: number): boolean {
+export function sendDescriptor(socket: Fd, tag: number, descriptor: number, second = -1): boolean {
   message ??= new Message();
   message.begin();
   message.data.writeDoubleLE(tag);
-  message.control.writeUInt32LE(20, 0); // cmsg_len: the header and one int
+  message.control.writeUInt32LE(second < 0 ? ONE : TWO, 0);
   message.control.writeInt32LE(SOL_SOCKET, 8);
   message.control.writeInt32LE(SCM_RIGHTS, 12);
   message.control.writeInt32LE(descriptor, 16);
+  message.control.writeInt32LE(second, 20);
   return sendmsg_(socket.number, message.header, MSG.DONTWAIT) !== -1;
 }
 
@@ -48,19 +50,31 @@ export function letGoLater(file: Fd): void {
   outOf.close();
 }
 
-/** @returns the oldest message that waits; its descriptor is the caller's; undefined where there is none */
-export function receiveDescriptor(socket: Fd): { readonly tag: number; readonly descriptor: number } | undefined {
+/** What sendDescriptor() has sent. */
+export interface Received {
+  readonly tag: number;
+  readonly descriptor: number;
+  /** −1: none. */
+  readonly second: number;
+}
+
+/** @returns the oldest message that waits; its descriptors are the caller's; undefined where there is none */
+export function receiveDescriptor(socket: Fd): Received | undefined {
   message ??= new Message();
   message.begin();
   const length = recvmsg_(socket.number, message.header, MSG.DONTWAIT | MSG.CMSG_CLOEXEC);
   if (length !== 8 || message.control.readInt32LE(12) !== SCM_RIGHTS) return undefined;
-  return { tag: message.data.readDoubleLE(), descriptor: message.control.readInt32LE(16) };
+  const second = message.control.readUInt32LE(0) === TWO ? message.control.readInt32LE(20) : -1;
+  return { tag: message.data.readDoubleLE(), descriptor: message.control.readInt32LE(16), second };
 }
+
+/** cmsg_len: the header, and one int or two. */
+const [ONE, TWO] = [20, 24];
 
 /** One serves for all: to make one takes longer than the call. */
 let message: Message | undefined;
 
-/** struct msghdr with one iovec of 8 bytes and room for one descriptor. */
+/** struct msghdr with one iovec of 8 bytes and room for two descriptors. */
 class Message {
   readonly data = Buffer.alloc(8);
   readonly control = Buffer.alloc(24);

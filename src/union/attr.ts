@@ -5,7 +5,7 @@ import { truncateFd } from "../kernel/io.ts";
 import type { Made } from "../layer/attributes.ts";
 import { chmodMade, chownMade, utimesMade } from "../layer/copyup.ts";
 import { copyUp, linkUp } from "./copyup.ts";
-import { type Core, hold, isHeld, locate, place, statPlace } from "./core.ts";
+import { contentOf, type Core, hold, isHeld, locate, place, statPlace } from "./core.ts";
 import type { Inode } from "./inode.ts";
 import { checkEntries, checkUnprotected } from "./protection.ts";
 import { countSubdirectories } from "./readdir.ts";
@@ -77,8 +77,9 @@ function readSince(core: Core, inode: Inode): number {
 
 /** Asked once: what is below stays as it is. */
 function contentBlocks(inode: Inode): number {
-  const { dataBlocks, dataDir } = inode;
-  if (dataBlocks >= 0 || dataDir === undefined || statName(dataDir.fd, inode.dataName) < 0) return dataBlocks;
+  if (inode.dataBlocks >= 0) return inode.dataBlocks;
+  const content = contentOf(inode);
+  if (content === undefined || statName(content.fd, content.name) < 0) return -1;
   inode.dataBlocks = stat.blocks;
   return stat.blocks;
 }

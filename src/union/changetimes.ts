@@ -4,7 +4,7 @@ import { closeFd, fail, type KnownTime, must, openName, stat, statFd, unlinkName
 import { readAt, writeAt } from "../kernel/io.ts";
 import type { Core } from "./core.ts";
 import { seeTimes } from "./keeptimes.ts";
-import type { Ledger, Shown } from "./known.ts";
+import { type Ledger, type Shown, UNSEEN } from "./known.ts";
 
 /** At the end, for the next mount. */
 export function saveTimes({ upper, accessTimes, changeTimes }: Core): void {
@@ -17,7 +17,6 @@ export function saveTimes({ upper, accessTimes, changeTimes }: Core): void {
 /** How many are remembered; of those that were set first the layers count again. */
 const MOST = 65_536;
 const FIELDS = 7;
-const UNSEEN = -1;
 const file = "change-times";
 
 /**

@@ -23,7 +23,18 @@ import { readMark } from "../layer/dialect/overlay.ts";
 import { LayerDirectory } from "../layer/directory.ts";
 import { isMarkedProtected } from "../layer/protected.ts";
 import { indexName } from "../layer/handle.ts";
-import { type Core, hold, isHeld, locate, place, statIno, statPlace, type Writable, writable } from "./core.ts";
+import {
+  contentOf,
+  type Core,
+  hold,
+  isHeld,
+  locate,
+  place,
+  statIno,
+  statPlace,
+  type Writable,
+  writable,
+} from "./core.ts";
 import type { Inode, Link } from "./inode.ts";
 import { keepTimes, keptTimes } from "./keeptimes.ts";
 import { markImpure, markNested, markOrigin, mustHaveMarks, nowAt, originOf, planOf } from "./marks.ts";
@@ -221,7 +232,7 @@ function makeCopy(core: Core, upper: Writable, inode: Inode, wish: CopyUpWish, w
     };
     return upper.work.withTemporary(complete, prepared.temporary);
   }
-  const data = inode.dataDir === undefined ? from : { fd: inode.dataDir.fd, name: inode.dataName };
+  const data = contentOf(inode) ?? from;
   const content = leaves ? undefined : { ...data, upTo, isSynced: !core.isVolatile };
   const plan = planOf(upper, content, mark);
   const isPrivate = inode.lacks === "attributes" ? undefined : plan.isPrivate;
@@ -279,10 +290,11 @@ function copyUpPinned(core: Core, upper: Writable, inode: Inode, { upTo = Infini
   const from = { fd: inode.pin, name: "" };
   const original = readOriginal(from);
   const temporary = upper.work.withTemporary((name) => {
-    const plan = planOf(upper, { ...from, upTo, isSynced: false }, () => {});
+    const plan = planOf(upper, { ...(contentOf(inode) ?? from), upTo, isSynced: false }, () => {});
     copyEntry(original, from, { fd: upper.work.fd, name }, { ...plan, change });
   });
-  closeFd(inode.pin);
+  inode.closePins();
+  inode.isMetacopy = false;
   keepNameless(core, upper, inode, temporary);
   finishFile(core, upper, inode, original.ctime);
 }
@@ -351,7 +363,7 @@ const capability = attributeName("security.capability");
 
 /** The second half of a copy-up of attributes alone. Capabilities, which writing takes away, stay. */
 function copyUpContent(core: Core, upper: Writable, inode: Inode, upTo: number): void {
-  const source = inode.dataDir;
+  const source = contentOf(inode);
   if (source === undefined) return fail("copy up", inode.path, -E.IO);
   locate(core, inode);
   const { fd: dirfd, name } = place;
@@ -368,7 +380,7 @@ function copyUpContent(core: Core, upper: Writable, inode: Inode, upTo: number):
     const from =
       prepared?.copied === undefined && prepared?.upTo === upTo
         ? { fd: upper.work.fd, name: prepared.temporary }
-        : { fd: source.fd, name: inode.dataName };
+        : source;
     fillFile(fd, { ...from, upTo: length, isSynced: !core.isVolatile });
   } finally {
     closeFd(fd);
@@ -378,6 +390,8 @@ function copyUpContent(core: Core, upper: Writable, inode: Inode, upTo: number):
   if (kept !== undefined) must("setxattr", name, setXattrOf(dirfd, name, capability, kept));
   must("utimes", name, utimesName(dirfd, name, "keep", mtime));
   must("mark", name, removeXattr(dirfd, name, mustHaveMarks(upper, name).metacopy));
+  if (inode.dataPin >= 0) closeFd(inode.dataPin);
+  inode.dataPin = -1;
   inode.isMetacopy = false;
   core.accessTimes.handOver(core, inode);
   must("stat", name, statPlace());

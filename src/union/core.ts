@@ -1,5 +1,6 @@
 import { E } from "../kernel/abi/errno.ts";
 import { fail, type Name, stat, statFd, statName, statSerial } from "../kernel/at.ts";
+import type { Entry } from "../layer/attributes.ts";
 import type { Dialect } from "../layer/dialect/dialect.ts";
 import type { OverlayMarks } from "../layer/dialect/overlay.ts";
 import type { DirectoryCache } from "../layer/directory.ts";
@@ -125,6 +126,12 @@ export function hold(inode: Inode): void {
 /** Whether `stat` holds this inode's attributes, as hold() was told. */
 export function isHeld(inode: Inode): boolean {
   return held.inode === inode && held.serial === statSerial();
+}
+
+/** Where content is that isn't where its attributes are. */
+export function contentOf({ dataPin, dataDir, dataName }: Inode): Entry | undefined {
+  if (dataPin >= 0) return { fd: dataPin, name: "" };
+  return dataDir && { fd: dataDir.fd, name: dataName };
 }
 
 /** Attributes of `place` into `stat`. */

@@ -156,7 +156,13 @@ function takeMetacopy(core: Core, dirfd: number, name: Name, found: Found, searc
 }
 
 /** The mark `nlink`: the union's count relative to the upper's or the lower's, fs/overlayfs/inode.c. */
-function readNlinkExcess(dirfd: number, name: Name, mark: Uint8Array, upperNlink: number, lowerNlink: number): number {
+export function readNlinkExcess(
+  dirfd: number,
+  name: Name,
+  mark: Uint8Array,
+  upperNlink: number,
+  lowerNlink: number,
+): number {
   const text = readMark(dirfd, name, mark)?.toString("latin1") ?? "";
   const match = /^([UL])([+-]\d+)/.exec(text);
   if (match === null) return -1; // the index's own name doesn't count

@@ -55,6 +55,8 @@ export class Inode {
   isMetacopy = false;
   dataDir: LayerDirectory | undefined = undefined;
   dataName: Name = "";
+  /** An O_PATH descriptor of that content, where a server before has kept it, else −1. */
+  dataPin = -1;
   /** Of that content, of 512 bytes; −1: not asked yet. */
   dataBlocks = -1;
   /** Its content was opened in a lower, and is no other layer's. */
@@ -123,6 +125,12 @@ export class Inode {
     link.parent = parent;
     link.name = name;
     parent.children?.set(name, link);
+  }
+
+  closePins(): void {
+    for (const fd of [this.pin, this.dataPin]) if (fd >= 0) closeFd(fd);
+    this.pin = -1;
+    this.dataPin = -1;
   }
 
   /** For messages. */
@@ -218,7 +226,16 @@ export class InodeTable {
   reserve(known: Known): void {
     this.#nextTemporary = Math.max(this.#nextTemporary, known.inodes.highest + 1);
     this.#known = known.inodes;
-    for (const nodeid of known.inodes.nameless()) this.#bury(nodeid, known.pins?.get(nodeid));
+    const pins = new Map(known.pins);
+    for (const [nodeid, ino] of known.inodes.nameless()) {
+      this.#bury(nodeid, ino, pins.get(nodeid));
+      pins.delete(nodeid);
+    }
+    // What has a name again is found by that.
+    for (const { fd, content = -1 } of pins.values()) {
+      closeFd(fd);
+      if (content >= 0) closeFd(content);
+    }
   }
 
   /**
@@ -237,13 +254,15 @@ export class InodeTable {
   }
 
   /** An inode that has no name any more: of one that isn't open nothing is left but its number. */
-  #bury(nodeid: number, pin: Pin | undefined): void {
+  #bury(nodeid: number, ino: number, pin: Pin | undefined): void {
     const type = pin === undefined || statFd(pin.fd) < 0 ? S.IFREG : stat.type;
-    const inode = new Inode(nodeid, nodeid, type, false);
+    const inode = new Inode(nodeid, ino, type, false);
     inode.isDead = true;
     inode.pin = pin?.fd ?? -1;
     inode.isPinLower = pin?.isLower === true && type === S.IFDIR;
     inode.hasUpper = pin?.isLower === false && type !== S.IFDIR;
+    inode.dataPin = pin?.content ?? -1;
+    inode.isMetacopy = inode.dataPin >= 0;
     inode.lookups = 1;
     this.#alike(inode).set(nodeid, inode);
   }
@@ -328,8 +347,7 @@ export class InodeTable {
     if (alike.get(inode.nodeid) !== inode) return;
     alike.delete(inode.nodeid);
     this.hide(inode);
-    if (inode.pin >= 0) closeFd(inode.pin);
-    inode.pin = -1;
+    inode.closePins();
     inode.upperDir?.close();
     for (const directory of inode.lowerDirs) if (directory.parent !== undefined) directory.close();
     const links = inode.links.splice(0);

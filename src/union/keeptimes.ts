@@ -1,9 +1,10 @@
 import { E } from "../kernel/abi/errno.ts";
-import { fail, type KnownTime, must, stat, statFd, utimesFd, utimesName } from "../kernel/at.ts";
+import { fail, type KnownTime, must, stat, statFd, statName, utimesFd, utimesName } from "../kernel/at.ts";
 import { unless } from "../kernel/error.ts";
-import type { LayerDirectory } from "../layer/directory.ts";
+import { LayerDirectory } from "../layer/directory.ts";
 import type { Core } from "./core.ts";
 import type { Inode } from "./inode.ts";
+import { type Known, type KnownInodes, UNSEEN } from "./known.ts";
 
 /** The times of a directory of the upper, as they are to stay. */
 interface Times {
@@ -81,4 +82,34 @@ export function seeTimes(): void {
     must("stat", directory.path, statFd(directory.upperDir?.fd ?? -1));
     core.changeTimes.of(directory.ino);
   });
+}
+
+/**
+ * The same of what a server before has left for later. It is found by the name that the kernel knows, and in the upper alone: a lower may
+ * keep us waiting.
+ */
+export function seeKnownTimes(core: Core, { inodes, changeTimes = new Map() }: Known): void {
+  for (const [ino, { ctimeNsec }] of changeTimes) {
+    if (ctimeNsec !== UNSEEN) continue;
+    const nodeid = ino === core.rootInode.ino ? 1 : (inodes.nodeidOf(ino) ?? ino);
+    unless(["ENOENT", "ENOTDIR", "ESTALE", "EIO", "EACCES", "ELOOP"], () => {
+      if (statInUpper(core, inodes, nodeid)) core.changeTimes.of(ino);
+    });
+  }
+}
+
+/** @returns whether it is there */
+function statInUpper(core: Core, inodes: KnownInodes, nodeid: number): boolean {
+  const rootDir = core.upper?.layer.rootDir;
+  if (nodeid === 1) return rootDir !== undefined && statFd(rootDir.fd) === 0;
+  const known = inodes.get(nodeid);
+  const directory = known && upperDirectory(core, inodes, known.parent);
+  return directory !== undefined && statName(directory.fd, known?.name ?? "") === 0;
+}
+
+function upperDirectory(core: Core, inodes: KnownInodes, nodeid: number): LayerDirectory | undefined {
+  if (nodeid === 1) return core.upper?.layer.rootDir;
+  const known = inodes.get(nodeid);
+  const parent = known && upperDirectory(core, inodes, known.parent);
+  return parent && new LayerDirectory(parent.layer, parent, known?.name ?? "");
 }

@@ -29,10 +29,12 @@ export interface Ledger {
   changeTime: (ino: number, shown: Shown | undefined) => void;
 }
 
+export const UNSEEN = -1;
+
 /** The ctime that a file of the upper shows, as long as these are its times. */
 export interface Shown extends KnownTime {
   ctime: number;
-  /** −1: that which it has when it is looked at next. */
+  /** UNSEEN: that which it has when it is looked at next. */
   ctimeNsec: number;
   readonly mtime: number;
   readonly mtimeNsec: number;
@@ -49,14 +51,16 @@ export interface KnownInodes {
   at: (parent: number, name: Name) => KnownEntry | undefined;
   /** By st_ino, of an inode whose nodeid is another number. */
   nodeidOf: (ino: number) => number | undefined;
-  /** Those that have lost their last name. */
-  nameless: () => Iterable<number>;
+  /** Those that have lost their last name, each with its st_ino. */
+  nameless: () => Iterable<readonly [nodeid: number, ino: number]>;
 }
 
 /** An O_PATH descriptor by which a file without a name stays in reach, and whether it is a lower's. */
 export interface Pin {
   readonly fd: number;
   readonly isLower: boolean;
+  /** Another one, of its content, where that is elsewhere. */
+  readonly content?: number;
 }
 
 export interface KnownName {

@@ -3,7 +3,7 @@ import { O, S } from "../kernel/abi/file.ts";
 import { closeFd, fail, must, openName, stat, statFd } from "../kernel/at.ts";
 import { OverlayDialect, readMarkOfFd } from "../layer/dialect/overlay.ts";
 import { copyUp } from "./copyup.ts";
-import { bad, type Core, locate, place } from "./core.ts";
+import { bad, contentOf, type Core, locate, place } from "./core.ts";
 import { find } from "./find.ts";
 import type { Inode } from "./inode.ts";
 
@@ -60,12 +60,9 @@ interface OpenedContent {
 /** Opens a file's content where it is now. */
 export function openContent(core: Core, inode: Inode, flags: number): OpenedContent {
   const isLower = !inode.hasUpper || inode.isMetacopy;
-  if (isLower && inode.dataDir !== undefined) {
-    place.fd = inode.dataDir.fd;
-    place.name = inode.dataName;
-  } else {
-    locate(core, inode);
-  }
+  const content = isLower ? contentOf(inode) : undefined;
+  if (content === undefined) locate(core, inode);
+  else [place.fd, place.name] = [content.fd, content.name];
   const path = place.name === "" ? `/proc/self/fd/${place.fd}` : place.name;
   const links = place.name === "" ? 0 : O.NOFOLLOW;
   const own = isLower ? O.NOATIME : 0;
@@ -75,7 +72,7 @@ export function openContent(core: Core, inode: Inode, flags: number): OpenedCont
   const isAppending = fd === -E.PERM && (flags & O_APPEND) !== 0;
   if (isAppending) fd = openName(place.fd, path, wanted | O_APPEND);
   must("open", inode.path, fd);
-  if (!isLower || inode.dataDir !== undefined || inode.isReadable || hasContent(inode, fd)) {
+  if (!isLower || content !== undefined || inode.isReadable || hasContent(inode, fd)) {
     inode.isReadable ||= isLower;
     return { fd, isLower, isAppending };
   }

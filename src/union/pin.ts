@@ -1,11 +1,13 @@
 import { O, S } from "../kernel/abi/file.ts";
-import { closeFd, must, type Name, openName } from "../kernel/at.ts";
+import { closeFd, must, type Name, openName, stat, statFd } from "../kernel/at.ts";
 import { OverlayDialect, readMark } from "../layer/dialect/overlay.ts";
 import type { LayerDirectory } from "../layer/directory.ts";
-import type { Core } from "./core.ts";
+import { contentOf, type Core, statIno } from "./core.ts";
+import { readNlinkExcess } from "./find.ts";
 import type { Inode } from "./inode.ts";
 import { inodeOf } from "./lookup.ts";
 import type { Pin } from "./known.ts";
+import { resolveOrigin } from "./origin.ts";
 
 /**
  * Calls with a descriptor of a file or directory that has no name any more, valid for that long; not of others.
@@ -13,31 +15,59 @@ import type { Pin } from "./known.ts";
  */
 export function withPin(core: Core, nodeid: number, mayBeOpen: boolean, use: (pin: Pin) => void): void {
   const inode = core.table.get(nodeid);
-  // What has its content elsewhere can't be found again by one descriptor.
-  if (inode === undefined || inode.links.length > 0 || inode.isMetacopy) return;
+  if (inode === undefined || inode.links.length > 0) return;
   if (inode.type === S.IFREG && !mayBeOpen) return;
-  if (inode.pin >= 0) {
-    use({ fd: inode.pin, isLower: inode.isPinLower || (!inode.isDirectory && !inode.hasUpper) });
-    return;
-  }
-  const fd = inode.isDirectory ? openLowerDirectory(inode) : openLowerFile(inode);
-  if (fd < 0) return;
-  use({ fd, isLower: true });
-  closeFd(fd);
+  const content = inode.isMetacopy ? openContentOf(inode) : -1;
+  if (inode.isMetacopy && content < 0) return;
+  const { pin } = inode;
+  const below = pin >= 0 ? -1 : inode.isDirectory ? openLowerDirectory(inode) : openLowerFile(inode);
+  const isLower = pin < 0 || inode.isPinLower || (!inode.isDirectory && !inode.hasUpper);
+  if (pin >= 0 || below >= 0) use({ fd: pin >= 0 ? pin : below, isLower, content });
+  for (const fd of [content, below]) if (fd >= 0) closeFd(fd);
+}
+
+function openContentOf(inode: Inode): number {
+  const content = contentOf(inode);
+  if (content === undefined) return -1;
+  const isItself = content.name === "";
+  const path = isItself ? `/proc/self/fd/${content.fd}` : content.name;
+  return openName(content.fd, path, O.PATH | (isItself ? 0 : O.NOFOLLOW));
 }
 
 function openLowerDirectory({ lowerDirs: [directory] }: Inode): number {
   return directory === undefined ? -1 : openName(directory.fd, ".", O.PATH);
 }
 
-function openLowerFile({ hasUpper, lowerDir, lowerName, isReadable, type }: Inode): number {
+function openLowerFile({ hasUpper, lowerDir, lowerName, isReadable, type, isMetacopy }: Inode): number {
   if (hasUpper || lowerDir === undefined) return -1;
-  if (type === S.IFREG && !isReadable && isMetacopy(lowerDir, lowerName)) return -1;
+  if (type === S.IFREG && !isReadable && !isMetacopy && isMarkedMetacopy(lowerDir, lowerName)) return -1;
   return openName(lowerDir.fd, lowerName, O.PATH | O.NOFOLLOW);
 }
 
-function isMetacopy({ fd, layer }: LayerDirectory, name: Name): boolean {
+function isMarkedMetacopy({ fd, layer }: LayerDirectory, name: Name): boolean {
   return layer.dialect instanceof OverlayDialect && readMark(fd, name, layer.dialect.marks.metacopy) !== undefined;
+}
+
+/** What a server before has kept open, and what it left of it in the index, where that has other names. */
+export function restorePins(core: Core): void {
+  const { upper, table } = core;
+  if (upper?.index === undefined || upper.marks === undefined) return;
+  for (const inode of table.all()) {
+    const entry = inode.pin >= 0 && inode.hasUpper ? upper.index.get(inode.ino) : undefined;
+    if (entry === undefined) continue;
+    must("stat", entry.name, statFd(inode.pin));
+    const { nlink } = stat;
+    const upperIno = statIno(core, upper.layer.fileSystem);
+    const origin = resolveOrigin(core, Buffer.from(entry.name, "hex"));
+    const excess = readNlinkExcess(inode.pin, "", upper.marks.nlink, nlink, origin?.nlink ?? 0);
+    if (upperIno !== entry.upperIno || nlink + excess <= 0) continue;
+    inode.upperIno = upperIno;
+    inode.indexEntry = entry.name;
+    inode.nlinkExcess = excess;
+    inode.hasOriginMark = true;
+    inode.isDead = false;
+    table.show(inode);
+  }
 }
 
 /** A file of a lower, under one of its names in the union. */
@@ -63,8 +93,5 @@ export function lowerFile(core: Core, nodeid: number): LowerFile | undefined {
 
 /** At the end. */
 export function closePins(core: Core): void {
-  for (const inode of core.table.all()) {
-    if (inode.pin >= 0) closeFd(inode.pin);
-    inode.pin = -1;
-  }
+  for (const inode of core.table.all()) inode.closePins();
 }

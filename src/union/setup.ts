@@ -22,8 +22,10 @@ import { type Core, statIno, type Writable } from "./core.ts";
 import { canHaveOwners, type DialectName, dialectOfLower, dialectOfLowers, dialectOfUpper } from "./dialects.ts";
 import { HardLinkIndex } from "./hardlinks.ts";
 import { type Inode, InodeTable } from "./inode.ts";
+import { seeKnownTimes } from "./keeptimes.ts";
 import type { Known, KnownInodes, Ledger } from "./known.ts";
 import { Origins } from "./origins.ts";
+import { restorePins } from "./pin.ts";
 import { checkDurability } from "./volatile.ts";
 import { WorkDirectory } from "./work.ts";
 
@@ -136,6 +138,10 @@ export function openUnion(options: UnionOptions): Opened {
   const upperLayer =
     upper === undefined || dialect === undefined ? undefined : layer(0, options.upper ?? "", upper, dialect);
   const core = makeCore(options, { cache, fileSystems, lowers, upperLayer, work });
+  if (options.known !== undefined) {
+    restorePins(core);
+    seeKnownTimes(core, options.known);
+  }
   undo.move();
   return { core, fds };
 }

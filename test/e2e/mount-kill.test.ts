@@ -25,11 +25,12 @@ import { executable, fallthru, run, type RunResult } from "../support/fallthru.t
 import { leftoversAfter, traces } from "../support/leftovers.ts";
 
 /** Mounts `files` files below an empty upper. */
-async function mount(files: number, more: string): Promise<string> {
+async function mount(files: number, more: string, prepare = (_lower: string): void => {}): Promise<string> {
   const directory = temporaryDirectory("union");
   for (const name of ["lower/dir/sub", "upper", "work", "target"])
     mkdirSync(join(directory, name), { recursive: true });
   for (let index = 0; index < files; index++) writeFileSync(join(directory, `lower/dir/f${index}`), `low ${index}\n`);
+  prepare(join(directory, "lower"));
   const target = join(directory, "target");
   await mountAgain(target, more);
   return target;
@@ -73,6 +74,22 @@ class Running {
   }
 }
 
+/** A shell at work, which has the server killed by its `killed`. */
+async function runKilling(script: string): Promise<RunResult> {
+  // It asks by one file, and waits for another.
+  const flag = join(temporaryDirectory("flag"), "killed");
+  const shell = new Running(`
+    killed() { echo kill >'${flag}.wanted'; until test -e '${flag}'; do sleep 0.01; done; rm '${flag}'; }
+    ${script}`);
+  while (!shell.isDone) {
+    await sleep(10);
+    if ((await run(["rm", `${flag}.wanted`])).status !== 0) continue;
+    await killServer();
+    writeFileSync(flag, "");
+  }
+  return await shell.result;
+}
+
 test.each(["on", "off", "on,remember=3", "off,remember=3"])(
   "a build goes on while its server is killed again and again: passthrough=%s",
   async (mode) => {
@@ -108,26 +125,17 @@ test.each(["overlay", "aufs"].flatMap((dialect) => ["on", "off"].map((mode) => [
   "open files, inode numbers, link counts and working directories stay what they were: %s, passthrough=%s",
   async (dialect, mode) => {
     const target = await mount(10, `dialect=${dialect},passthrough=${mode}`);
-    // The shell asks for a kill by a line on stdout, and waits for a file outside.
-    const flag = join(temporaryDirectory("flag"), "killed");
+    const before = join(temporaryDirectory("before"), "inodes");
     const script = `
-    killed() { echo kill >'${flag}.wanted'; until test -e '${flag}'; do sleep 0.01; done; rm '${flag}'; }
     cd '${target}/dir'; exec 7<>new 8<f5 9>>f6; echo one >&9; echo hello >&7; ln f1 l1
     inodes() { stat -c '%i %h %n' f1 l1 f6 new sub .; }
-    inodes >'${flag}.before'; echo 2 >/proc/sys/vm/drop_caches; killed; echo 2 >/proc/sys/vm/drop_caches; pwd -P; inodes | diff '${flag}.before' - && echo same
+    inodes >'${before}'; echo 2 >/proc/sys/vm/drop_caches; killed; echo 2 >/proc/sys/vm/drop_caches; pwd -P; inodes | diff '${before}' - && echo same
     cat <&8; echo two >&9; cat f6; killed; mv sub sub2; touch sub2/x; cd sub2; killed; ls; cd ..; cat new
     flock 8; killed; flock -n f5 true || echo locked; exec 8<&-; flock -n f5 echo free
     exec 5<>gone 4<f7; echo gone >&5; rm gone f7; killed; cat /proc/self/fd/5; cat <&4; stat -Lc '%s %h' /proc/self/fd/5; echo on >&5
     killed; cat /proc/self/fd/5; stat -Lc '%s %h' /proc/self/fd/4; exec 5>&- 4<&-
     exec 6<>f8; rm f8; killed; printf LOW >&6; cat /proc/self/fd/6; killed; cat /proc/self/fd/6; exec 6>&-; ls gone f7 2>/dev/null || echo none`;
-    const shell = new Running(script);
-    while (!shell.isDone) {
-      await sleep(10);
-      if ((await run(["rm", `${flag}.wanted`])).status !== 0) continue;
-      await killServer();
-      writeFileSync(flag, "");
-    }
-    expect(await shell.result).toMatchObject({
+    expect(await runKilling(script)).toMatchObject({
       stderr: "",
       status: 0,
       stdout: `${target}/dir\nsame\nlow 5\nlow 6\none\ntwo\nx\nhello\nlocked\nfree\ngone\nlow 7\n5 0\ngone\non\n6 0\nLOW 8\nLOW 8\nnone\n`,
@@ -181,6 +189,36 @@ test.each(["on", "off"])(
       closeSync(fd);
     }
     expect(statSync(join(target, "..", "lower/dir/sub")).mode & 0o7777).toBe(0o755);
+    expect(await run(["umount", target])).toMatchObject({ status: 0 });
+  },
+  60_000,
+);
+
+test.each(["on", "off"])(
+  "a file that was removed while open is read, changed and written though its content is below: passthrough=%s",
+  async (mode) => {
+    const linkBelow = (lower: string): void => {
+      for (const index of [0, 2]) linkSync(join(lower, `dir/f${index}`), join(lower, `dir/l${index}`));
+    };
+    const target = await mount(3, `passthrough=${mode}`, linkBelow);
+    const script = `
+    cd '${target}/dir'; killed_and_cold() { killed; echo 3 >/proc/sys/vm/drop_caches; }
+    at() { stat -Lc '%h %s %a' /proc/self/fd/$1 </dev/null; }; inode() { stat -Lc %i /proc/self/fd/$1; }
+    exec 3<f0; inode=$(inode 3); rm f0; killed_and_cold; cat <&3; at 3; killed_and_cold; cat /proc/self/fd/3; test $(inode 3) = $inode
+    test $(stat -c %i l0) = $inode; echo more >>l0; cat /proc/self/fd/3; chmod 600 l0; at 3; rm l0; killed_and_cold; at 3; cat /proc/self/fd/3
+    chmod 640 f1; exec 4<f1; rm f1; killed_and_cold; cat <&4; at 4; chmod 604 /proc/self/fd/4; killed_and_cold; at 4
+    echo on >>/proc/self/fd/4; killed_and_cold; cat /proc/self/fd/4
+    exec 5<>f2; printf LOW >&5; rm f2; killed_and_cold; at 5; killed_and_cold; test $(stat -c %i l2) = $(inode 5); cat l2; rm l2; killed_and_cold; at 5
+    exec 3<&- 4<&- 5<&-; ls`;
+    expect(await runKilling(script)).toMatchObject({
+      stderr: "",
+      status: 0,
+      stdout: [
+        ...["low 0", "1 6 644", "low 0", "low 0", "more", "1 11 600", "0 11 600", "low 0", "more"],
+        ...["low 1", "0 6 640", "0 6 604", "low 1", "on"],
+        ...["1 6 644", "LOW 2", "0 6 644", "sub", ""],
+      ].join("\n"),
+    });
     expect(await run(["umount", target])).toMatchObject({ status: 0 });
   },
   60_000,

@@ -139,12 +139,12 @@ export class Journal implements KnownInodes, Ledger {
     return ref === 0 ? undefined : numbers.read(ref).a;
   }
 
-  *nameless(): IterableIterator<number> {
+  *nameless(): IterableIterator<readonly [number, number]> {
     const { names, nameless } = this.#bank;
     for (const ref of nameless) {
       const nodeid = nameless.keyOf(ref);
       // One that was losing or getting a name has it as long as that is there.
-      if (names.find(nodeid) === 0) yield nodeid;
+      if (names.find(nodeid) === 0) yield [nodeid, nameless.valueOf(ref)];
     }
   }
 

@@ -34,8 +34,9 @@ export class Keeper {
       const message = receiveDescriptor(this.#out);
       if (message === undefined) return;
       const isIt = Math.abs(message.tag) === nodeid;
-      if (!isIt) sendDescriptor(this.#in, message.tag, message.descriptor);
+      if (!isIt) sendDescriptor(this.#in, message.tag, message.descriptor, message.second);
       closeFd(message.descriptor);
+      if (message.second >= 0) closeFd(message.second);
       if (isIt) return;
     }
   }
@@ -46,14 +47,15 @@ export class Keeper {
     for (;;) {
       const message = receiveDescriptor(this.#out);
       if (message === undefined) break;
-      pins.set(Math.abs(message.tag), { fd: message.descriptor, isLower: message.tag < 0 });
+      const { tag, descriptor: fd, second: content } = message;
+      pins.set(Math.abs(tag), { fd, isLower: tag < 0, content });
     }
     for (const [nodeid, pin] of pins) this.keep(nodeid, pin);
     return pins;
   }
 
   /** The number says which layer it is of, too. */
-  #send(nodeid: number, { fd, isLower }: Pin): boolean {
-    return sendDescriptor(this.#in, isLower ? -nodeid : nodeid, fd);
+  #send(nodeid: number, { fd, isLower, content }: Pin): boolean {
+    return sendDescriptor(this.#in, isLower ? -nodeid : nodeid, fd, content);
   }
 }
