@@ -66,8 +66,8 @@ export const direct = area("O_DIRECT", [
     },
   },
   {
-    name: "can be set on an open file",
-    why: "fcntl(2), F_SETFL",
+    name: "can be set on an open file, and taken away for a last block that isn't whole",
+    why: "fcntl(2), F_SETFL; dd oflag=direct",
     prepare: (lower) => put(`${lower}/file`, "d".repeat(block)),
     run: (mount) => {
       const fd = open(`${mount}/file`, O.RDWR);
@@ -75,6 +75,11 @@ export const direct = area("O_DIRECT", [
       const memory = pages(block);
       same(readInto(fd, memory.address, block, 0), block, "bytes read");
       same(memory.read(0, 3), "ddd", "content");
+      const output = open(`${mount}/new`, O.WRONLY | O.CREAT | O_DIRECT);
+      same(writeFrom(output, memory.address, block, 0), block, "bytes written");
+      fcntl(output, 4, 0);
+      same(writeFrom(output, memory.address, 3, block), 3, "bytes of the last block");
+      same(text(`${mount}/new`), "d".repeat(block + 3), "content of the new file");
     },
   },
 ]);

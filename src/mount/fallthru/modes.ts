@@ -31,6 +31,8 @@ interface Opens {
  *   has it open cached.
  * - of what is opened with O_APPEND only mappings pass through, and reads and writes are asked of us: Linux would open the layer's
  *   file with O_APPEND too, and go on appending when fcntl(2) or RWF_NOAPPEND have taken that away.
+ * - so it is with O_DIRECT, which dd(1) takes away for its last block. Only what can't be read is asked of us, as that is: what databases
+ *   and machines in files have open is for reading too, and the layer's file says what has to be aligned, also after fcntl(2).
  * What we remember may lag behind the kernel, which has closed a file before it tells us; then the mode that is there
  * goes on, which is never wrong.
  */
@@ -74,7 +76,7 @@ export class OpenModes {
     const opens = this.#opensOf(nodeid);
     if (opens.cached === 0 && this.#passThrough(opens, nodeid, handle, mode)) {
       this.#count(opens, handle, flags);
-      const direct = isAppending(flags) ? FOPEN.DIRECT_IO : 0;
+      const direct = isAsked(flags) ? FOPEN.DIRECT_IO : 0;
       return { fh: handle, flags: FOPEN.PASSTHROUGH | FOPEN.NOFLUSH | direct, backingId: opens.backingId };
     }
     opens.cached++;
@@ -139,7 +141,8 @@ export class OpenModes {
   }
 }
 
-/** Where O_DIRECT is given, the layer's file says what has to be aligned; it stays with O_APPEND then. */
-function isAppending(flags: number): boolean {
-  return (flags & O_APPEND) !== 0 && (flags & 3) !== O.RDONLY && (flags & O.DIRECT) === 0;
+/** Reads and writes are asked of us, and only mappings pass through. */
+function isAsked(flags: number): boolean {
+  const access = flags & 3;
+  return (flags & O.DIRECT) === 0 ? (flags & O_APPEND) !== 0 && access !== O.RDONLY : access === O.WRONLY;
 }
