@@ -87,7 +87,7 @@ async function runKilling(script: string): Promise<RunResult> {
     await killServer();
     writeFileSync(flag, "");
   }
-  return await shell.result;
+  return shell.result;
 }
 
 test.each(["on", "off", "on,remember=3", "off,remember=3"])(
@@ -213,11 +213,9 @@ test.each(["on", "off"])(
     expect(await runKilling(script)).toMatchObject({
       stderr: "",
       status: 0,
-      stdout: [
-        ...["low 0", "1 6 644", "low 0", "low 0", "more", "1 11 600", "0 11 600", "low 0", "more"],
-        ...["low 1", "0 6 640", "0 6 604", "low 1", "on"],
-        ...["1 6 644", "LOW 2", "0 6 644", "sub", ""],
-      ].join("\n"),
+      stdout:
+        "low 0\n1 6 644\nlow 0\nlow 0\nmore\n1 11 600\n0 11 600\nlow 0\nmore\n" +
+        "low 1\n0 6 640\n0 6 604\nlow 1\non\n1 6 644\nLOW 2\n0 6 644\nsub\n",
     });
     expect(await run(["umount", target])).toMatchObject({ status: 0 });
   },
