@@ -73,3 +73,15 @@ test.each([
   const dear = /^(?:src\/(?:union|fuse|mount\/fallthru)\/|(?!src\/))/;
   expect(loaded.filter(([each]) => dear.test(each)).map(([each, by]) => `${each}, by ${by}`)).toEqual([]);
 });
+
+// What they need now and then is loaded then: a description that was changed, what killed processes left, a view of the host; and what
+// ends a run's session, while its command runs.
+const rare = "chroot/config chroot/profile chroot/types/index mount/host session/end session/processes session/remains";
+test.each([
+  ["begin", rare],
+  ["run-once", rare],
+  ["end", "chroot/kept chroot/names mount/attach mount/overlay/mount session/layers session/scripts"],
+])("%s.ts loads nothing that it rarely needs, or needs later", (verb, names) => {
+  const loaded = closure(`src/cli/commands/${verb}.ts`);
+  expect(names.split(" ").filter((name) => loaded.has(`src/${name}.ts`))).toEqual([]);
+});

@@ -5,24 +5,28 @@
 import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 
-/** Each is what all of its entries load and none of the others here does, without what one before it has. */
+/** Each is what all of its entries load, without what one before it has. */
 interface Group {
   readonly name: string;
   readonly entries: readonly string[];
-  readonly but?: readonly string[];
 }
 
 const verb = (name: string): string => `src/cli/commands/${name}.ts`;
-const [dispatch, client] = ["src/cli/dispatch.ts", "src/daemon/client.ts"];
+const [dispatch, client, schroot] = ["src/cli/dispatch.ts", "src/daemon/client.ts", "src/cli/schroot-here.ts"];
 const [begin, end, once, list] = [verb("begin"), verb("end"), verb("run-once"), verb("list")];
+// Loaded while the command of `once` runs.
+const ending = "src/session/end.ts";
 const hot: readonly Group[] = [
   { name: "hot.js", entries: [dispatch] },
+  { name: "hot-sessions.js", entries: [begin, end, once] },
+  { name: "hot-list.js", entries: [list, begin, once] },
+  { name: "hot-processes.js", entries: [list, ending] },
+  { name: "hot-terminal.js", entries: [client, once] },
+  { name: "hot-passing.js", entries: [client, ending] },
   { name: "hot-client.js", entries: [client] },
-  { name: "hot-schroot.js", entries: ["src/cli/schroot-here.ts"] },
-  { name: "hot-list.js", entries: [list, begin, end, once] },
-  { name: "hot-sessions.js", entries: [begin, end, once], but: [list] },
-  { name: "hot-begin.js", entries: [begin, once], but: [list] },
-  { name: "hot-end.js", entries: [end, once], but: [list] },
+  { name: "hot-schroot.js", entries: [schroot] },
+  { name: "hot-begin.js", entries: [begin, once] },
+  { name: "hot-end.js", entries: [end, ending] },
 ];
 
 const [directory = ""] = process.argv.slice(2);
@@ -37,9 +41,8 @@ const built = await Bun.build({ ...common, entrypoints, outdir: directory, split
 const outputs = Object.entries(built.metafile?.outputs ?? {});
 const taken = new Set(["main.js"]);
 // All closures first: afterwards the chunks are no longer what they were.
-const joined = hot.map(({ name, entries, but = [] }) => {
+const joined = hot.map(({ name, entries }) => {
   const [first, ...others] = entries.map((entry) => closure(chunkOf(entry)));
-  for (const entry of but) for (const each of closure(chunkOf(entry)).keys()) first?.delete(each);
   const shared = [...(first?.values() ?? [])].filter((chunk) => others.every((other) => other.has(chunk.name)));
   const chunks = shared.filter((chunk) => !taken.has(chunk.name));
   for (const chunk of chunks) taken.add(chunk.name);

@@ -25,12 +25,12 @@ const fstab = "/proc /proc none rw,bind 0 0\n";
 /** What is kept is of files that have been what they are for two seconds. */
 async function settle(): Promise<void> {
   await sleep(2100);
-  described(readDescribed);
+  await described(readDescribed);
 }
 
-function described(read: (name: string) => unknown, name = "x"): unknown {
+async function described(read: (name: string) => unknown, name = "x"): Promise<unknown> {
   try {
-    return read(name);
+    return await read(name);
   } catch (error) {
     return String(error);
   }
@@ -58,16 +58,16 @@ afterAll(() => {
   execFileSync("umount", ["/run/fallthru"]);
 });
 
-test("readDescribed() keeps what it found, and says the same from there", () => {
+test("readDescribed() keeps what it found, and says the same from there", async () => {
   expect(existsSync(kept)).toBe(true);
-  expect(readDescribed("x")).toEqual(anew("x"));
+  expect(await readDescribed("x")).toEqual(anew("x"));
   writeFileSync(kept, readFileSync(kept, "utf8").replace('"/srv"', '"/kept"'));
-  expect(readDescribed("x").chroot).toMatchObject({ directory: "/kept" });
+  expect((await readDescribed("x")).chroot).toMatchObject({ directory: "/kept" });
   writeFileSync(kept, "{");
-  expect(readDescribed("x")).toEqual(anew("x"));
+  expect(await readDescribed("x")).toEqual(anew("x"));
   // By another name it is another file, and no name leads elsewhere.
-  expect(readDescribed("y").chroot.name).toBe("x");
-  expect(described(readDescribed, "../x")).toEqual(described(anew, "../x"));
+  expect((await readDescribed("y")).chroot.name).toBe("x");
+  expect(await described(readDescribed, "../x")).toEqual(await described(anew, "../x"));
 });
 
 test("whatever becomes of the files, it says what they say", async () => {
@@ -97,6 +97,6 @@ test("whatever becomes of the files, it says what they say", async () => {
   for (const [index, change] of changes.entries()) {
     if (index % 3 === 0) await settle();
     change();
-    expect([index, described(readDescribed)]).toEqual([index, described(anew)]);
+    expect([index, await described(readDescribed)]).toEqual([index, await described(anew)]);
   }
 });

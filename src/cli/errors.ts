@@ -1,4 +1,5 @@
 import { UserError } from "../error.ts";
+import { isTerminal } from "../session/terminal.ts";
 import { statusOf } from "./exit.ts";
 import { visible, write } from "./print.ts";
 
@@ -86,17 +87,6 @@ function debugs(): boolean {
 function hasColour(): boolean {
   const { NO_COLOR, TERM } = process.env;
   return (NO_COLOR ?? "") === "" && TERM !== undefined && TERM !== "dumb" && isTerminal(2);
-}
-
-/** Asks for the device's major number, since node:tty takes 3 ms to load: consoles, serial lines, USB, pts, hvc. */
-export function isTerminal(fd: number): boolean {
-  try {
-    const { rdev } = process.getBuiltinModule("node:fs").fstatSync(fd);
-    const major = Math.floor(rdev / 256) % 4096;
-    return [4, 5, 166, 188, 204, 229].includes(major) || (major >= 136 && major <= 143);
-  } catch {
-    return false; // it is closed
-  }
 }
 
 /** To stderr; where that is closed or full there is nobody left to tell. */

@@ -1,4 +1,4 @@
-import { isTerminal } from "./errors.ts";
+import { isTerminal } from "../session/terminal.ts";
 import { visible, write } from "./print.ts";
 
 /** What is happening, told on stderr while it happens. */

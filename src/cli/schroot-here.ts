@@ -1,6 +1,6 @@
 import { processCaller } from "../frontend/schroot/process.ts";
 import { schroot } from "../frontend/schroot/schroot.ts";
-import { SignalRelay } from "../session/waiting.ts";
+import { SignalRelay } from "../session/signals.ts";
 
 /** Does as one of schroot's programs would, by this process's own rights. @returns exit status */
 export async function runHere(name: string, argv: readonly string[]): Promise<number> {

@@ -22,7 +22,8 @@ import {
 } from "../kernel/mount.ts";
 import { nameOf, parentOf } from "../kernel/names.ts";
 import { copyInto, openParent } from "../layer/inside.ts";
-import { canBuildDetached, makeOverlay } from "./overlay/mount.ts";
+import { canBuildDetached } from "./detached.ts";
+import { makeOverlay } from "./overlay/mount.ts";
 import { cloneAsAllowed, makeAsAllowed } from "./unprivileged.ts";
 import { describeStep, type MountPlan, type PlanStep, type UnionStep } from "./plan.ts";
 

@@ -8,7 +8,7 @@ import { exists, nodeFs } from "../kernel/trusted.ts";
 import { type Attached, attachPlan, type MakeOurs, oursFor } from "../mount/attach.ts";
 import { noteBegun } from "./begun.ts";
 import { defaultFilter } from "./environment.ts";
-import { type Hold, takeHold } from "./hold.ts";
+import { heldIds, type Hold, takeHold } from "./hold.ts";
 import { checkSessionId, makeSessionId, randomHex } from "./id.ts";
 import { chooseUpper, type Layers, makeLayers, makeUnion, syncLayers, type UpperChoice } from "./layers.ts";
 import { makeMountPoint } from "./mountpoint.ts";
@@ -18,6 +18,7 @@ import {
   makePlan,
   type MakeUnion,
   type PlanPlaces,
+  planViewFor,
   type SessionPlan,
   sourceRoot,
   unionOf,
@@ -31,15 +32,15 @@ import {
   type SessionRecord,
   writeRecord,
 } from "./record.ts";
-import { type Cleared, clearLeftovers, removeRemains, undo, undoSession } from "./remains.ts";
+import type { Cleared } from "./remains.ts";
 import { writeRootFiles } from "./rootfiles.ts";
 import { identityOf, lockRoots, type NotedRoots, noteRoots } from "./roots.ts";
 import { needsSetup } from "./scripts.ts";
-import { writeSchrootFile } from "./schrootfile.ts";
 import type { SessionSetup } from "./sessionsetup.ts";
 import { findSource, type Source, withScripts } from "./source.ts";
 import { explainFull, explainFullLater, isMounted, prepareState } from "./state.ts";
-import { madeName, type SessionOptions, type UnionChoice, type Upper } from "./types.ts";
+import type { SessionOptions, UnionChoice, Upper } from "./types.ts";
+import { undo } from "./undo.ts";
 
 /** A session that was just begun. */
 export interface Begun {
@@ -76,14 +77,14 @@ async function makeSession(
 ): Promise<{ hold: Hold; begun: Begun }> {
   if (options.name !== undefined) checkSessionId(options.name);
   const found: Source =
-    options.isHost === true && typeof asked !== "string" ? { kind: "host", name: asked.name } : findSource(asked);
+    options.isHost === true && typeof asked !== "string" ? { kind: "host", name: asked.name } : await findSource(asked);
   if (found.kind === "host" && options.source === true)
     throw new UserError("usage", "this machine's own root can't be a source chroot", {
       hint: "change it without Fallthru",
     });
   prepareState();
   const source = await withScripts(found, typeof asked === "string" ? asked : asked.name);
-  const { stuck } = await clearLeftovers();
+  const stuck = await clearAway();
   const union = unionOf(source, options);
   const choice = chooseUpper(options.upper ?? describedUpper(source, union), union);
   const id = options.name ?? makeSessionId(nameOf(source));
@@ -92,9 +93,14 @@ async function makeSession(
     const begun = await explainFullLater(sessionDir(id), () => build(hold, source, choice, options, kind));
     return { hold, begun: { ...begun, warnings: [...stuck.map(warnOfStuck), ...begun.warnings] } };
   } catch (error) {
-    await undoSession(hold, options.setup);
+    await (await import("./remains.ts")).undoSession(hold, options.setup);
     throw error;
   }
+}
+
+/** What killed processes left. Nothing is loaded for it where there is nothing, as nearly always. @returns what can't be cleared */
+async function clearAway(): Promise<Cleared["stuck"]> {
+  return heldIds().length === 0 ? [] : (await (await import("./remains.ts")).clearLeftovers()).stuck;
 }
 
 /**
@@ -151,7 +157,7 @@ async function makeDirectory(hold: Hold): Promise<void> {
   if (make() !== undefined) return;
   if (recordKind(id) !== "named") {
     // Nobody else holds it, and a power cut took the mark that somebody did.
-    await removeRemains(hold);
+    await (await import("./remains.ts")).removeRemains(hold);
     if (make() !== undefined) return;
   }
   throw taken(id);
@@ -180,10 +186,11 @@ async function build(
   if (Object.keys(limits).length > 0) (await import("./cgroup.ts")).makeControlGroups(id, limits);
   const style = { type, volatile: kind === "automatic" || upper.kind === "tmpfs", ...dialectOf(source) };
   const adjust = await adjustmentOf(source, options, root);
+  const planView = await planViewFor(source);
   const plan = explainFull(layers.base, () => {
     let count = 0;
     const makeUnionOf: MakeUnion = (lowers, skeleton) => makeUnion(layers, count++, lowers, style, skeleton);
-    return makePlan(source, options, { makeUnion: makeUnionOf, root, ...adjust });
+    return makePlan(source, options, { makeUnion: makeUnionOf, root, planView, ...adjust });
   });
   const setup = await beginSetup({ id, dir, source, plan, made }, options);
   await setup?.start("setup-start", "unmounted");
@@ -207,10 +214,15 @@ async function build(
     command: commandDefaults(source),
   };
   if (kind === "named") await syncLayers(layers, source.kind === "chroot" && source.root.kind === "archive");
-  if (options.schrootFile !== undefined) writeSchrootFile(id, options.schrootFile.replaceAll(madeName, made));
+  if (options.schrootFile !== undefined) await noteForSchroot(id, options.schrootFile, made);
   writeRecord(dir, record, kind);
   refuseJustReplaced(plan, roots, dir);
   return { record, mountPoint: mountPointOf(id), warnings: [...plan.warnings, ...attached.warnings] };
+}
+
+async function noteForSchroot(id: string, text: string, made: string): Promise<void> {
+  const [{ writeSchrootFile }, { madeName }] = await Promise.all([import("./schrootfile.ts"), import("./types.ts")]);
+  writeSchrootFile(id, text.replaceAll(madeName, made));
 }
 
 /**

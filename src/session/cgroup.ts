@@ -3,7 +3,8 @@ import { UserError } from "../error.ts";
 import { isErrno } from "../kernel/error.ts";
 import { isUsers } from "../places.ts";
 import { sessionDir } from "./paths.ts";
-import { pause, undying } from "./processes.ts";
+import { pause } from "./pause.ts";
+import { undying } from "./processes.ts";
 import type { Limits } from "./types.ts";
 
 /**

@@ -6,7 +6,8 @@ import type { Path } from "../kernel/libc.ts";
 import { verbatimArguments } from "../kernel/own.ts";
 import type { Credentials, Program, Surroundings } from "../kernel/process.ts";
 import { spawn } from "../kernel/spawn.ts";
-import { type ChildEnd, type SignalRelay, waitForEnd } from "./waiting.ts";
+import type { SignalRelay } from "./signals.ts";
+import { type ChildEnd, waitForEnd } from "./waiting.ts";
 
 /** For front ends that explain what the kernel refused. */
 export { KernelError } from "../kernel/error.ts";

@@ -4,7 +4,6 @@ import type { Fd } from "../kernel/fd.ts";
 import { lock, openDirectory } from "../kernel/file.ts";
 import { type Hold, takeHold } from "./hold.ts";
 import { checkSessionId } from "./id.ts";
-import { noSession } from "./names.ts";
 import { mountPointOf, sessionDir } from "./paths.ts";
 import { killInside, type Look, lookInside } from "./processes.ts";
 import { readRecord, type RecordDetails, removeRecord } from "./record.ts";
@@ -50,7 +49,7 @@ export async function endSession(
 ): Promise<EndReport> {
   checkSessionId(id);
   prepareState();
-  if (!exists(id)) throw noSession(id);
+  if (!exists(id)) throw await missing(id);
   // Released where all went well: after an error what is left is a leftover, for the next command to go on with.
   using hold = takeHold(id);
   if (hold === undefined) {
@@ -60,7 +59,7 @@ export async function endSession(
   using dir = unless(["ENOENT"], () => openDirectory(sessionDir(id)));
   if (dir === undefined || !isMeant()) {
     hold.release();
-    throw noSession(id);
+    throw await missing(id);
   }
   const { limits, plan } = readWhatItHas(id);
   const isStopped = await stopSetup(hold, dir, { force, setup });
@@ -223,6 +222,10 @@ function exists(id: string): boolean {
   const opened = unless(["ENOENT"], () => openDirectory(sessionDir(id)));
   opened?.close();
   return opened !== undefined;
+}
+
+async function missing(id: string): Promise<UserError> {
+  return (await import("./names.ts")).noSession(id);
 }
 
 function busy(id: string): UserError {

@@ -8,7 +8,7 @@ import { detachMount } from "../kernel/mount.ts";
 import { removeTree } from "../layer/remove.ts";
 import { askToEnd, killInside, lookInside } from "./processes.ts";
 import { usualGraceMs } from "./remains.ts";
-import { schrootSessions } from "./schrootfile.ts";
+import { schrootSessions } from "./paths.ts";
 import { runnableScripts } from "./scripts.ts";
 import { runSetup, type SetupStep } from "./setup.ts";
 import { ownUser, setupVariables, userVariables, type Variables } from "./setupvariables.ts";

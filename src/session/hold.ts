@@ -4,7 +4,7 @@ import type { Fd } from "../kernel/fd.ts";
 import { linkAt, lock, openAt, statAt, tryLock, unlinkAt } from "../kernel/file.ts";
 import { namesIn } from "../kernel/trusted.ts";
 import { heldDir, heldFileOf } from "./paths.ts";
-import { pause } from "./processes.ts";
+import { pause } from "./pause.ts";
 import { recordFileOf, recordKind } from "./record.ts";
 
 /**

@@ -6,12 +6,9 @@ import {
   changeModeAt,
   changeOwnerAt,
   fileSystemOf,
-  findAt,
-  isDirectory,
   makeDirectoryAt,
   openAt,
   openDirectory,
-  readLinkAt,
   renameAt,
   setTimesAt,
   statAt,
@@ -19,16 +16,15 @@ import {
   sync,
   syncFileSystem,
 } from "../kernel/file.ts";
-import { attachMount, detachMount, makeMount } from "../kernel/mount.ts";
-import { nameOf, parentOf } from "../kernel/names.ts";
+import { attachMount, makeMount } from "../kernel/mount.ts";
 import { nodeFs } from "../kernel/trusted.ts";
 import { getXattrAt, listXattrsAt, setXattr } from "../kernel/xattr.ts";
-import { removeTree } from "../layer/remove.ts";
 import { isMachinesUserSpace, isNobodys } from "../kernel/userspace.ts";
 import type { Skeleton, Union, UnionType } from "../mount/plan.ts";
+import { elsewhere, readElsewhere } from "./elsewhere.ts";
 import { randomHex } from "./id.ts";
 import { memoryUpperOf, sessionDir, stateDir } from "./paths.ts";
-import { isMounted, spreadBelow } from "./state.ts";
+import { spreadBelow } from "./state.ts";
 import type { UnionChoice, Upper } from "./types.ts";
 
 /** File systems that overlayfs refuses as an upper: no device nodes or extended attributes, or an overlay itself. */
@@ -44,9 +40,6 @@ export interface Layers {
   readonly base: string;
   readonly upper: Upper;
 }
-
-/** A symbolic link in the session's directory that says where else its layers are. */
-const elsewhere = "layers-elsewhere";
 
 /** Where changes are kept, and whose unions they lie below. */
 export interface UpperChoice {
@@ -127,22 +120,6 @@ function makeSpread(dir: Fd, name: string): void {
   renameAt(dir, first, dir, name);
 }
 
-/** Deletes a session's layers, wherever they are, and what they were mounted from. */
-export function removeLayers(id: string, dir: Fd): void {
-  const memory = memoryUpperOf(id);
-  while (isMounted(memory)) detachMount(memory);
-  removeEmptyDirectory(memory);
-  removeTree(dir, "layers");
-  const base = unless(["ENOENT"], () => readElsewhere(dir));
-  if (base === undefined) return;
-  const parent = unless(["ENOENT"], () => openDirectory(parentOf(base)));
-  if (parent === undefined) return;
-  using open = parent;
-  removeTree(open, nameOf(base));
-  // What is still on that disk after a power cut must have its link on this one.
-  sync(open);
-}
-
 /** Makes layers durable that are not on the record's file system, where syncing the record takes them along. */
 export async function syncLayers({ base, upper }: Layers, isUnpacked: boolean): Promise<void> {
   if (upper.kind !== "directory" && !isUnpacked) return;
@@ -150,16 +127,6 @@ export async function syncLayers({ base, upper }: Layers, isUnpacked: boolean): 
   // Of what was unpacked nothing has been synced: after a power cut all of it must be there, or the session not.
   if (isUnpacked) await syncFileSystem(directory);
   else sync(directory);
-}
-
-function readElsewhere(dir: Fd): string {
-  return readLinkAt(dir, elsewhere).toString("utf8");
-}
-
-function removeEmptyDirectory(path: string): void {
-  using parent = openDirectory(parentOf(path));
-  const attr = findAt(parent, nameOf(path));
-  if (attr !== undefined && isDirectory(attr)) removeTree(parent, nameOf(path));
 }
 
 /** What all unions of a session have in common. */

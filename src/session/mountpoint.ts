@@ -2,7 +2,7 @@ import { UserError } from "../error.ts";
 import { packAcl } from "../image/acl.ts";
 import { O } from "../kernel/abi/file.ts";
 import { unless } from "../kernel/error.ts";
-import { makeDirectoryAt, openAt, removeDirectoryAt } from "../kernel/file.ts";
+import { makeDirectoryAt, openAt } from "../kernel/file.ts";
 import { setXattr } from "../kernel/xattr.ts";
 import { mountPlaceOf, mountPointOf } from "./paths.ts";
 
@@ -34,9 +34,4 @@ function admit(place: string, uid: number): void {
     return true;
   });
   if (isSet === undefined) throw new UserError("unsupported", `${place}: this kernel's tmpfs has no ACLs`);
-}
-
-/** Passes over what isn't there. */
-export function removeMountPoint(id: string): void {
-  for (const path of [mountPointOf(id), mountPlaceOf(id)]) unless(["ENOENT"], () => removeDirectoryAt(null, path));
 }

@@ -1,13 +1,11 @@
 import { beginAutomatic, type Begun } from "./begin.ts";
-import { endAutomatic } from "./end.ts";
-import { undoSession } from "./remains.ts";
 import type { Hold } from "./hold.ts";
 import { openDirectory } from "../kernel/file.ts";
 import { sessionDir } from "./paths.ts";
 import { markAsked, recordKind, unmarkAsked } from "./record.ts";
 import { startChild, waitForCommand } from "./run.ts";
 import type { CommandOptions, SessionOptions } from "./types.ts";
-import { SignalRelay } from "./waiting.ts";
+import { SignalRelay } from "./signals.ts";
 
 /** An automatic session whose command has ended, with its exit status. */
 export interface Finished {
@@ -48,9 +46,9 @@ export async function runOnce(
   let status: number;
   try {
     onBegun?.(begun);
-    status = (await signals.early()) ?? (await waitForCommand(await startChild(begun.record, options), signals));
+    status = (await signals.early()) ?? (await runMeanwhile(begun, options, signals));
   } catch (error) {
-    await undoSession(hold, session.setup);
+    await (await import("./remains.ts")).undoSession(hold, session.setup);
     throw error;
   }
   signals.relayTo(undefined);
@@ -59,9 +57,17 @@ export async function runOnce(
     if (fate.session === "keep") return fate.status;
     status = fate.status;
   }
+  const { endAutomatic } = await import("./end.ts");
   const isKept = session.update !== true || status === 0;
   await endAutomatic(hold, { ...session, source: isKept && session.source === true }, begun.record);
   return status;
+}
+
+/** While the command runs, what ends its session is loaded. */
+async function runMeanwhile({ record }: Begun, options: CommandOptions, signals: SignalRelay): Promise<number> {
+  const child = await startChild(record, options);
+  void import("./end.ts");
+  return waitForCommand(child, signals);
 }
 
 /** Whatever goes wrong meanwhile, what was changed is lost only where somebody said so. */

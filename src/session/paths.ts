@@ -41,6 +41,21 @@ export function memoryUpperOf(id: string): string {
 /** In a session's directory: there are files of a person's in it that nobody has decided about; see home/unsaved.ts. */
 export const unsavedFile = "unsaved.json";
 
+/** In a session's directory: that scripts were run for it, and with what. */
+export const setupFile = "setup.json";
+
+/** Where schroot keeps a file for each session, which other programs read too. */
+export const schrootSessions = "/var/lib/schroot/session";
+
+export function schrootFileOf(id: string): string {
+  return `${schrootSessions}/${id}`;
+}
+
+/** What it is written to first: no session's name begins with a dot, and schroot passes such files over. */
+export function schrootTemporaryOf(id: string): string {
+  return `${schrootSessions}/.${id}.new`;
+}
+
 export function heldFileOf(id: string): string {
   return `${heldDir}/${id}`;
 }

@@ -1,5 +1,4 @@
 import { MOUNT_ATTR } from "../kernel/abi/mount.ts";
-import { problemLine } from "../chroot/problem.ts";
 import type { MadeRoot, RootSource, UpdateTarget } from "../chroot/types.ts";
 import type { UnionOptions } from "../chroot/types/options.ts";
 import { UserError } from "../error.ts";
@@ -7,17 +6,14 @@ import { O } from "../kernel/abi/file.ts";
 import { unless } from "../kernel/error.ts";
 import { openAt } from "../kernel/file.ts";
 import { nodeFs } from "../kernel/trusted.ts";
-import { type HostPlan, planHost } from "../mount/host.ts";
-import { planUsersHost } from "../mount/host-user.ts";
-import { readMountInfo, splitOptions } from "../mount/mountinfo.ts";
+import { splitOptions } from "../mount/mountinfo.ts";
 import { describeStep, type MountPlan, type PlanStep, type Skeleton, type Union } from "../mount/plan.ts";
-import { isInside, machine } from "../places.ts";
 import { extraSteps, withoutSuid } from "./extra.ts";
 import type { RootFiles } from "./rootfiles.ts";
 import { findSource, type Source } from "./source.ts";
 import { chooseUpper } from "./layers.ts";
-import { runDir, sessionsDir } from "./paths.ts";
 import type { Bind, SessionOptions, UnionChoice } from "./types.ts";
+import type { PlanView } from "./view.ts";
 
 /** Makes the layers of one union: for real in begin, as mere names for --dry-run. */
 export type MakeUnion = (lowers: readonly string[], skeleton?: Skeleton) => Union;
@@ -35,6 +31,8 @@ export interface PlanPlaces {
   readonly makeUnion: MakeUnion;
   /** The tree of the chroot's root, where it is or where it was made. */
   readonly root: string;
+  /** What planViewFor() gives. */
+  readonly planView: PlanView | undefined;
   /** Changes the chroot's union as its union-mount-options say. */
   readonly adjust?: (union: Union) => Adjusted;
 }
@@ -43,6 +41,11 @@ export interface PlanPlaces {
 export interface Adjusted {
   readonly union: Union;
   readonly attributes: number;
+}
+
+/** Loads what a view of the host needs: sessions on chroots do without. */
+export async function planViewFor(source: Source): Promise<PlanView | undefined> {
+  return source.kind === "host" ? (await import("./view.ts")).planView : undefined;
 }
 
 /** The mounts and files of a session on `source`. */
@@ -64,42 +67,20 @@ function sourcePlan(source: Source, options: SessionOptions, places: PlanPlaces)
   const binds = (options.binds ?? []).map(bindStep);
   switch (source.kind) {
     case "host": {
-      const { steps, warnings } = isInside
-        ? planUsersView(makeUnion, extra)
-        : planHost((lower) => makeUnion(lower === "/" ? [...extra, lower] : [lower]), options.without);
+      if (places.planView === undefined) throw new Error("nothing is loaded for a view of the host");
+      const { steps, warnings } = places.planView(makeUnion, extra, options.without);
       // Its /etc may be a mount of its own.
       const mounts = { steps: [...steps, ...binds], filesAfter: steps.length };
       return { mounts, files: noFiles, warnings };
     }
     case "chroot": {
-      const { chroot, profile } = source;
+      const { chroot, profile, warnings } = source;
       const mounts = { steps: [rootStep(source, options, places), ...profile.fstab.map(fstabStep), ...binds] };
-      const warnings = chroot.warnings.map(problemLine);
       if (options.source === true) return { mounts: withHostFiles(mounts, profile), files: noFiles, warnings };
       const name = source.scripts?.native.includes("chrootname") === true ? { name: chroot.name } : {};
       return { mounts, files: { copies: profile.copyFiles, databases: profile.nssDatabases, ...name }, warnings };
     }
   }
-}
-
-function planUsersView(makeUnion: MakeUnion, extra: readonly string[]): HostPlan {
-  if (extra.length > 0) {
-    throw new UserError("unsupported", "--lower on this machine's own root needs root", {
-      hint: "it can be given for a chroot, or shown with --bind",
-    });
-  }
-  const written = [process.env["HOME"], process.env["XDG_RUNTIME_DIR"], process.cwd(), "/var/tmp"];
-  const mounts = readMountInfo();
-  // Where the superuser's sessions are: a copy of their mounts would keep them.
-  const others = mounts.filter(({ mountPoint }) => mountPoint === machine.run).map(({ mountPoint }) => mountPoint);
-  const places = {
-    hidden: [runDir, sessionsDir, ...others],
-    written: [...new Set(written.filter((path) => path !== undefined))],
-  };
-  return planUsersHost(mounts, places, {
-    root: (skeleton) => makeUnion([], skeleton),
-    over: (lower) => makeUnion([lower]),
-  });
 }
 
 const noFiles: RootFiles = { copies: [], databases: [] };
@@ -157,9 +138,9 @@ export function unionOptionsOf(source: Source): UnionOptions | undefined {
 }
 
 /** What `--dry-run` prints: the steps in order, nothing made. */
-export function planSession(sourceName: string, options: SessionOptions): { describe: string }[] {
+export async function planSession(sourceName: string, options: SessionOptions): Promise<{ describe: string }[]> {
   let count = 0;
-  const source = findSource(sourceName);
+  const source = await findSource(sourceName);
   const { type } = chooseUpper(options.upper, unionOf(source, options));
   const root = source.kind === "host" ? undefined : sourceRoot(source, options);
   const makeUnion: MakeUnion = (wanted, skeleton) => {
@@ -167,7 +148,9 @@ export function planSession(sourceName: string, options: SessionOptions): { desc
     const lowers = skeleton === undefined ? wanted : [...wanted, `${base}/skeleton`];
     return { type, lowers, upper: `${base}/upper`, work: `${base}/work`, volatile: false, ...dialectOf(source) };
   };
-  const plan = makePlan(source, options, { makeUnion, root: root?.kind === "directory" ? root.path : "<root>" });
+  const planView = await planViewFor(source);
+  const rootPath = root?.kind === "directory" ? root.path : "<root>";
+  const plan = makePlan(source, options, { makeUnion, root: rootPath, planView });
   const made = root === undefined || root.kind === "directory" ? [] : [describeMade(root)];
   const files = [
     ...plan.files.copies.map(({ from, to }) => `copy ${from} to ${to}`),

@@ -4,6 +4,7 @@ import { type Attr, sameDevice, statAt, statFollowed } from "../kernel/file.ts";
 import { kernelThreads, lookAt, pathOf, processIds, type Spot, tooFar, unseen } from "../kernel/proc.ts";
 import { readText } from "../kernel/trusted.ts";
 import { readMountInfo } from "../mount/mountinfo.ts";
+import { pause } from "./pause.ts";
 
 export interface ProcessInfo {
   readonly pid: number;
@@ -236,8 +237,4 @@ function killNew(place: Place, outside: Set<number>): number[] {
 /** The process id that was given out last. @see proc_loadavg(5) */
 function newestPid(): string | undefined {
   return readText("/proc/loadavg").trim().split(" ")[4];
-}
-
-export function pause(ms: number): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }

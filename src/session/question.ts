@@ -2,7 +2,7 @@ import { Fd } from "../kernel/fd.ts";
 import { waitUntilReady } from "../kernel/poll.ts";
 import { foregroundGroup, groupOf } from "../kernel/self.ts";
 import { isTerminal, takeLines, writeSettings } from "../kernel/terminal.ts";
-import type { SignalRelay } from "./waiting.ts";
+import type { SignalRelay } from "./signals.ts";
 
 /** Standard input, where somebody is asked. */
 const stdin = new Fd(0, "standard input");

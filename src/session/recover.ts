@@ -9,13 +9,14 @@ import { type Hold, takeHold } from "./hold.ts";
 import { sessionIds } from "./names.ts";
 import { memoryUpperOf, mountPointOf, sessionDir } from "./paths.ts";
 import { readRecord, recordKind, type RecordKind, removeRecord, type SessionRecord, writeRecord } from "./record.ts";
-import { makeMountPoint, removeMountPoint } from "./mountpoint.ts";
-import { clearLeftovers, findSetup, finishFork, hasUnsaved, removeRemains, undo } from "./remains.ts";
+import { makeMountPoint } from "./mountpoint.ts";
+import { clearLeftovers, findSetup, finishFork, hasUnsaved, removeMountPoint, removeRemains } from "./remains.ts";
 import { clearReplaced } from "./replaced.ts";
 import { readNote } from "./root/note.ts";
 import { writeRootFiles } from "./rootfiles.ts";
 import { atTheirPlaces, lockRoots } from "./roots.ts";
 import { isMounted, isSessionMounted, prepareState } from "./state.ts";
+import { undo } from "./undo.ts";
 
 export interface RecoverReport {
   /** Mounted again. */

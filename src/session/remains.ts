@@ -1,29 +1,38 @@
 import { unless } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { O } from "../kernel/abi/file.ts";
-import { findAt, lock, openAt, openDirectory } from "../kernel/file.ts";
+import { findAt, lock, openAt, openDirectory, removeDirectoryAt } from "../kernel/file.ts";
 import { detachMount } from "../kernel/mount.ts";
 import { letGoLater } from "../kernel/pass.ts";
 import { exists } from "../kernel/trusted.ts";
 import { removeTree } from "../layer/remove.ts";
-import { clearBeside } from "../mount/attach.ts";
-import { canBuildDetached } from "../mount/overlay/mount.ts";
+import { canBuildDetached } from "../mount/detached.ts";
 import type { MountPlan } from "../mount/plan.ts";
+import { isUsers } from "../places.ts";
 import { heldIds, type Hold, takeLeftover } from "./hold.ts";
-import { removeLayers } from "./layers.ts";
 import { canLetGoLater } from "./letgo.ts";
-import { removeMountPoint } from "./mountpoint.ts";
-import { commitMark, mountPointOf, replacedDir, sessionDir, sessionsDir, unsavedFile } from "./paths.ts";
+import {
+  commitMark,
+  mountPlaceOf,
+  mountPointOf,
+  replacedDir,
+  schrootFileOf,
+  schrootTemporaryOf,
+  sessionDir,
+  sessionsDir,
+  setupFile,
+  unsavedFile,
+} from "./paths.ts";
 import { askToEnd, describeProcess, killInside, type Look, lookInside } from "./processes.ts";
 import { keepAsked, recordKind } from "./record.ts";
 import { readNote } from "./root/note.ts";
-import { removeSchrootFile } from "./schrootfile.ts";
-import { setupFile } from "./scripts.ts";
+import { removeLayers } from "./removelayers.ts";
 import type { SessionSetup } from "./sessionsetup.ts";
 import type { SetupStatus } from "./setup.ts";
 import type { SetupFailed } from "./setupfailed.ts";
 import { isMounted } from "./state.ts";
 import type { SetupContext } from "./types.ts";
+import { undo } from "./undo.ts";
 
 /** How a session goes. */
 export interface Removal {
@@ -79,7 +88,7 @@ export async function removeRemains(hold: Hold, how: Removal = {}): Promise<Remo
     warnings.push(...(await rescueHome(hold, dir, how.isGivenUp === true ? "give up" : "keep")));
   }
   // While its directory still tells whose it is: a session of a real schroot may have the same name.
-  removeSchrootFile(id);
+  if (hasSchrootFile(id)) (await import("./schrootfile.ts")).removeSchrootFile(id);
   const setup = dir === undefined ? undefined : await findSetup(dir, how.context);
   const status = how.setup ?? "fail";
   let failure = how.isStopped === true ? undefined : await setup?.stopAnyway(status);
@@ -95,7 +104,7 @@ export async function removeRemains(hold: Hold, how: Removal = {}): Promise<Remo
       note === undefined && isMounted(mountPoint) ? openAt(null, mountPoint, O.PATH | O.DIRECTORY) : undefined;
     const isLater = dir !== undefined && how.plan !== undefined && canLetGoLater(how.plan, dir);
     while (isMounted(mountPoint)) detachMount(mountPoint);
-    clearHalfMounted(mountPoint);
+    await clearHalfMounted(mountPoint);
     removeMountPoint(id);
     failure ??= await setup?.stopLateAnyway(status, "unmounted");
     if (dir !== undefined && note !== undefined)
@@ -136,6 +145,13 @@ function warnOfStanding(id: string, pid: number): string {
   return `process ${pid} (${command}) stands in a directory of the session ${id}, which is gone`;
 }
 
+/** Of a user's session there is none: what stands there is the superuser's. */
+function hasSchrootFile(id: string): boolean {
+  if (isUsers) return false;
+  const isThere = (path: string) => unless(["ENOTDIR"], () => findAt(null, path)) !== undefined;
+  return isThere(schrootFileOf(id)) || isThere(schrootTemporaryOf(id));
+}
+
 /** Whether its directory says anything of frozen layers; see frozen.ts. */
 function isForked(dir: Fd): boolean {
   return findAt(dir, "frozen") !== undefined;
@@ -157,8 +173,13 @@ async function clearHalfSaved(id: string): Promise<void> {
 }
 
 /** On a kernel where trees aren't built detached. */
-function clearHalfMounted(mountPoint: string): void {
-  if (!canBuildDetached()) clearBeside(mountPoint);
+async function clearHalfMounted(mountPoint: string): Promise<void> {
+  if (!canBuildDetached()) (await import("../mount/attach.ts")).clearBeside(mountPoint);
+}
+
+/** Where a session was mounted. Passes over what isn't there. */
+export function removeMountPoint(id: string): void {
+  for (const path of [mountPointOf(id), mountPlaceOf(id)]) unless(["ENOENT"], () => removeDirectoryAt(null, path));
 }
 
 /** The layers first: until they are gone the directory tells where they are. */
@@ -176,18 +197,6 @@ export async function undoSession(hold: Hold, context?: SetupContext): Promise<v
     await removeRemains(held, { context });
     held.release();
   });
-}
-
-/**
- * Undoes what came before an error. That error is the one to tell: what can't be undone is a leftover, which the
- * next command tries to clear away again, and tells of.
- */
-export async function undo(steps: () => void | Promise<void>): Promise<void> {
-  try {
-    await steps();
-  } catch {
-    // see above
-  }
 }
 
 /** Whether there are files of a person's in it that nobody has decided about. */
@@ -237,7 +246,7 @@ async function clearOne(hold: Hold): Promise<boolean> {
     keepAsked(dir);
   }
   if (recordKind(hold.id) === "named") {
-    clearHalfMounted(mountPointOf(hold.id));
+    await clearHalfMounted(mountPointOf(hold.id));
     await clearHalfSaved(hold.id);
     await finishFork(hold);
     return false;

@@ -17,7 +17,7 @@ import { readRecord, type SessionRecord } from "./record.ts";
 import { isSessionMounted, requireSuperuser } from "./state.ts";
 import type { CommandOptions } from "./types.ts";
 import { findUser, type User } from "./user.ts";
-import type { SignalRelay } from "./waiting.ts";
+import type { SignalRelay } from "./signals.ts";
 
 /** What a front end describes a command with. */
 export type { Path } from "../kernel/libc.ts";
@@ -35,7 +35,7 @@ export async function runInSession(id: string, options: CommandOptions): Promise
   checkSessionId(id);
   requireSuperuser();
   if (options.pidNamespace !== true) return enterSession(id, (record) => becomeCommand(record, options));
-  const { SignalRelay } = await import("./waiting.ts");
+  const { SignalRelay } = await import("./signals.ts");
   using signals = new SignalRelay();
   const child = await enterSession(id, (record) => startChild(record, options));
   return await waitForCommand(child, signals);

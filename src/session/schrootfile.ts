@@ -2,15 +2,7 @@ import { O } from "../kernel/abi/file.ts";
 import { unless } from "../kernel/error.ts";
 import { linkAt, makeDirectoryAt, openAt, readAll, statAt, unlinkAt, writeAll } from "../kernel/file.ts";
 import { namesIn } from "../kernel/trusted.ts";
-import { isUsers } from "../places.ts";
-import { mountPointOf } from "./paths.ts";
-
-/** Where schroot keeps a file for each session, which other programs read too. */
-export const schrootSessions = "/var/lib/schroot/session";
-
-function schrootFileOf(id: string): string {
-  return `${schrootSessions}/${id}`;
-}
+import { mountPointOf, schrootFileOf, schrootSessions, schrootTemporaryOf } from "./paths.ts";
 
 /** The line that tells a session of ours from one of a real schroot's. */
 function mountLocationLine(id: string): string {
@@ -24,7 +16,7 @@ function mountLocationLine(id: string): string {
 export function writeSchrootFile(id: string, text: string): void {
   for (const path of ["/var/lib/schroot", schrootSessions])
     unless(["EEXIST"], () => makeDirectoryAt(null, path, 0o755));
-  const temporary = temporaryOf(id);
+  const temporary = schrootTemporaryOf(id);
   try {
     {
       using file = openAt(null, temporary, O.WRONLY | O.CREAT | O.TRUNC | O.NOFOLLOW, { mode: 0o644 });
@@ -38,9 +30,7 @@ export function writeSchrootFile(id: string, text: string): void {
 
 /** Removes what writeSchrootFile() wrote, also where it was killed half-way. */
 export function removeSchrootFile(id: string): void {
-  // What stands there is the superuser's.
-  if (isUsers) return;
-  unless(["ENOENT", "ENOTDIR"], () => unlinkAt(null, temporaryOf(id)));
+  unless(["ENOENT", "ENOTDIR"], () => unlinkAt(null, schrootTemporaryOf(id)));
   if (readSchrootFile(id)?.split("\n").includes(mountLocationLine(id)) !== true) return;
   unless(["ENOENT"], () => unlinkAt(null, schrootFileOf(id)));
 }
@@ -63,9 +53,4 @@ export function readSchrootFile(id: string): string | undefined {
 /** The names of the files that there are, whatever they say. */
 export function schrootFileNames(): string[] {
   return unless(["ENOENT", "ENOTDIR", "EACCES"], () => namesIn(schrootSessions)) ?? [];
-}
-
-/** No session's name begins with a dot, and schroot passes such files over. */
-function temporaryOf(id: string): string {
-  return `${schrootSessions}/.${id}.new`;
 }

@@ -12,8 +12,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { sessionDir, sessionsDir } from "./paths.ts";
-import { schrootSessions } from "./schrootfile.ts";
+import { schrootSessions, sessionDir, sessionsDir } from "./paths.ts";
 import { listSchrootSessions, type Verdict } from "./schrootlist.ts";
 
 const kept = "/run/fallthru/schroot-sessions.json";

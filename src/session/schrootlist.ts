@@ -11,8 +11,8 @@ import {
 import { unless } from "../kernel/error.ts";
 import { openDirectory } from "../kernel/file.ts";
 import { entriesOf, lookAtAll, namesAmong } from "../kernel/trusted.ts";
-import { sessionsDir } from "./paths.ts";
-import { readSchrootFile, schrootSessions } from "./schrootfile.ts";
+import { schrootSessions, sessionsDir } from "./paths.ts";
+import { readSchrootFile } from "./schrootfile.ts";
 
 /** What a file says: of a session of ours, of a real schroot's, or nothing that anybody understands. */
 export type Verdict = "ours" | "theirs" | "nothing";

@@ -6,9 +6,6 @@ import type { Chroot } from "../chroot/types.ts";
 import { isUsers, places } from "../places.ts";
 import type { SetupContext } from "./types.ts";
 
-/** In a session's directory: that scripts were run for it, and with what. */
-export const setupFile = "setup.json";
-
 /** Where schroot keeps the scripts that set a session up and take it down: Debian's, and the administrator's. */
 export const setupDirectory = `${places.config}/setup.d`;
 

@@ -8,7 +8,7 @@ import { endAutomatic } from "./end.ts";
 import { type Hold, takeShared } from "./hold.ts";
 import { forgetUnsaved, readUnsaved, type Unsaved, writeUnsaved } from "./home/unsaved.ts";
 import { sessionDir } from "./paths.ts";
-import { pause } from "./processes.ts";
+import { pause } from "./pause.ts";
 import { recordKind } from "./record.ts";
 import { clearLeftovers, undoSession } from "./remains.ts";
 import { explainFull, isSessionMounted, prepareState } from "./state.ts";

@@ -1,7 +1,6 @@
 import { type Described, readDescribed } from "../chroot/described.ts";
-import { readProfile } from "../chroot/profile.ts";
 import type { Chroot, RootSource } from "../chroot/types.ts";
-import { locateRoot } from "../chroot/types/index.ts";
+import { locateDirectory } from "../chroot/types/check.ts";
 import { findScripts, type Scripts } from "./scripts.ts";
 
 /** What a session is a view of. */
@@ -9,6 +8,8 @@ export type Source =
   | { readonly kind: "host"; readonly name: string }
   | (Described & {
       readonly kind: "chroot";
+      /** What its description isn't as it should be in, a line each. */
+      readonly warnings: readonly string[];
       readonly root: RootSource;
       readonly scripts?: Scripts;
       /** The name or alias that it was asked for by. */
@@ -19,11 +20,26 @@ export type Source =
 export const hostName = "host";
 
 /** @throws {UserError} not-found, config */
-export function findSource(asked: string | Chroot): Source {
+export async function findSource(asked: string | Chroot): Promise<Source> {
   if (asked === hostName) return { kind: "host", name: hostName };
-  const { chroot, profile } =
-    typeof asked === "string" ? readDescribed(asked) : { chroot: asked, profile: readProfile(asked) };
-  return { kind: "chroot", chroot, root: locateRoot(chroot), profile };
+  const described = await (typeof asked === "string" ? readDescribed(asked) : withProfile(asked));
+  const { chroot } = described;
+  return { kind: "chroot", ...described, root: await rootOf(chroot), warnings: await warningsOf(chroot) };
+}
+
+async function withProfile(chroot: Chroot): Promise<Described> {
+  const { readProfile } = await import("../chroot/profile.ts");
+  return { chroot, profile: readProfile(chroot) };
+}
+
+async function warningsOf({ warnings }: Chroot): Promise<string[]> {
+  return warnings.length === 0 ? [] : warnings.map((await import("../chroot/problem.ts")).problemLine);
+}
+
+/** A directory, as nearly all are, without what reads and finds all other kinds. */
+async function rootOf(chroot: Chroot): Promise<RootSource> {
+  if (chroot.type === "directory" && chroot.lowers.length === 0) return locateDirectory(chroot, chroot.directory);
+  return (await import("../chroot/types/index.ts")).locateRoot(chroot);
 }
 
 /** Adds the setup scripts; what they do in the place of our own steps isn't done by those. */

@@ -1,7 +1,7 @@
 import type { KeyReader } from "../keys.ts";
 import type { ChrootBase, DeviceMount, RootSource } from "../types.ts";
 import { parseAbsolutePath } from "../values.ts";
-import { checkDevice } from "./directory.ts";
+import { checkDevice } from "./check.ts";
 import { mountKeys, type SourceOptions, takeMount, takeSource, takeUnion, type UnionOptions } from "./options.ts";
 
 /** A root on a block device. */

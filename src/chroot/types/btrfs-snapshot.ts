@@ -1,7 +1,7 @@
 import type { KeyReader } from "../keys.ts";
 import type { ChrootBase, RootSource } from "../types.ts";
 import { parseAbsolutePath } from "../values.ts";
-import { checkDirectory } from "./directory.ts";
+import { checkDirectory } from "./check.ts";
 import { type SourceOptions, takeSource } from "./options.ts";
 
 /** A root in a Btrfs subvolume, of which each session has a snapshot. */

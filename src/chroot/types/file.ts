@@ -1,7 +1,7 @@
 import type { KeyReader } from "../keys.ts";
 import type { ChrootBase, RootSource } from "../types.ts";
 import { parseAbsolutePath } from "../values.ts";
-import { checkFile } from "./directory.ts";
+import { checkFile } from "./check.ts";
 import { type SourceOptions, takeLocation, takeSource, writtenLocation } from "./options.ts";
 
 /** A root in a tar archive, unpacked anew for each session. */

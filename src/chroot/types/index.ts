@@ -1,8 +1,9 @@
 import type { Chroot, ChrootType, RootSource } from "../types.ts";
 import { blockDevice } from "./block-device.ts";
 import { btrfsSnapshot } from "./btrfs-snapshot.ts";
+import { checkDirectory } from "./check.ts";
 import { custom } from "./custom.ts";
-import { checkDirectory, directory } from "./directory.ts";
+import { directory } from "./directory.ts";
 import { file } from "./file.ts";
 import { loopback } from "./loopback.ts";
 import { lvmSnapshot } from "./lvm-snapshot.ts";

@@ -1,7 +1,7 @@
 import type { KeyReader } from "../keys.ts";
 import type { ChrootBase, DeviceMount, RootSource } from "../types.ts";
 import { parseAbsolutePath } from "../values.ts";
-import { checkFile } from "./directory.ts";
+import { checkFile } from "./check.ts";
 import { mountKeys, type SourceOptions, takeMount, takeSource, takeUnion, type UnionOptions } from "./options.ts";
 
 /** A root on a file system in a file, mounted on a loop device. */

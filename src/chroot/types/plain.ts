@@ -1,6 +1,6 @@
 import type { KeyReader } from "../keys.ts";
 import type { ChrootBase, RootSource } from "../types.ts";
-import { locateDirectory } from "./directory.ts";
+import { locateDirectory } from "./check.ts";
 import { takeDirectory } from "./options.ts";
 
 /** A root in a directory that is used as it is: its profile isn't applied (readProfile() says what is done instead). */

@@ -1,7 +1,7 @@
 import { readSync } from "node:fs";
 import { UserError } from "../../error.ts";
 import { hasTerminal, waitForInput } from "../../session/question.ts";
-import type { SignalRelay } from "../../session/waiting.ts";
+import type { SignalRelay } from "../../session/signals.ts";
 import { pause, write } from "../print.ts";
 
 /** Instead of an answer came a signal that ends programs, or somebody closed the terminal. */

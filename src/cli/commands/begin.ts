@@ -1,5 +1,5 @@
 import { beginSession } from "../../session/begin.ts";
-import { uninterrupted } from "../../session/waiting.ts";
+import { uninterrupted } from "../../session/signals.ts";
 import { UserError } from "../../error.ts";
 import { command } from "../command.ts";
 import { parseSource } from "./operands.ts";

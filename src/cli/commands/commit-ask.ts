@@ -6,7 +6,7 @@ import type { Change, UnionTrees } from "../../session/changes/types.ts";
 import { type Unit, unitsOf } from "../../session/commit/select.ts";
 import { write } from "../print.ts";
 import { terminalSize } from "../progress.ts";
-import type { SignalRelay } from "../../session/waiting.ts";
+import type { SignalRelay } from "../../session/signals.ts";
 import { ask as askLine } from "./answer.ts";
 
 const help = `y  commit this change

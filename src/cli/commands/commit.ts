@@ -1,8 +1,8 @@
 import { UserError } from "../../error.ts";
 import { type CommitOptions, commitSession, ConflictError } from "../../session/commit/commit.ts";
-import { SignalRelay } from "../../session/waiting.ts";
+import { isTerminal } from "../../session/terminal.ts";
+import { SignalRelay } from "../../session/signals.ts";
 import { command } from "../command.ts";
-import { isTerminal } from "../errors.ts";
 import { write } from "../print.ts";
 import { warn } from "../warn.ts";
 import {

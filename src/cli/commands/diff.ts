@@ -1,8 +1,8 @@
 import { UserError } from "../../error.ts";
 import { diffSession, type SessionDiff, type ShownChange } from "../../session/changes/diff.ts";
 import type { PackageChange } from "../../session/changes/packages.ts";
+import { isTerminal } from "../../session/terminal.ts";
 import { command, type Result } from "../command.ts";
-import { isTerminal } from "../errors.ts";
 import { listText, nameStatusText, patchText, statText } from "./diff-text.ts";
 import { diffJson } from "./diff-json.ts";
 import { sessionId } from "./operands.ts";

@@ -1,6 +1,6 @@
 import { UserError } from "../../error.ts";
 import { endSession } from "../../session/end.ts";
-import { uninterrupted } from "../../session/waiting.ts";
+import { uninterrupted } from "../../session/signals.ts";
 import { command } from "../command.ts";
 import { warn } from "../warn.ts";
 import { sessionId } from "./operands.ts";

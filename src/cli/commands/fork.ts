@@ -1,6 +1,6 @@
 import { UserError } from "../../error.ts";
 import { forkSession } from "../../session/fork/fork.ts";
-import { uninterrupted } from "../../session/waiting.ts";
+import { uninterrupted } from "../../session/signals.ts";
 import { command } from "../command.ts";
 import { warn } from "../warn.ts";
 

@@ -1,6 +1,6 @@
 import { UserError } from "../../error.ts";
 import { type BrokenEntry, forgetCommit, type LogEntry, readLog } from "../../session/commit/log.ts";
-import { uninterrupted } from "../../session/waiting.ts";
+import { uninterrupted } from "../../session/signals.ts";
 import { command, type Common } from "../command.ts";
 import { fields, table } from "../print.ts";
 import { sizeText } from "../values.ts";

@@ -3,7 +3,8 @@ import { type CommitReport, commitSession, ConflictError } from "../../session/c
 import { endLeft } from "../../session/keep.ts";
 import type { Fate, Finished } from "../../session/once.ts";
 import { prepareTerminal } from "../../session/question.ts";
-import { isTerminal, report } from "../errors.ts";
+import { isTerminal } from "../../session/terminal.ts";
+import { report } from "../errors.ts";
 import { write } from "../print.ts";
 import { terminalSize } from "../progress.ts";
 import { ask as askLine, Interrupted } from "./answer.ts";

@@ -1,11 +1,9 @@
-import { findChroot } from "../../chroot/config.ts";
 import { UserError } from "../../error.ts";
 import { runOnce } from "../../session/once.ts";
-import { sessionIds } from "../../session/names.ts";
 import { hostName } from "../../session/source.ts";
+import { isTerminal } from "../../session/terminal.ts";
 import type { CommandOptions } from "../../session/types.ts";
 import type { Common } from "../command.ts";
-import { isTerminal } from "../errors.ts";
 import { warn } from "../warn.ts";
 import type { OnExit } from "./on-exit.ts";
 import type { Source } from "./operands.ts";
@@ -28,12 +26,12 @@ export async function runNew(
       onKept: (id, warnings) => warn([...warnings, `kept as @${id}: fallthru run @${id}, fallthru end @${id}`], common),
     });
   } catch (error) {
-    if (isSessionMeant(error, name)) {
+    if (!(error instanceof UserError) || error.code !== "not-found" || (await isChroot(name))) throw error;
+    if ((await import("../../session/names.ts")).sessionIds().includes(name)) {
       const { code, message } = error;
       throw new UserError(code, message, { hint: `${name} is a session: fallthru run @${name}`, cause: error.cause });
     }
-    const isCommand = error instanceof UserError && error.code === "not-found" && !isChroot(name);
-    if (!isCommand || options.command.length > 0) throw error;
+    if (options.command.length > 0) throw error;
     const hint = [error.hint, `to run the command ${name}: fallthru run -- ${name}`].filter(
       (each) => each !== undefined,
     );
@@ -58,18 +56,16 @@ function onExitOf(
   return onExit as OnExit;
 }
 
-function isSessionMeant(error: unknown, name: string): error is UserError {
-  return error instanceof UserError && error.code === "not-found" && !isChroot(name) && sessionIds().includes(name);
-}
-
 /** The line that was meant by `run bookworm make -j4`, where the `--` is missing. */
-export function withDashes([source = "", ...words]: readonly string[]): string {
-  if (source.startsWith("@") || isChroot(source)) return `fallthru run ${source} -- ${words.join(" ")}`;
+export async function withDashes([source = "", ...words]: readonly string[]): Promise<string> {
+  if (source.startsWith("@") || (await isChroot(source))) return `fallthru run ${source} -- ${words.join(" ")}`;
   return `fallthru run -- ${[source, ...words].join(" ")}`;
 }
 
-function isChroot(name: string): boolean {
+/** Loads what reads descriptions only for an error: where they are known, a session does without. */
+async function isChroot(name: string): Promise<boolean> {
   if (name === hostName) return true;
+  const { findChroot } = await import("../../chroot/config.ts");
   try {
     findChroot(name);
     return true;

@@ -94,13 +94,8 @@ export const run = command({
         import("../../session/plan.ts"),
         import("./session-values.ts"),
       ]);
-      return {
-        data: {
-          plan: planSession(source.name, { ...sessionOptions(options), ...source.session }).map(
-            ({ describe }) => describe,
-          ),
-        },
-      };
+      const plan = await planSession(source.name, { ...sessionOptions(options), ...source.session });
+      return { data: { plan: plan.map(({ describe }) => describe) } };
     }
     const { runNew } = await import("./run-once.ts");
     return exitNow(

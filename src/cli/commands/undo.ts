@@ -1,5 +1,5 @@
 import { undoCommit } from "../../session/commit/undo.ts";
-import { uninterrupted } from "../../session/waiting.ts";
+import { uninterrupted } from "../../session/signals.ts";
 import { command } from "../command.ts";
 import { warn } from "../warn.ts";
 import { changesJson, countText, shownChange } from "./commit-text.ts";

@@ -1,7 +1,7 @@
 import { findHostUser, groupNameOf } from "../../session/accounts.ts";
 import { ownEnvironment, runCommand, verbatimValue, writeText } from "../../session/command.ts";
 import { callerDirectory } from "../../session/environment.ts";
-import type { SignalRelay } from "../../session/waiting.ts";
+import type { SignalRelay } from "../../session/signals.ts";
 import type { Caller } from "./caller.ts";
 import { refusal } from "./messages.ts";
 

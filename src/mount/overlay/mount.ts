@@ -3,7 +3,6 @@ import { KernelError } from "../../kernel/error.ts";
 import type { Fd } from "../../kernel/fd.ts";
 import { fileSystemOf, openDirectory } from "../../kernel/file.ts";
 import { makeMount, MountError, type MountOption } from "../../kernel/mount.ts";
-import { readText } from "../../kernel/trusted.ts";
 import { isMachinesUserSpace } from "../../kernel/userspace.ts";
 import type { Union } from "../plan.ts";
 
@@ -122,10 +121,4 @@ function explain(error: unknown, { lowers }: Union): unknown {
 function isOnOverlay(path: string): boolean {
   using directory = openDirectory(path);
   return fileSystemOf(directory).type === "overlay";
-}
-
-/** Whether mounts can be attached below a mount that is itself still detached (move_mount(2), Linux 6.15). */
-export function canBuildDetached(): boolean {
-  const [major = 0, minor = 0] = readText("/proc/sys/kernel/osrelease").split(".").map(Number);
-  return major > 6 || (major === 6 && minor >= 15);
 }

@@ -1,5 +1,5 @@
 import { UserError } from "../../error.ts";
-import { pause } from "../processes.ts";
+import { pause } from "../pause.ts";
 import { unless } from "../../kernel/error.ts";
 import type { Fd } from "../../kernel/fd.ts";
 import { O } from "../../kernel/abi/file.ts";

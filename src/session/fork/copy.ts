@@ -21,7 +21,7 @@ import { copyAttributes } from "../../layer/attributes.ts";
 import { copyEntry, heldOriginal, type Original, readOriginal } from "../../layer/copyup.ts";
 import { removeTree } from "../../layer/remove.ts";
 import { compileEarlier } from "../long.ts";
-import { pause } from "../processes.ts";
+import { pause } from "../pause.ts";
 
 /** Two open directories, of which the second is to become as the first is. */
 export interface CopyPair {

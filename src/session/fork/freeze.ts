@@ -33,7 +33,7 @@ import {
 import { randomHex } from "../id.ts";
 import { type Layers, layersOf, makePair } from "../layers.ts";
 import { mountPointOf } from "../paths.ts";
-import { pause } from "../processes.ts";
+import { pause } from "../pause.ts";
 import { type Freezing, keepRecord, placeRecord, readRecord, type SessionRecord, stageRecord } from "../record.ts";
 import { lockRoots } from "../roots.ts";
 import { completeLinks } from "./aliases.ts";

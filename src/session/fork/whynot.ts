@@ -2,7 +2,7 @@ import { dirname } from "node:path";
 import { openDirectory } from "../../kernel/file.ts";
 import { isAufsBranch } from "../../layer/dialect/aufs.ts";
 import { type MountInfo, readMountInfo } from "../../mount/mountinfo.ts";
-import { canBuildDetached } from "../../mount/overlay/mount.ts";
+import { canBuildDetached } from "../../mount/detached.ts";
 import { readTree } from "../../mount/retree.ts";
 import { mountPointOf } from "../paths.ts";
 import { describeProcess, lookInside } from "../processes.ts";

@@ -9,7 +9,7 @@ import { spawn } from "../../kernel/spawn.ts";
 import { dieWithParent } from "../../kernel/self.ts";
 import { waitForChild } from "../../kernel/wait.ts";
 import { mountPointOf } from "../paths.ts";
-import { pause } from "../processes.ts";
+import { pause } from "../pause.ts";
 import { readSummary } from "../record.ts";
 import type { PassingHome } from "./files.ts";
 import { openBelow, saveFiles, type SaveReport } from "./save.ts";

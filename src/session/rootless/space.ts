@@ -14,7 +14,7 @@ import {
   writeAll,
 } from "../../kernel/file.ts";
 import { heldDir, sessionsDir, stateDir } from "../paths.ts";
-import { pause } from "../processes.ts";
+import { pause } from "../pause.ts";
 
 /**
  * The one user name space and mount name space that all sessions of a user live in. A process that does nothing keeps

@@ -36,7 +36,7 @@ export const update = command({
   ],
   run: async ({ name, command: words }, { dryRun }, common) => {
     const session = { source: true, update: true };
-    if (dryRun) return { data: { plan: planSession(name, session).map(({ describe }) => describe) } };
+    if (dryRun) return { data: { plan: (await planSession(name, session)).map(({ describe }) => describe) } };
     const options = { command: words, directory: "/", user: "root" };
     return exitNow(await runOnce(name, session, options, { onBegun: ({ warnings }) => warn(warnings, common) }));
   },

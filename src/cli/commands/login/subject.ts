@@ -2,8 +2,8 @@ import { UserError } from "../../../error.ts";
 import { applyEdits, diffText, type Edit } from "../../../frontend/login/setup/edits.ts";
 import type { Subject } from "../../../frontend/login/setup/people.ts";
 import type { JsonField, OptionSpec } from "../../command.ts";
-import { SignalRelay } from "../../../session/waiting.ts";
-import { isTerminal } from "../../errors.ts";
+import { isTerminal } from "../../../session/terminal.ts";
+import { SignalRelay } from "../../../session/signals.ts";
 import { write } from "../../print.ts";
 import { ask } from "../answer.ts";
 
