@@ -1,4 +1,4 @@
-import { canKeep, parseKept, readKept, stampLength, stampOfFile } from "./kept.ts";
+import { areAsTheyWere, canKeep, parseKept, readKept } from "./kept.ts";
 import { isPermittedName } from "./names.ts";
 import type { Profile } from "./profile.ts";
 import type { Chroot } from "./types.ts";
@@ -29,12 +29,6 @@ export async function readDescribed(name: string): Promise<Described> {
 
 function readKnown(keptName: string): Described | undefined {
   const kept = parseKept(readKept(keptName)?.toString("utf8") ?? "") as Kept | undefined;
-  if (kept === undefined) return undefined;
-  const { paths, stamps, chroot, profile } = kept;
-  let at = 0;
-  for (const path of paths) {
-    const stamp = stampOfFile(path);
-    for (let part = 0; part < stampLength; part++) if (stamp[part] !== stamps[at++]) return undefined;
-  }
-  return { chroot, profile };
+  if (kept === undefined || !areAsTheyWere(kept.paths, kept.stamps)) return undefined;
+  return { chroot: kept.chroot, profile: kept.profile };
 }

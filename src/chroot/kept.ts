@@ -36,6 +36,16 @@ export function stampOfFile(path: string): Uint32Array {
   return stamp;
 }
 
+/** Whether files are what they were when these stamps of theirs were taken, one behind the other. */
+export function areAsTheyWere(paths: readonly string[], stamps: readonly number[]): boolean {
+  let at = 0;
+  for (const path of paths) {
+    const stamp = stampOfFile(path);
+    for (let part = 0; part < stampLength; part++) if (stamp[part] !== stamps[at++]) return false;
+  }
+  return true;
+}
+
 /** Of one file after the other: struct statx, and the same in bytes. */
 const attributes = new Uint32Array(STATX_SIZE / 4);
 const bytes = new Uint8Array(attributes.buffer);

@@ -25,6 +25,7 @@ const linkat_ = quick("linkat", "int", ["int", "void *", "int", "void *", "int"]
 const symlinkat_ = quick("symlinkat", "int", ["void *", "int", "void *"]);
 const readlinkat_ = quick("readlinkat", "long", ["int", "void *", "void *", "size_t"]);
 const fchownat_ = quick("fchownat", "int", ["int", "void *", "unsigned int", "unsigned int", "int"]);
+const fchmod_ = quick("fchmod", "int", ["int", "unsigned int"]);
 const fchmodat_ = quick("fchmodat", "int", ["int", "void *", "unsigned int", "int"]);
 const utimensat_ = quick("utimensat", "int", ["int", "void *", "void *", "int"]);
 const statfs_ = quick("fstatfs", "int", ["int", "void *"]);
@@ -234,6 +235,19 @@ export function changeOwnerAt(dir: Fd, name: Path, uid: number, gid: number): vo
 /** Changes the mode of what isn't a symbolic link: follows a final one, so know what `name` is. */
 export function changeModeAt(dir: Fd, name: Path, mode: number): void {
   checkAt("chmod", dir, name, fchmodat_(at(dir), cString(name), mode & 0o7777, 0));
+}
+
+/** Changes the mode of an open file, which isn't O_PATH. */
+export function changeMode(file: Fd, mode: number): void {
+  check("chmod", file, fchmod_(file.number, mode & 0o7777));
+}
+
+/** Sets both times of an open file, which isn't O_PATH, to the same. @see futimens(3) */
+export function setTimes(file: Fd, timeNs: bigint): void {
+  const times = new BigInt64Array(4);
+  [times[0], times[1]] = split(timeNs);
+  times.copyWithin(2, 0, 2);
+  check("utimes", file, utimensat_(file.number, null, new Uint8Array(times.buffer), 0));
 }
 
 /** Sets both times, of a symbolic link itself too. @see utimensat(2) */

@@ -3,6 +3,7 @@ import { unless } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
 import {
   type Attr,
+  changeMode,
   changeModeAt,
   changeOwnerAt,
   findAt,
@@ -12,7 +13,7 @@ import {
   readAll,
   readLinkAt,
   renameAt,
-  setTimesAt,
+  setTimes,
   statAt,
   symlinkAt,
   unlinkAt,
@@ -100,10 +101,10 @@ export function copyIntoDirectory(parent: Fd, name: string, content: Uint8Array,
     {
       using file = makeNewFile(parent, temporary);
       writeAll(file, content);
+      changeOwnerAt(file, "", attr.uid, attr.gid);
+      changeMode(file, attr.mode);
+      setTimes(file, attr.mtimeNs);
     }
-    changeOwnerAt(parent, temporary, attr.uid, attr.gid);
-    changeModeAt(parent, temporary, attr.mode);
-    setTimesAt(parent, temporary, attr.mtimeNs, attr.mtimeNs);
     renameAt(parent, temporary, parent, name);
   } catch (error) {
     unless(["ENOENT"], () => unlinkAt(parent, temporary));

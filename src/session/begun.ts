@@ -1,4 +1,4 @@
-import { O, RESOLVE } from "../kernel/abi/file.ts";
+import { DT, O, RESOLVE } from "../kernel/abi/file.ts";
 import { unless } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { isDirectory, openAt, openDirectory, readDirectory, statAt } from "../kernel/file.ts";
@@ -28,10 +28,10 @@ function uppersOf(steps: MountPlan["steps"]): string[] {
 
 function note(dir: Fd, path: string, notes: Record<string, string>): void {
   notes[path] = String(statAt(dir).ctimeNs);
-  for (const { name } of readDirectory(dir)) {
+  for (const { name, type } of readDirectory(dir)) {
     const below = path === "" ? name.toString("latin1") : `${path}/${name.toString("latin1")}`;
-    const attr = statAt(dir, name);
-    if (!isDirectory(attr)) {
+    const attr = type === DT.DIR ? undefined : statAt(dir, name);
+    if (attr !== undefined && !isDirectory(attr)) {
       notes[below] = String(attr.ctimeNs);
       continue;
     }

@@ -3,7 +3,7 @@ import { O } from "../kernel/abi/file.ts";
 import { isErrno, unless } from "../kernel/error.ts";
 import type { Fd } from "../kernel/fd.ts";
 import {
-  changeModeAt,
+  changeMode,
   changeOwnerAt,
   fileSystemOf,
   makeDirectoryAt,
@@ -207,6 +207,6 @@ function copyAttributes(from: string, to: string): void {
       if (!isErrno(error, "EOPNOTSUPP", "ENODATA")) throw error;
     }
   }
-  changeModeAt(target, ".", attr.mode);
+  changeMode(target, attr.mode);
   setTimesAt(target, ".", attr.atimeNs, attr.mtimeNs);
 }

@@ -4,7 +4,7 @@ import { findAt, isDirectory, openDirectory, sync } from "../kernel/file.ts";
 import { detachMount } from "../kernel/mount.ts";
 import { nameOf, parentOf } from "../kernel/names.ts";
 import { removeTree } from "../layer/remove.ts";
-import { readElsewhere } from "./elsewhere.ts";
+import { elsewhere, readElsewhere } from "./elsewhere.ts";
 import { memoryUpperOf } from "./paths.ts";
 import { isMounted } from "./state.ts";
 
@@ -14,8 +14,8 @@ export function removeLayers(id: string, dir: Fd): void {
   while (isMounted(memory)) detachMount(memory);
   removeEmptyDirectory(memory);
   removeTree(dir, "layers");
-  const base = unless(["ENOENT"], () => readElsewhere(dir));
-  if (base === undefined) return;
+  if (findAt(dir, elsewhere) === undefined) return;
+  const base = readElsewhere(dir);
   const parent = unless(["ENOENT"], () => openDirectory(parentOf(base)));
   if (parent === undefined) return;
   using open = parent;

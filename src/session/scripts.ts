@@ -1,4 +1,4 @@
-import { keep, parseKept, readKept } from "../chroot/kept.ts";
+import { areAsTheyWere, keep, parseKept, readKept, settledBy, stampOfFile } from "../chroot/kept.ts";
 import { unless } from "../kernel/error.ts";
 import { type Attr, isDirectory, isRegularFile, statFollowed } from "../kernel/file.ts";
 import { exists, namesIn } from "../kernel/trusted.ts";
@@ -37,21 +37,24 @@ export function needsSetup({ own, native }: Scripts, chroot: Chroot, context: Se
 }
 
 /** What was found last time, and of which files: to know stock scripts by their content costs 4 ms, this a tenth. */
-const keptName = "setup.d.json";
+const keptName = "scripts.json";
 
 /** Finds the scripts; where the files are those of last time, without reading them. To be called after prepareState(). */
 export async function findScripts(): Promise<Scripts> {
   const directory = statOf(setupDirectory);
   if (directory === undefined || !isDirectory(directory)) return noScripts;
   const known = parseKept(readKept(keptName)?.toString("utf8") ?? "") as Kept | undefined;
-  // Where the directory is the same, so are the names in it.
-  if (known !== undefined && known.stamp === stampOf(directory, known.names)) return known.scripts;
+  if (known !== undefined && areAsTheyWere(pathsOf(known.names), known.stamps)) return known.scripts;
+  const isSettled = settledBy(Date.now());
   const names = scriptNames();
   // Before they are read: what is changed meanwhile is seen by the next one.
-  const stamp = stampOf(directory, names);
+  const stamps = pathsOf(names).map(stampOfFile);
   const { sortOut } = await import("./stock.ts");
   const scripts = names.length === 0 ? noScripts : sortOut(names.filter(isRunnable));
-  keep(keptName, Buffer.from(JSON.stringify({ stamp, names, scripts } satisfies Kept)));
+  if (stamps.every((stamp) => isSettled(stamp, 0))) {
+    const all = stamps.flatMap((stamp) => [...stamp]);
+    keep(keptName, Buffer.from(JSON.stringify({ names, stamps: all, scripts } satisfies Kept)));
+  }
   return scripts;
 }
 
@@ -71,18 +74,11 @@ function isScriptName(name: string): boolean {
   return isTaken && !/dpkg-(?:old|dist|new|tmp)$/.test(name);
 }
 
-/** Changes with the directory and the files in it. */
-function stampOf(directory: Attr, names: readonly string[]): string {
-  let stamp = timesOf(directory);
-  for (const name of names) {
-    const stat = statOf(`${setupDirectory}/${name}`);
-    stamp += stat === undefined ? "\n" : `\n${stat.mode} ${stat.size} ${timesOf(stat)}`;
-  }
-  return stamp;
-}
-
-function timesOf({ dev, ino, mtimeNs, ctimeNs }: Attr): string {
-  return `${dev.major}:${dev.minor} ${ino} ${mtimeNs} ${ctimeNs}`;
+/** The directory, and what it has: where it is the same, so are the names in it. */
+function pathsOf(names: readonly string[]): string[] {
+  const paths = [setupDirectory];
+  for (const name of names) paths.push(`${setupDirectory}/${name}`);
+  return paths;
 }
 
 /** A directory, a link to nowhere and what isn't executable stop schroot altogether. */
@@ -96,7 +92,8 @@ function statOf(path: string): Attr | undefined {
 }
 
 interface Kept {
-  readonly stamp: string;
   readonly names: readonly string[];
+  /** Of pathsOf() them, one behind the other. */
+  readonly stamps: readonly number[];
   readonly scripts: Scripts;
 }

@@ -3,7 +3,7 @@ import { UserError } from "../../error.ts";
 import { O } from "../../kernel/abi/file.ts";
 import { unless } from "../../kernel/error.ts";
 import type { Fd } from "../../kernel/fd.ts";
-import { openAt, readAll, renameAt, sync, writeAll } from "../../kernel/file.ts";
+import { findAt, openAt, readAll, renameAt, sync, writeAll } from "../../kernel/file.ts";
 import { sessionDir } from "../paths.ts";
 import { findReplaced, type RootIdentity } from "../roots.ts";
 import type { UnionChoice } from "../types.ts";
@@ -61,6 +61,8 @@ export function readNote(dir: Fd): RootNote | undefined {
 }
 
 function readAsWritten(dir: Fd): RootNote | undefined {
+  // Nearly always, and no error is made of it.
+  if (findAt(dir, fileName) === undefined) return undefined;
   const opened = unless(["ENOENT"], () => openAt(dir, fileName, O.RDONLY | O.NOFOLLOW));
   if (opened === undefined) return undefined;
   using file = opened;
