@@ -1,4 +1,5 @@
 import { compileEarlier } from "../long.ts";
+import { useHugePages } from "../../kernel/hugepages.ts";
 import { addIndexed } from "./indexed.ts";
 import { nameLinks } from "./links.ts";
 import { comparePaths } from "./names.ts";
@@ -13,6 +14,7 @@ import { Walk } from "./walk.ts";
 export function readChanges(trees: readonly UnionTrees[], detail: Detail = "all"): Change[] {
   // Also after a `run`, whose own code is no such.
   compileEarlier();
+  useHugePages();
   return trees.flatMap((one, union) => changesOf(one, union, detail));
 }
 
