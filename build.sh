@@ -38,7 +38,6 @@ executable() {
   "$bun" build --compile --minify --bytecode --splitting --format=esm --no-compile-autoload-dotenv --no-compile-autoload-bunfig \
     --compile-jit-policy=40 \
     --outfile "$temporary/fallthru" "$temporary/js/main.js" >"$temporary/log" 2>&1 || { cat "$temporary/log" >&2; exit 1; }
-  "$bun" tools/heap.ts "$temporary/fallthru"
   "$bun" tools/align.ts "$temporary/fallthru"
   for koffi in node_modules/@koromix/koffi-linux-*/linux_*/koffi.node; do
     cp "$koffi" "$temporary/koffi.node"

@@ -17,12 +17,8 @@ const actionsDup_ = withoutErrno("posix_spawn_file_actions_adddup2", "int", ["vo
 const actionsCloseFrom_ = withoutErrno("posix_spawn_file_actions_addclosefrom_np", "int", ["void *", "int"]);
 const actionsChdir_ = withoutErrno("posix_spawn_file_actions_addchdir_np", "int", ["void *", "void *"]);
 
-/** For what lives long: huge pages make it faster, and 16 MB larger. See tools/heap.ts. */
-export const smallHeap = { MIMALLOC_ALLOW_THP: "0" } as const;
-export const smallHeapLine = `MIMALLOC_ALLOW_THP=${smallHeap.MIMALLOC_ALLOW_THP}`;
-
 /** All that a process of ours has of an environment: what users or callers have in theirs isn't for what has our rights. */
-export const helperEnvironment: readonly string[] = [`PATH=${superuserPath}`, smallHeapLine];
+export const helperEnvironment: readonly string[] = [`PATH=${superuserPath}`];
 
 /**
  * Starts a process with the working directory `/`, every signal at its default, and exactly these descriptors:

@@ -3,7 +3,6 @@ import { CLONE, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGTTIN, SIG
 import { O } from "../kernel/abi/file.ts";
 import { Fd } from "../kernel/fd.ts";
 import { findAt, openAt, openDirectory, readAvailable, writeAll } from "../kernel/file.ts";
-import { smallHeap } from "../kernel/helper.ts";
 import { isCompiled } from "../kernel/libc.ts";
 import { makePrivate } from "../kernel/mount.ts";
 import { type Program, unshareThread } from "../kernel/process.ts";
@@ -64,7 +63,7 @@ export function startPidSpace(mountPoint: string): PidSpace {
 
 function initProgram(order: InitOrder, inherits: Fd): Program {
   const argv = isCompiled() ? [process.execPath, "init"] : [process.execPath, import.meta.filename];
-  return { file: process.execPath, argv, env: { ...smallHeap, [orderVariable]: JSON.stringify(order) }, inherits };
+  return { file: process.execPath, argv, env: { [orderVariable]: JSON.stringify(order) }, inherits };
 }
 
 /** The first process of a pid name space: ends only when it is killed, and all others in the name space with it. */

@@ -1,4 +1,3 @@
-import { smallHeapLine } from "../../kernel/helper.ts";
 import { isCompiled } from "../../kernel/libc.ts";
 
 /** How a server is started, by itself or by its holder. */
@@ -14,5 +13,5 @@ function serverFile(): string {
 
 export function serverEnvironment(): string[] {
   // Bun reads its options from there, in an executable too: see Reclaim.
-  return [`PATH=${process.env["PATH"] ?? "/usr/bin:/bin"}`, "BUN_OPTIONS=--expose-gc", smallHeapLine];
+  return [`PATH=${process.env["PATH"] ?? "/usr/bin:/bin"}`, "BUN_OPTIONS=--expose-gc"];
 }
