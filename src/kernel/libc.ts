@@ -237,7 +237,7 @@ let systemCall: NativeFunction | undefined;
 
 /**
  * What gives C's function itself, with no JavaScript around it: between two calls of such the engine neither compiles nor allocates, and so
- * makes no thread. Nobody is told why one failed. `syscall` has seven parameters, of which all must be given.
+ * makes no thread. Why one failed tells bareErrno(), at once. `syscall` has seven parameters, of which all must be given.
  */
 export function bare(
   symbol: string,
@@ -295,6 +295,11 @@ export function nativeAsync(
 }
 
 type AsyncFunction = (...args: [...Argument[], (error: Error | null | undefined, value: number) => void]) => void;
+
+/** The calling thread's errno after a bare() call that failed; the engine makes other calls now and then, but none that fails. */
+export function bareErrno(): number {
+  return findErrno()?.[0] ?? load().koffi.errno();
+}
 
 /** The calling thread's errno after a call that returned −1. */
 export function lastErrno(): number {

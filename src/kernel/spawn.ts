@@ -3,7 +3,7 @@ import { O } from "./abi/file.ts";
 import { check, errnoName, KernelError } from "./error.ts";
 import { Fd } from "./fd.ts";
 import { openAt, writeAll } from "./file.ts";
-import { type Argument, bare, cString, type Path, quick, withoutErrno } from "./libc.ts";
+import { type Argument, bare, bareErrno, cString, type Path, quick, withoutErrno } from "./libc.ts";
 import { borrowLimits } from "./limits.ts";
 import {
   bareSetns,
@@ -106,9 +106,14 @@ function posixSpawn({ credentials: { uid }, pidSpace, ownPids }: As, words: Word
   let isDone = call(setresuid, -1, 0, -1, 0, 0, 0) === 0;
   if (isDone && back >= 0) isDone = (to < 0 ? unshare(NEWPID) : setns(to, NEWPID)) === 0;
   isDone = isDone && call(setresuid, uid, uid, -1, 0, 0, 0) === 0;
+  const refused = isDone ? 0 : bareErrno();
   const errno = isDone ? spawn_(into, file, actions, attributes, argv, env) : -1;
-  const isBack = call(setresuid, 0, 0, -1, 0, 0, 0) === 0 && (back < 0 || setns(back, NEWPID) === 0);
-  if (!isBack || errno === -1) throw new Error("can't take a user's id, or another pid name space, for a child");
+  // Once more where it fails: nothing else can be done before.
+  const isSelf = call(setresuid, 0, 0, -1, 0, 0, 0) === 0 || call(setresuid, 0, 0, -1, 0, 0, 0) === 0;
+  const isBack = isSelf && (back < 0 || setns(back, NEWPID) === 0);
+  const failed = refused === 0 && !isBack ? bareErrno() : refused;
+  if (failed !== 0)
+    throw new KernelError({ syscall: "become the user in a child", path: "", errno: errnoName(failed) });
   return errno;
 }
 
