@@ -99,8 +99,9 @@ interface As extends Pick<Surroundings, "credentials" | "pidSpace"> {
  */
 function posixSpawn({ credentials: { uid }, pidSpace, ownPids }: As, words: Words): number {
   const [setresuid, spawn_] = [threadCallNumbers().setresuid, bareSpawn()];
-  const [call, unshare, setns, { NEWPID }] = [bareCall(), bareUnshare(), bareSetns(), CLONE];
   const [to, back] = [pidSpace instanceof Fd ? pidSpace.number : -1, ownPids?.number ?? -1];
+  const [call, { NEWPID }] = [bareCall(), CLONE];
+  const [unshare, setns] = back < 0 ? [call, call] : [bareUnshare(), bareSetns()];
   const [into, file, actions, attributes, argv, env] = words;
   // The user's own capabilities don't suffice for a name space; the saved id is still 0.
   let isDone = call(setresuid, -1, 0, -1, 0, 0, 0) === 0;

@@ -39,7 +39,7 @@ test("a server has nothing mounted but its own program, and keeps no other mount
     '${executable}' mount -o '${options}' '${target}'
     for id in $(ls /proc | grep '^[0-9]'); do
       test "$(cat /proc/$id/cgroup 2>/dev/null)" = "$(cat /proc/self/cgroup)" || continue
-      case "$(tr '\\0' ' ' </proc/$id/cmdline)" in '${executable} serve '*) server=$id;; esac
+      case "$(cat /proc/$id/cmdline 2>/dev/null | tr '\\0' ' ')" in '${executable} serve '*) server=$id;; esac
     done
     cut -d' ' -f5 /proc/$server/mountinfo
     kill -9 $server; cat '${target}/file'; umount '${other}'; umount '${target}'`;
