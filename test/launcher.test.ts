@@ -84,6 +84,7 @@ const ownChunks = [
   "./dispatch.ts",
   "./schroot-here.ts",
   "../daemon/client.ts",
+  "../session/end.ts",
 ];
 
 const program = (version: number): string =>
@@ -105,7 +106,7 @@ function makeTree(): string {
   for (const name of ["fallthru", "build.sh", "package.json", "package-lock.json", "tools"])
     cpSync(join(top, name), join(tree, name), { recursive: true });
   writeFileSync(join(tree, "src/cli/main.ts"), program(1));
-  mkdirSync(join(tree, "src/daemon"));
+  for (const name of ["daemon", "session"]) mkdirSync(join(tree, "src", name));
   for (const path of ownChunks) writeFileSync(join(tree, "src/cli", path), "export const run = 1;\n");
   for (const tool of tools)
     symlinkSync(execFileSync("which", [tool], { encoding: "utf8" }).trim(), join(tree, "bin", tool));

@@ -247,7 +247,8 @@ export function setTimes(file: Fd, timeNs: bigint): void {
   const times = new BigInt64Array(4);
   [times[0], times[1]] = split(timeNs);
   times.copyWithin(2, 0, 2);
-  check("utimes", file, utimensat_(file.number, null, new Uint8Array(times.buffer), 0));
+  // Not NULL for the path, which the C library's own function refuses.
+  check("utimes", file, utimensat_(file.number, cString(""), new Uint8Array(times.buffer), AT.EMPTY_PATH));
 }
 
 /** Sets both times, of a symbolic link itself too. @see utimensat(2) */
