@@ -1,7 +1,7 @@
 import { findChroot } from "./config.ts";
 import type { Described, Kept } from "./described.ts";
 import { configDirectory, configPaths } from "./files.ts";
-import { keep, settledBy, stampOfFile } from "./kept.ts";
+import { keep, settledBy, settledStamps } from "./kept.ts";
 import { readProfile } from "./profile.ts";
 
 /** Where there are more, known.ts says which of them describe a name. */
@@ -18,11 +18,8 @@ export function describe(name: string, keptName: string | undefined): Described 
   const paths = [process.execPath, ...configPaths(configDirectory)];
   const described = readAnew(name, paths);
   if (paths.length > mostPaths) return described;
-  const stamps = paths.map(stampOfFile);
-  if (stamps.every((stamp) => isSettled(stamp, 0))) {
-    const all = stamps.flatMap((stamp) => [...stamp]);
-    keep(keptName, Buffer.from(JSON.stringify({ paths, stamps: all, ...described } satisfies Kept)));
-  }
+  const stamps = settledStamps(paths, isSettled);
+  if (stamps !== undefined) keep(keptName, Buffer.from(JSON.stringify({ paths, stamps, ...described } satisfies Kept)));
   return described;
 }
 

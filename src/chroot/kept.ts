@@ -36,6 +36,19 @@ export function stampOfFile(path: string): Uint32Array {
   return stamp;
 }
 
+/**
+ * The stamps of files, one behind the other, as areAsTheyWere() takes them.
+ * @param isSettled settledBy(), from before anything was looked at
+ * @returns undefined where one was changed so lately that nothing can be kept of them
+ */
+export function settledStamps(
+  paths: readonly string[],
+  isSettled: ReturnType<typeof settledBy>,
+): readonly number[] | undefined {
+  const stamps = paths.map(stampOfFile);
+  return stamps.every((stamp) => isSettled(stamp, 0)) ? stamps.flatMap((stamp) => [...stamp]) : undefined;
+}
+
 /** Whether files are what they were when these stamps of theirs were taken, one behind the other. */
 export function areAsTheyWere(paths: readonly string[], stamps: readonly number[]): boolean {
   let at = 0;

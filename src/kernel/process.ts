@@ -162,7 +162,6 @@ export interface Changed {
  */
 export function enter(where: Surroundings, changed?: Changed): void {
   const { uid, gid, groups } = where.credentials;
-  const then = changed === undefined ? "stay" : "come back";
   const calls = threadCallNumbers();
   check("chdir", where.root, fchdir_(where.root.number));
   check("chroot", where.root, chroot_(cString(".")));
@@ -170,9 +169,9 @@ export function enter(where: Surroundings, changed?: Changed): void {
   check("chdir", "/", chdir_(cString("/")));
   setGroups(groups);
   if (changed !== undefined) changed.groups = true;
-  check("setgid", "", syscall3(calls.setresgid, gid, gid, then === "stay" ? gid : 0));
-  if (then === "stay") check("setuid", "", syscall3(calls.setresuid, uid, uid, uid));
-  else check("setuid", "", syscall3(calls.setresuid, -1, uid, 0));
+  const comesBack = changed !== undefined;
+  check("setgid", "", syscall3(calls.setresgid, gid, gid, comesBack ? 0 : gid));
+  check("setuid", "", syscall3(calls.setresuid, comesBack ? -1 : uid, uid, comesBack ? 0 : uid));
   if (where.personality !== undefined) check("set personality", "", personality_(where.personality));
   changeDirectory(where.directories);
 }

@@ -1,4 +1,4 @@
-import { areAsTheyWere, keep, parseKept, readKept, settledBy, stampOfFile } from "../chroot/kept.ts";
+import { areAsTheyWere, keep, parseKept, readKept, settledBy, settledStamps } from "../chroot/kept.ts";
 import { unless } from "../kernel/error.ts";
 import { type Attr, isDirectory, isRegularFile, statFollowed } from "../kernel/file.ts";
 import { exists, namesIn } from "../kernel/trusted.ts";
@@ -48,13 +48,10 @@ export async function findScripts(): Promise<Scripts> {
   const isSettled = settledBy(Date.now());
   const names = scriptNames();
   // Before they are read: what is changed meanwhile is seen by the next one.
-  const stamps = pathsOf(names).map(stampOfFile);
+  const stamps = settledStamps(pathsOf(names), isSettled);
   const { sortOut } = await import("./stock.ts");
   const scripts = names.length === 0 ? noScripts : sortOut(names.filter(isRunnable));
-  if (stamps.every((stamp) => isSettled(stamp, 0))) {
-    const all = stamps.flatMap((stamp) => [...stamp]);
-    keep(keptName, Buffer.from(JSON.stringify({ names, stamps: all, scripts } satisfies Kept)));
-  }
+  if (stamps !== undefined) keep(keptName, Buffer.from(JSON.stringify({ names, stamps, scripts } satisfies Kept)));
   return scripts;
 }
 
