@@ -97,7 +97,9 @@ function loopDevices(): string[] {
   const devices = readdirSync("/sys/block").filter((name) => name.startsWith("loop"));
   return devices.flatMap((name) => {
     // Others may be letting go of theirs just now: before the open it is ENOENT, before the read ENODEV.
-    const path = unless(["ENOENT", "ENODEV"], () => readFileSync(`/sys/block/${name}/loop/backing_file`, "utf8").trim());
+    const path = unless(["ENOENT", "ENODEV"], () =>
+      readFileSync(`/sys/block/${name}/loop/backing_file`, "utf8").trim(),
+    );
     return path?.startsWith(`${tmpdir()}/`) === true ? [`loop device /dev/${name} of ${path}`] : [];
   });
 }
