@@ -71,6 +71,31 @@ for (const union of ["overlay", "fallthru"]) {
   });
 }
 
+for (const union of ["overlay", "fallthru"]) {
+  test(`discard brings back what was in a deleted directory, with that: ${union}`, async () => {
+    const root = await begin(union);
+    await succeed("end", "some");
+    writeFileSync(`${root}/opt/kept/other`, "other\n");
+    mkdirSync(`${root}/srv/kept/in`, { recursive: true });
+    writeFileSync(`${root}/srv/file`, "file\n");
+    await succeed("begin", "some", "--name", "some", "--union", union);
+    await inside("rm -r /opt/kept; mv /srv/kept/in /in; rm -r /srv/kept");
+    expect(await succeed("discard", "@some", "/opt/kept/deep/file", "/in")).toBe(
+      "R /srv/kept/in -> /in\nD /opt/kept  directory\nD /opt/kept/deep  directory\nD /opt/kept/deep/file\nD /srv/kept  directory\n",
+    );
+    expect(await inside("cd /opt/kept; cat deep/file; ls . /srv/kept; test ! -e /in")).toBe(
+      "kept\n.:\ndeep\n\n/srv/kept:\nin\n",
+    );
+    expect(await succeed("diff", "@some", "--name-status")).toBe("D\t/opt/kept/other\n");
+    await inside("rm -r /opt/kept; ln -s two /opt/kept");
+    const refused = await fallthru(["discard", "@some", "/opt/kept/other"]);
+    expect([refused.status, refused.stderr]).toEqual([5, expect.stringContaining("/opt/kept, in which something")]);
+    await succeed("discard", "@some", "/opt/kept");
+    expect(await succeed("diff", "@some")).toStartWith("nothing changed");
+    await succeed("end", "some");
+  });
+}
+
 test("discard says what is in the way of a name that comes back", async () => {
   await begin("overlay");
   await inside(

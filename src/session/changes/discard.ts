@@ -6,6 +6,7 @@ import type { Fd } from "../../kernel/fd.ts";
 import { type Attr, isDirectory, lock, openDirectory } from "../../kernel/file.ts";
 import { quotePath } from "../../layer/quote.ts";
 import { factsOf, readXattrs, setFacts, setTimes } from "../commit/facts.ts";
+import { ancestorsOf } from "../commit/tree.ts";
 import { checkSessionId, randomHex } from "../id.ts";
 import { sessionDir } from "../paths.ts";
 import { readRecord } from "../record.ts";
@@ -43,12 +44,13 @@ export function discardChanges(id: string, { paths, dryRun = false }: DiscardOpt
     throw new UserError("not-found", `no session ${id}`, { hint: "what there is: fallthru list" });
   using trees = openTrees(record);
   const all = readChanges(trees);
-  const chosen = all.filter((change) => isWanted(trees, change, wanted) && !isTimesOnly(change));
+  const named = all.filter((change) => isWanted(trees, change, wanted) && !isTimesOnly(change));
   for (const path of wanted)
     if (!all.some((change) => isWanted(trees, change, [path])))
       throw new UserError("not-found", `nothing was changed at ${quotePath(path)}`, {
         hint: `what was: fallthru diff @${id}`,
       });
+  const chosen = withDirectories(trees, all, named);
   const shown = chosen.map((change) => show(trees, change));
   if (dryRun) return shown;
   const hint = "free some space there, and do it again: what was not reached yet is still changed";
@@ -58,6 +60,32 @@ export function discardChanges(id: string, { paths, dryRun = false }: DiscardOpt
     hint,
   );
   return shown;
+}
+
+/** Adds the deleted directories that something comes back into. In the order of all. */
+function withDirectories(trees: readonly UnionTrees[], all: readonly Change[], named: readonly Change[]): Change[] {
+  const keyOf = ({ union }: Change, was: Name): string => `${union}/${was}`;
+  const gone = new Map(
+    all.flatMap((change) =>
+      change.kind === "deleted" || change.kind === "type" ? [[keyOf(change, change.was ?? change.path), change]] : [],
+    ),
+  );
+  const chosen = new Set(named);
+  for (const change of named) {
+    if (change.kind !== "deleted" && change.kind !== "renamed") continue;
+    const was = change.kind === "renamed" ? change.from : (change.was ?? change.path);
+    for (const above of ancestorsOf(was)) {
+      const directory = gone.get(keyOf(change, above));
+      if (directory === undefined || chosen.has(directory)) continue;
+      if (directory.kind === "type") {
+        const path = quotePath(absolutePath(trees, directory.union, directory.path));
+        const hint = `discard that, too: fallthru discard @ID ${path}`;
+        throw new UserError("exists", `${path}, in which something is to come back, is no directory now`, { hint });
+      }
+      chosen.add(directory);
+    }
+  }
+  return all.filter((change) => chosen.has(change));
 }
 
 /**
