@@ -71,9 +71,9 @@ function isScriptName(name: string): boolean {
   return isTaken && !/dpkg-(?:old|dist|new|tmp)$/.test(name);
 }
 
-/** The directory, and what it has: where it is the same, so are the names in it. */
+/** The directory, and what it has: where it is the same, so are the names in it. And this program, which knows stock scripts of its own time. */
 function pathsOf(names: readonly string[]): string[] {
-  const paths = [setupDirectory];
+  const paths = [process.execPath, setupDirectory];
   for (const name of names) paths.push(`${setupDirectory}/${name}`);
   return paths;
 }
