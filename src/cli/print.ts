@@ -13,28 +13,22 @@ function jsonValue(_key: string, value: unknown): unknown {
 /** Columns under their headings, two spaces apart; the last isn't padded. Nothing at all for no rows. */
 export function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
   if (rows.length === 0) return "";
-  const lines = [headings, ...rows].map(lineOf);
-  const columns = headings.map((_, column) =>
-    lines.reduce((most, { widths }) => Math.max(most, widths[column] ?? 0), 0),
-  );
-  return lines.map((line) => `${padded(line, columns).trimEnd()}\n`).join("");
+  const lines = [headings, ...rows];
+  // Of thousands of lines: what is plain ASCII, as most are, is found out at once, and as wide as it is long.
+  return /^[ -~]*$/.test(lines.flat().join(""))
+    ? columns(lines, ({ length }) => length)
+    : columns(
+        lines.map((cells) => cells.map(visible)),
+        (cell) => Array.from(cell).length,
+      );
 }
 
-interface Line {
-  readonly cells: readonly string[];
-  /** In characters. */
-  readonly widths: readonly number[];
-}
-
-/** Of very many lines: what is plain ASCII, as most are, is found out at once. */
-function lineOf(cells: readonly string[]): Line {
-  if (/^[ -~]*$/.test(cells.join(""))) return { cells, widths: cells.map(({ length }) => length) };
-  const shown = cells.map(visible);
-  return { cells: shown, widths: shown.map((cell) => Array.from(cell).length) };
-}
-
-function padded({ cells, widths }: Line, columns: readonly number[]): string {
-  return cells.map((cell, column) => cell + " ".repeat((columns[column] ?? 0) - (widths[column] ?? 0))).join("  ");
+/** @param widthOf in characters */
+function columns(lines: readonly (readonly string[])[], widthOf: (cell: string) => number): string {
+  const widths: number[] = [];
+  for (const cells of lines) cells.forEach((cell, at) => (widths[at] = Math.max(widths[at] ?? 0, widthOf(cell))));
+  const padded = (cell: string, at: number) => cell.padEnd((widths[at] ?? 0) - widthOf(cell) + cell.length);
+  return lines.map((cells) => `${cells.map(padded).join("  ").trimEnd()}\n`).join("");
 }
 
 /** `label  value` lines; a value of several lines goes on below its first, one that is undefined is left out. */

@@ -42,15 +42,14 @@ export function sizeText(bytes: number): string {
 
 /** Seconds for people, in the two largest units: `3d4h`, `12m30s`, `0s`. */
 export function durationText(seconds: number): string {
-  const parts: string[] = [];
-  let left = Math.max(0, Math.floor(seconds));
-  for (const unit of ["d", "h", "m", "s"]) {
-    const size = secondsOf[unit] ?? 1;
-    const count = Math.floor(left / size);
-    if (count > 0) parts.push(`${count}${unit}`);
-    else if (parts.length > 0) break;
-    if (parts.length === 2) break;
-    left -= count * size;
-  }
-  return parts.join("") || "0s";
+  const whole = Math.max(0, Math.floor(seconds));
+  const [size, unit, smaller, smallerUnit] = sizes.find(([size]) => whole >= size) ?? [1, "s"];
+  const rest = smaller === undefined ? 0 : Math.floor((whole % size) / smaller);
+  return `${Math.floor(whole / size)}${unit}${rest === 0 ? "" : `${rest}${smallerUnit}`}`;
 }
+
+const sizes = [
+  [86_400, "d", 3600, "h"],
+  [3600, "h", 60, "m"],
+  [60, "m", 1, "s"],
+] as const;

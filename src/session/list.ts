@@ -5,18 +5,19 @@ import { AT, O } from "../kernel/abi/file.ts";
 import { closeFd, fail, must, openName, stat, statFd, statName } from "../kernel/at.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { openDirectory, statAt } from "../kernel/file.ts";
+import { useHugePages } from "../kernel/hugepages.ts";
 import { readAt } from "../kernel/io.ts";
 import { readMountInfo } from "../mount/mountinfo.ts";
 import { splitLowers } from "../mount/plan.ts";
 import { takenOptions } from "../mount/overlay/taken.ts";
-import { heldFileOf, mountPointOf, runDir, sessionDir, sessionsDir } from "./paths.ts";
+import { heldFileOf, mountPointOf, mountsDir, sessionDir, sessionsDir } from "./paths.ts";
 import { describeProcess, type ProcessInfo, processesInside } from "./processes.ts";
-import { keepSummaries, keptSummaries, stampOfSessions } from "./listed.ts";
+import { keepSummaries, keptSummaries, many, stampOfSessions } from "./listed.ts";
 import { readRecord, type ReadSummary, readSummary } from "./record.ts";
 import { replacedBelow } from "./replaced.ts";
 import { rootChangeOf } from "./rootchange.ts";
 import { readReplaced, type Replaced } from "./roots.ts";
-import { isAlive } from "./state.ts";
+import { isSessionMounted } from "./state.ts";
 import { heldIds, takeLeftover } from "./hold.ts";
 import type { Limits, Network, SessionState, SessionSummary, Upper } from "./types.ts";
 import { checkSessionId } from "./id.ts";
@@ -54,12 +55,14 @@ function findSessions(): SessionSummary[] {
   const held = new Set(heldIds());
   const stamp = held.size === 0 ? stampOfSessions() : undefined;
   using places = new Places();
-  const isOpen = (mountPoint: string) => places.isOpen(mountPoint);
+  const isOpen = (id: string) => places.isOpen(id);
   const kept = stamp && keptSummaries(stamp);
   if (kept !== undefined) return kept.map((summary) => summarize(summary, false, isOpen));
   const whole: ReadSummary[] = [];
   const others: SessionSummary[] = [];
-  for (const id of sessionIds()) {
+  const ids = sessionIds();
+  if (ids.length >= many) useHugePages();
+  for (const id of ids) {
     const summary = readSummaryOf(id, places);
     if (typeof summary === "object") whole.push(summary);
     else {
@@ -91,8 +94,8 @@ function replacedMsOf(id: string, all: readonly Replaced[]): Pick<SessionSummary
 /** Records and mount points, looked at by the thousand: both directories are found once, and nothing is allocated. */
 class Places implements Disposable {
   readonly #sessions = unless(["ENOENT"], () => openDirectory(sessionsDir));
-  readonly #run = unless(["ENOENT"], () => openDirectory(runDir));
-  readonly #runDevice = this.#run === undefined ? 0 : deviceOf(this.#run);
+  readonly #mounts = unless(["ENOENT"], () => openDirectory(mountsDir));
+  readonly #mountsDevice = this.#mounts === undefined ? 0 : deviceOf(this.#mounts);
   readonly #line = Buffer.alloc(4096);
 
   /** As readSummary() wants it; of a line that is longer than any, what there is of it. */
@@ -111,18 +114,18 @@ class Places implements Disposable {
   };
 
   /** What is mounted there is another file system than the one that it is mounted on. */
-  isOpen(mountPoint: string): boolean {
-    if (this.#run === undefined) return false;
+  isOpen(id: string): boolean {
+    if (this.#mounts === undefined) return false;
     // Of a union of ours whose server and holder were killed the kernel may have cached what it would say.
-    const found = statName(this.#run.number, mountPoint.slice(runDir.length + 1), AT.STATX_FORCE_SYNC);
-    if (found === 0) return stat.device !== this.#runDevice;
+    const found = statName(this.#mounts.number, `${id}/${id}`, AT.STATX_FORCE_SYNC);
+    if (found === 0) return stat.device !== this.#mountsDevice;
     if ([-E.NOENT, -E.NOTCONN, -E.CONNABORTED].includes(found)) return false;
-    return fail("stat", mountPoint, found);
+    return fail("stat", mountPointOf(id), found);
   }
 
   [Symbol.dispose](): void {
     this.#sessions?.close();
-    this.#run?.close();
+    this.#mounts?.close();
   }
 }
 
@@ -155,7 +158,7 @@ export function sessionInfo(id: string): SessionInfo {
     return mount === undefined ? undefined : takenOptions(mount.superOptions);
   };
   return {
-    ...summarize(record, heldIds().includes(id), isAlive),
+    ...summarize(record, heldIds().includes(id), isSessionMounted),
     ...replacedMsOf(id, readReplaced()),
     upper: record.upper,
     network: record.network,
@@ -171,13 +174,12 @@ export function sessionInfo(id: string): SessionInfo {
   };
 }
 
-function summarize(summary: ReadSummary, isHeld: boolean, isOpen: (mountPoint: string) => boolean): SessionSummary {
+function summarize(summary: ReadSummary, isHeld: boolean, isOpen: (id: string) => boolean): SessionSummary {
   const { id, chroot, createdMs, expiresMs, forkedFrom, kind } = summary;
-  const mountPoint = mountPointOf(id);
   const holder = isHeld ? holderOf(id) : undefined;
   // Whoever was killed beside a record that stands had not begun to end it, or had just finished beginning it.
   const isLeft = kind === "automatic" && holder !== "alive";
-  const whole = isOpen(mountPoint) ? "open" : "unmounted";
+  const whole = isOpen(id) ? "open" : "unmounted";
   const state: SessionState = holder === "alive" ? "held" : isLeft ? "leftover" : whole;
   return {
     id,
@@ -186,7 +188,7 @@ function summarize(summary: ReadSummary, isHeld: boolean, isOpen: (mountPoint: s
     createdMs,
     ...(expiresMs === undefined ? {} : { expiresMs }),
     ...(forkedFrom === undefined ? {} : { forkedFrom }),
-    mountPoint,
+    mountPoint: mountPointOf(id),
   };
 }
 

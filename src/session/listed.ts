@@ -1,11 +1,12 @@
 import { canKeep, changesOf, keep, readKept, stampOfFile } from "../chroot/kept.ts";
+import { useHugePages } from "../kernel/hugepages.ts";
 import { heldDir, sessionsDir } from "./paths.ts";
 import type { ReadSummary } from "./record.ts";
 
 /** What was read of thousands of sessions, kept for the next one who lists them. */
 
-/** Fewer are read in a few milliseconds. */
-const many = 1000;
+/** Fewer are read in a few milliseconds, and take no memory to speak of. */
+export const many = 1000;
 
 const keptName = "sessions.json";
 
@@ -42,6 +43,7 @@ function isSettled(stamp: Uint32Array, nowMs: number): boolean {
 export function keptSummaries(stamp: Buffer): readonly ReadSummary[] | undefined {
   const file = readKept(keptName);
   if (file === undefined || !file.subarray(0, stamp.length).equals(stamp)) return undefined;
+  useHugePages();
   return JSON.parse(file.toString("utf8", stamp.length)) as ReadSummary[];
 }
 

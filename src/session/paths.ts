@@ -23,9 +23,12 @@ export function sessionDir(id: string): string {
   return `${sessionsDir}/${id}`;
 }
 
+/** One directory per session: the place of its mount point. */
+export const mountsDir = `${runDir}/mount`;
+
 /** The directory around a session's mount point, which says who may go there. */
 export function mountPlaceOf(id: string): string {
-  return `${runDir}/mount/${id}`;
+  return `${mountsDir}/${id}`;
 }
 
 /** Setup scripts know it as $MOUNT_DIR/$SESSION_ID. */

@@ -87,7 +87,7 @@ export function isSessionMounted(id: string): boolean {
 }
 
 /** Mounted, and served by somebody where that is needed. */
-export function isAlive(mountPoint: string): boolean {
+function isAlive(mountPoint: string): boolean {
   return unless(["ENOENT", "ENOTCONN", "ECONNABORTED"], () => statAt(null, mountPoint, "fresh"))?.isMountRoot === true;
 }
 
