@@ -1,19 +1,12 @@
-import { POSIX_SPAWN_SETSID, POSIX_SPAWN_SETSIGDEF, POSIX_SPAWN_SETSIGMASK } from "./abi/process.ts";
+import { POSIX_SPAWN_SETSID } from "./abi/process.ts";
 import { superuserPath } from "../places.ts";
 import { errnoName, KernelError } from "./error.ts";
 import type { Fd } from "./fd.ts";
 import { cString, type Path, withoutErrno } from "./libc.ts";
 import { withPointers } from "./process.ts";
-import { copyAbove } from "./stdio.ts";
+import { actionsDestroy_, copyAbove, makeActions, makeAttributes } from "./stdio.ts";
 
 const posixSpawn_ = withoutErrno("posix_spawn", "int", ["void *", "void *", "void *", "void *", "void *", "void *"]);
-const attrInit_ = withoutErrno("posix_spawnattr_init", "int", ["void *"]);
-const attrFlags_ = withoutErrno("posix_spawnattr_setflags", "int", ["void *", "short"]);
-const attrDefault_ = withoutErrno("posix_spawnattr_setsigdefault", "int", ["void *", "void *"]);
-const attrMask_ = withoutErrno("posix_spawnattr_setsigmask", "int", ["void *", "void *"]);
-const actionsInit_ = withoutErrno("posix_spawn_file_actions_init", "int", ["void *"]);
-const actionsDestroy_ = withoutErrno("posix_spawn_file_actions_destroy", "int", ["void *"]);
-const actionsDup_ = withoutErrno("posix_spawn_file_actions_adddup2", "int", ["void *", "int", "int"]);
 const actionsCloseFrom_ = withoutErrno("posix_spawn_file_actions_addclosefrom_np", "int", ["void *", "int"]);
 const actionsChdir_ = withoutErrno("posix_spawn_file_actions_addchdir_np", "int", ["void *", "void *"]);
 
@@ -36,17 +29,10 @@ export function startHelper(
 ): number {
   // Above all that they are to become, so that none is overwritten before it is copied.
   const copies = copyAbove(descriptors, descriptors.length);
-  const attributes = Buffer.alloc(512); // posix_spawnattr_t is 336 bytes in glibc, posix_spawn_file_actions_t 80
-  const actions = Buffer.alloc(256);
+  const attributes = makeAttributes(session === "its own" ? POSIX_SPAWN_SETSID : 0, []);
+  const actions = makeActions(copies);
   const pid = Buffer.alloc(4);
-  attrInit_(attributes);
-  const newSession = session === "its own" ? POSIX_SPAWN_SETSID : 0;
-  attrFlags_(attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | newSession);
-  attrDefault_(attributes, Buffer.alloc(128, 0xff));
-  attrMask_(attributes, Buffer.alloc(128));
-  actionsInit_(actions);
   try {
-    for (const [number, copy] of copies.entries()) actionsDup_(actions, copy.number, number);
     actionsCloseFrom_(actions, descriptors.length);
     actionsChdir_(actions, cString("/"));
     const errno = withPointers(argv, (words) =>

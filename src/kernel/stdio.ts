@@ -16,7 +16,7 @@ const attrFlags_ = withoutErrno("posix_spawnattr_setflags", "int", ["void *", "s
 const attrDefault_ = withoutErrno("posix_spawnattr_setsigdefault", "int", ["void *", "void *"]);
 const attrMask_ = withoutErrno("posix_spawnattr_setsigmask", "int", ["void *", "void *"]);
 const actionsInit_ = withoutErrno("posix_spawn_file_actions_init", "int", ["void *"]);
-const actionsDestroy_ = withoutErrno("posix_spawn_file_actions_destroy", "int", ["void *"]);
+export const actionsDestroy_ = withoutErrno("posix_spawn_file_actions_destroy", "int", ["void *"]);
 const actionsDup_ = withoutErrno("posix_spawn_file_actions_adddup2", "int", ["void *", "int", "int"]);
 const actionsForeground_ = withoutErrno("posix_spawn_file_actions_addtcsetpgrp_np", "int", ["void *", "int"]);
 const dup3_ = quick("dup3", "int", ["int", "int", "int"]);
@@ -44,27 +44,39 @@ export interface SpawnSetup extends Disposable {
 }
 
 export function prepareSpawn(attachment: Attachment | undefined): SpawnSetup {
-  const attributes = new Uint8Array(512); // posix_spawnattr_t is 336 bytes in glibc, posix_spawn_file_actions_t 80
-  attrInit_(attributes);
-  attrFlags_(attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | leadingFlag(attachment));
   const ignored = attachment?.ignored ?? [];
-  attrDefault_(attributes, allSignalsBut(ignored));
-  attrMask_(attributes, new Uint8Array(128));
+  const attributes = makeAttributes(leadingFlag(attachment), ignored);
   if (attachment === undefined) return { attributes, actions: null, [Symbol.dispose]: () => {} };
-  const actions = new Uint8Array(256);
   // Above all that they are to become, so that none is overwritten before it is copied.
   const copies = copyAbove(attachment.descriptors, 3);
   // A child that isn't to have the default has ours.
   const heeding = ignoreMeanwhile(ignored);
+  const actions = makeActions(copies);
   const release = (): void => {
     heeding[Symbol.dispose]();
     actionsDestroy_(actions);
     for (const copy of copies) copy.close();
   };
-  actionsInit_(actions);
-  for (const [number, copy] of copies.entries()) actionsDup_(actions, copy.number, number);
   if (attachment.leads === "foreground") actionsForeground_(actions, 0);
   return { attributes, actions, [Symbol.dispose]: release };
+}
+
+/** posix_spawnattr_t (336 bytes in glibc): no signal is blocked, and each is at its default but these, which are as ours. */
+export function makeAttributes(flags: number, kept: readonly number[]): Uint8Array {
+  const attributes = new Uint8Array(512);
+  attrInit_(attributes);
+  attrFlags_(attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | flags);
+  attrDefault_(attributes, allSignalsBut(kept));
+  attrMask_(attributes, new Uint8Array(128));
+  return attributes;
+}
+
+/** posix_spawn_file_actions_t (80 bytes in glibc): the child's descriptors from 0 on are these. For actionsDestroy_() in the end. */
+export function makeActions(files: readonly Fd[]): Uint8Array {
+  const actions = new Uint8Array(256);
+  actionsInit_(actions);
+  for (const [number, file] of files.entries()) actionsDup_(actions, file.number, number);
+  return actions;
 }
 
 /** sigset_t: the first signal's bit is the lowest. */

@@ -41,7 +41,7 @@ export function runMountProgram(
 ): number {
   try {
     const orders = readOrders(program, argv);
-    if (orders.help) caller.say(2, helpTexts[program]);
+    if (orders.help) caller.say(2, helpText(program));
     else if (orders.version) caller.say(2, `${program} (Debian sbuild) 1.6.13 (13 Aug 2022)\n`);
     else if (program === "schroot-mount") return mount(orders, called, caller);
     else list(orders, called, caller);
@@ -96,9 +96,11 @@ function requireMountPoint(mountPoint: string | undefined, called: string): stri
   throw refusal("No mount point specified", advice);
 }
 
-const helpTexts: Readonly<Record<MountProgram, string>> = {
-  "schroot-mount": `Usage:
-  schroot-mount  [OPTION…] — mount filesystems
+function helpText(program: MountProgram): string {
+  const [purpose, more] =
+    program === "schroot-mount" ? (["mount filesystems", mountHelp] as const) : (["list mount points", ""] as const);
+  return `Usage:
+  ${program}  [OPTION…] — ${purpose}
 
 Actions:
   -h [ --help ]            Show help options
@@ -109,22 +111,10 @@ General options:
   -v [ --verbose ]         Show more output
 
 Mount:
-  -d [ --dry-run ]         Perform a simulation of actions which would be taken
+${more}  -m [ --mountpoint ] arg  Mountpoint to check (full path)
+`;
+}
+
+const mountHelp = `  -d [ --dry-run ]         Perform a simulation of actions which would be taken
   -f [ --fstab ] arg       fstab file to read (full path)
-  -m [ --mountpoint ] arg  Mountpoint to check (full path)
-`,
-  "schroot-listmounts": `Usage:
-  schroot-listmounts  [OPTION…] — list mount points
-
-Actions:
-  -h [ --help ]            Show help options
-  -V [ --version ]         Print version information
-
-General options:
-  -q [ --quiet ]           Show less output
-  -v [ --verbose ]         Show more output
-
-Mount:
-  -m [ --mountpoint ] arg  Mountpoint to check (full path)
-`,
-};
+`;

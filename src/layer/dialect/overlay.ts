@@ -45,7 +45,7 @@ const value = Buffer.alloc(65536);
 export function readMark(dirfd: number, name: Name, mark: Uint8Array): Buffer | undefined {
   const length = getXattr(dirfd, name, mark, value);
   if (length >= 0) return Buffer.from(value.subarray(0, length));
-  if (length === -E.NODATA || length === -E.OPNOTSUPP) return undefined;
+  if (isNoAttribute(length)) return undefined;
   return fail("getxattr", name, length);
 }
 
@@ -57,7 +57,8 @@ function isNoAttribute(result: number): boolean {
 const yes = Buffer.from("y");
 const mayHoldWhiteouts = Buffer.from("x");
 
-const none: DirectoryMarks = {
+/** Those of a directory that has none. */
+export const noMarks: DirectoryMarks = {
   isOpaque: false,
   hasMarkedWhiteouts: false,
   redirect: undefined,
@@ -85,7 +86,7 @@ export class OverlayDialect implements Dialect {
   }
 
   readMarks(dirfd: number, attributes: readonly Name[] = listNames(dirfd)): DirectoryMarks {
-    if (attributes.length === 0) return none;
+    if (attributes.length === 0) return noMarks;
     const has = (name: Name): boolean => attributes.includes(name);
     const opaque = has(`${this.prefix}opaque`) ? readMark(dirfd, "", this.marks.opaque)?.toString("latin1") : undefined;
     return {

@@ -6,7 +6,7 @@ import type { Fd } from "../../kernel/fd.ts";
 import type { Attr } from "../../kernel/file.ts";
 import { SEEK, seek } from "../../kernel/io.ts";
 import type { Dialect, DirectoryMarks } from "../../layer/dialect/dialect.ts";
-import { isMarkedWhiteout, OverlayDialect, readMark } from "../../layer/dialect/overlay.ts";
+import { isMarkedWhiteout, noMarks, OverlayDialect, readMark } from "../../layer/dialect/overlay.ts";
 import { openDirectoryName } from "../../layer/directory.ts";
 import { quotePath } from "../../layer/quote.ts";
 import { type AttributeNames, attributesOf } from "./attributes.ts";
@@ -248,14 +248,6 @@ function asDevice(attr: Attr): Attr {
   return { mode, uid, gid, nlink, ino, size: 0, blocks: 0, dev, rdev, atimeNs, mtimeNs, ctimeNs, mountId, isMountRoot };
 }
 
-const noMarks: DirectoryMarks = {
-  isOpaque: false,
-  hasMarkedWhiteouts: false,
-  redirect: undefined,
-  isImpure: false,
-  hasDefaultAcl: false,
-  hasNestedWhiteouts: false,
-};
 const indexMarks: DirectoryMarks = { ...noMarks, isImpure: true };
 
 /** What leads out of the layer is no mark of a union's. */
