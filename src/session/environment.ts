@@ -4,7 +4,7 @@ import { O, RESOLVE } from "../kernel/abi/file.ts";
 import { unless } from "../kernel/error.ts";
 import { openAt, readLinkAt } from "../kernel/file.ts";
 import type { Path } from "../kernel/libc.ts";
-import { ownEnvironment } from "../kernel/own.ts";
+import { ownEnvironment, verbatimValue } from "../kernel/own.ts";
 import { superuserPath, userPath } from "../places.ts";
 import type { User } from "./user.ts";
 
@@ -33,7 +33,9 @@ export function makeEnvironment(
     // A caller who changes the user gets that user's; otherwise what the caller has is kept, and nothing is added.
     if (!options.preserve || user.uid !== process.getuid?.()) env[key] = value;
   }
-  return { ...filterEnvironment(env, options.filter), FALLTHRU_SESSION: id, ...options.given };
+  const given: Record<string, Path> = {};
+  for (const key in options.given) given[key] = verbatimValue(options.given[key] ?? "");
+  return { ...filterEnvironment(env, options.filter), FALLTHRU_SESSION: id, ...given };
 }
 
 /** The user's shell, if it is there inside; else bash, else sh. */

@@ -26,6 +26,6 @@ function isDirectoryOf(sessions: Fd, name: string, type: number): boolean {
 export function noSession(id: string): UserError {
   const near = nearNames(id, sessionIds());
   const meant =
-    near.length === 0 ? "it may have ended already" : `did you mean ${near.map((name) => `@${name}`).join(" or ")}?`;
-  return new UserError("not-found", `no session ${id}`, { hint: `${meant}; what there is: fallthru list` });
+    near.length === 0 ? "it may have ended already;" : `did you mean ${near.map((name) => `@${name}`).join(" or ")}?`;
+  return new UserError("not-found", `no session ${id}`, { hint: `${meant} what there is: fallthru list` });
 }

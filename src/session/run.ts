@@ -4,7 +4,7 @@ import type { Fd } from "../kernel/fd.ts";
 import { lock, openDirectory } from "../kernel/file.ts";
 import type { Path } from "../kernel/libc.ts";
 import { isInside } from "../places.ts";
-import { verbatimArguments } from "../kernel/own.ts";
+import { verbatimArguments, verbatimValue } from "../kernel/own.ts";
 import { become, type Program, type Surroundings } from "../kernel/process.ts";
 import { spawn } from "../kernel/spawn.ts";
 import { callerDirectory, chooseShell, makeEnvironment } from "./environment.ts";
@@ -164,7 +164,7 @@ function runHere<T>(
   const where: Surroundings = {
     root: space?.root ?? root,
     credentials: user,
-    directories: options.directory === undefined ? fallbackDirectories(user) : [options.directory],
+    directories: options.directory === undefined ? fallbackDirectories(user) : [verbatimValue(options.directory)],
     network: record.network,
     hostname: record.hostname,
     personality: personalityNumber(record.command.personality),

@@ -1,7 +1,7 @@
 // What a command gets and gives back: its status, its arguments, its streams.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describeChroot, temporaryDirectory } from "../support/directories.ts";
 import { executable, fallthru, run, startFallthru } from "../support/fallthru.ts";
@@ -85,6 +85,22 @@ for (const way of ways) {
       expect(result.toString("latin1")).toBe("\xff\xfe\xc3\xa9\x80\xef\xbf\xbd");
     });
 
+    test("sets a variable to what isn't UTF-8", () => {
+      const result = spawnWithBytes([...way, "--env", "X=$'=\\xff\\xfeé'"], ["/bin/sh", "-c", 'printf %s "$X"']);
+      expect(result.toString("latin1")).toBe("=\xff\xfe\xc3\xa9");
+    });
+
+    test("goes to a directory whose name isn't UTF-8", () => {
+      const place = execFileSync("mktemp", ["--directory", "/tmp/fallthru-XXXXXX"], { encoding: "utf8" }).trim();
+      const name = Buffer.concat([Buffer.from(`${place}/`), Buffer.from([0xff])]);
+      mkdirSync(name);
+      const binds = way.includes("tiny") ? [`--bind ${place}`] : [];
+      if (way.includes("@named")) spawnWithBytes(["run", "@named"], ["/bin/mkdir", "-p", `${place}/\\xff`]);
+      const result = spawnWithBytes([...way, ...binds, `--directory=$'${place}/\\xff'`], ["/bin/pwd"]);
+      rmSync(place, { recursive: true });
+      expect(result.toString("latin1")).toBe(`${place}/\xff\n`);
+    });
+
     test("passes binary data through in both directions", async () => {
       const data = Uint8Array.from({ length: 1 << 20 }, (_, index) => (index * 7 + (index >> 8)) & 0xff);
       const child = startFallthru([...way, "--", "/bin/cat"]);
@@ -156,7 +172,7 @@ test("a session's name that is nearly right, or lacks its @, is told as it was m
     hints.push((await fallthru(line.split(" "))).stderr.split("\n")[1]);
   }
   await fallthru(["end", "meant"]);
-  const near = "hint: did you mean @meant?; what there is: fallthru list";
+  const near = "hint: did you mean @meant? what there is: fallthru list";
   const session = "hint: meant is a session: fallthru run @meant";
   expect(hints).toEqual([near, session, session, near, near]);
 });
