@@ -27,7 +27,7 @@ export function diagnose(): Finding[] {
   return [
     ...(isUsers ? diagnoseUser() : [superuser()]),
     kernel(),
-    ...(isUsers ? [] : [overlay(), state(), tmpfs()]),
+    ...(isUsers ? [] : [...stateAndOverlay(), tmpfs()]),
     fuse(),
     ...(isUsers ? [] : [mountHelper()]),
     cgroups(),
@@ -61,6 +61,12 @@ function kernel(): Finding {
   };
 }
 
+/** Where nothing can be kept, an overlay there would fail as well, and say less about it. */
+function stateAndOverlay(): Finding[] {
+  const found = state();
+  return found.state === "ok" ? [overlay(), found] : [found];
+}
+
 /** Mounts an overlay in a scratch place and says which options it took. */
 function overlay(): Finding {
   return attempt("overlayfs", "load the module: modprobe overlay", () => {
@@ -83,6 +89,7 @@ function overlay(): Finding {
 function state(): Finding {
   return attempt("state", "give it a local file system, or use --upper DIR and --upper tmpfs", () => {
     mkdirSync(stateDir, { recursive: true });
+    if (!isWritable(stateDir)) throw new Error(`${stateDir} can't be written to`);
     chooseUpper({ kind: "directory", path: stateDir }, "overlay");
     using directory = openDirectory(stateDir);
     const { type, freeBytes } = fileSystemOf(directory);
@@ -116,7 +123,7 @@ function isWritable(path: string): boolean {
     accessSync(path, constants.R_OK | constants.W_OK);
     return true;
   } catch (error) {
-    if (isErrno(error, "EACCES")) return false;
+    if (isErrno(error, "EACCES") || isErrno(error, "EROFS")) return false;
     throw error;
   }
 }

@@ -23,6 +23,14 @@ for (const system of ["plain", "overlay-best", "fallthru"]) {
   });
 }
 
+test("doctor says that the state directory can't be written to, and nothing of overlayfs", async () => {
+  const script = `mkdir -p "$0" && mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec ${executable} doctor`;
+  const { stdout, status } = await run(["unshare", "--mount", "sh", "-c", script, "/var/lib/fallthru"]);
+  expect(stdout).toMatch(/^missing +state +\/var\/lib\/fallthru can't be written to$/m);
+  expect(stdout).not.toContain("modprobe overlay");
+  expect(status).not.toBe(0);
+});
+
 test("doctor --probe needs root, and a directory that is there", async () => {
   expect((await fallthru(["doctor", "--probe", "/missing"])).status).not.toBe(0);
   const directory = temporaryDirectory("probe");
