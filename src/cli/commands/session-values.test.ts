@@ -19,13 +19,13 @@ const nothing: SessionOptionValues = {
 
 test("sessionOptions() has nothing that wasn't given", () => {
   expect(sessionOptions(nothing)).toEqual({});
-  const given = { ...nothing, name: "fix", network: "none", hostname: "box", ttl: 60, memory: 4096 } as const;
+  const given = { ...nothing, name: "fix", network: "none", hostname: "box", ttl: 60, memory: 2 ** 20 } as const;
   expect(sessionOptions(given)).toEqual({
     name: "fix",
     network: "none",
     hostname: "box",
     ttlSeconds: 60,
-    limits: { memoryBytes: 4096 },
+    limits: { memoryBytes: 2 ** 20 },
   });
 });
 
@@ -63,6 +63,10 @@ describe("--bind", () => {
   test.each(["", ":", ":/b", "/a:b", "/a:/b:rw", "/a:/b:ro:x"])("refuses %p", (bind) => {
     expect(() => sessionOptions({ ...nothing, bind: [bind] })).toThrow("--bind: can't be understood");
   });
+});
+
+test("memory in which nothing starts can't be a limit", () => {
+  expect(() => sessionOptions({ ...nothing, memory: 512 })).toThrow("--memory: no process starts with 512 bytes");
 });
 
 test("a part of a process can't be a limit", () => {

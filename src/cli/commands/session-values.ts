@@ -19,9 +19,16 @@ export function sessionOptions(given: SessionOptionValues): SessionOptions {
   };
 }
 
+/** With less the kernel kills whatever enters the group, without a word. */
+const leastMemory = 2 ** 20;
+
 function limitsOf({ memory, cpus, pids }: SessionOptionValues): Limits | undefined {
   if (memory === undefined && cpus === undefined && pids === undefined) return undefined;
   if (pids !== undefined && !Number.isInteger(pids)) throw new UserError("usage", `--pids: no whole number: ${pids}`);
+  if (memory !== undefined && memory < leastMemory)
+    throw new UserError("usage", `--memory: no process starts with ${memory} bytes`, {
+      hint: "a unit is missing? 512M, 2G",
+    });
   return {
     ...(memory === undefined ? {} : { memoryBytes: memory }),
     ...(cpus === undefined ? {} : { cpus }),

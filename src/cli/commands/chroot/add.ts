@@ -25,6 +25,7 @@ export const add = command({
   exits: { 3: "no such directory", 5: "the name is taken" },
   json: chrootJson(""),
   run: ({ name, directory }, { description }) => {
+    if (directory === "") throw new UserError("usage", "DIRECTORY is empty");
     const path = resolve(directory);
     requireDirectory(path);
     return { data: describeChroot(writeChroot({ name, directory: path, description: description ?? name })) };

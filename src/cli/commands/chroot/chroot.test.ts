@@ -112,6 +112,11 @@ describe("chroot add, list and remove", () => {
       status: 3,
       stderr: expect.stringMatching(/^fallthru: no directory \/.*\/nowhere\n/),
     });
+    // As an unset variable of a script's is; it doesn't mean where one is.
+    expect(await cli("chroot", "add", "gone", "")).toMatchObject({
+      status: 2,
+      stderr: "fallthru: DIRECTORY is empty\n",
+    });
   });
 
   test("list says what is wrong, and lists the others", async () => {
