@@ -51,4 +51,4 @@ test("a discard of everything shows the session as it began", async () => {
       throw new Error(`seed ${seed}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
     }
   }
-}, 100_000);
+});

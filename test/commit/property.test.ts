@@ -152,4 +152,4 @@ test("a commit does what rsync does, leaves the session's view as it is, and can
       throw new Error(`seed ${seed}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
     }
   }
-}, 280_000);
+});

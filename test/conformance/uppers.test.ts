@@ -59,7 +59,7 @@ for (const [kind, mount] of Object.entries(mounts)) {
         if (outcome.kind === "wrong") wrong.push(`${id}: ${name}: ${outcome.what}`);
     }
     expect(wrong).toEqual([]);
-  }, 240_000);
+  });
 }
 
 test("what is deleted and renamed on an upper that lies on overlayfs, overlayfs shows too", async () => {

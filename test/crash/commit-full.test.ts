@@ -10,4 +10,4 @@ const script =
   "cd /srv; echo more >>changed; rm gone; mv moved here; chmod 600 mode; mkdir -p new/below; echo n >new/below/file; " +
   "ln new/below/file new/link; chmod 700 dir; rm -r dir/sub";
 
-test("a commit and an undo that meet a full disk say which, and change nothing", () => fillCommits(script), 280_000);
+test("a commit and an undo that meet a full disk say which, and change nothing", () => fillCommits(script));

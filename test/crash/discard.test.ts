@@ -90,8 +90,8 @@ function filesOf(tree: string): string[] {
 
 test("killed", async () => {
   expect(await everywhere(["signal=KILL"], () => true)).toBeGreaterThan(30);
-}, 140_000);
+});
 
 test("a full disk, and a quota", async () => {
   expect(await everywhere(["error=ENOSPC", "error=EDQUOT"], takesSpace)).toBeGreaterThan(10);
-}, 140_000);
+});

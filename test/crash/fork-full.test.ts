@@ -9,5 +9,5 @@ for (const fork of [[], ["--copy"]]) {
   test(`a fork ${fork.join("")} that meets a full disk says which, leaves nothing, and the session as it was`, async () => {
     const { refused } = await fillFork(fork);
     expect(refused).toBeGreaterThan(fork.length === 0 ? 15 : 25);
-  }, 140_000);
+  });
 }

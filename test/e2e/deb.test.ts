@@ -10,7 +10,7 @@ let deb = "";
 
 beforeAll(() => {
   deb = resolve(top, execFileSync("sh", ["tools/deb.sh"], { cwd: top, encoding: "utf8" }).trim());
-}, 120_000);
+});
 
 /** Runs a script as the superuser of a view of this machine, where schroot is installed. */
 async function inside(script: string): Promise<string[]> {

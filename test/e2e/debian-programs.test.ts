@@ -9,7 +9,7 @@ let root = "";
 
 beforeAll(async () => {
   root = await debianRoot({ variant: "buildd" });
-}, 600_000);
+});
 
 /** Runs a script; afterwards no session is there. @returns the lines that it printed */
 async function ask(script: string, out = buildersDirectory("out")): Promise<string[]> {

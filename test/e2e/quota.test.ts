@@ -60,7 +60,7 @@ test("a fork that copies and meets it says where, and leaves nothing", async () 
   allowMore(60 << 20);
   await ok("fork", "x", "--name", "y", "--copy");
   await ok("end", "x", "y");
-}, 60_000);
+});
 
 test("a commit that meets it says where, and changes nothing; an undo needs no space", async () => {
   await ok("begin", "t", "--name", "x");
@@ -79,4 +79,4 @@ test("a commit that meets it says where, and changes nothing; an undo needs no s
   await ok("undo");
   expect(describeTree(root)).toEqual(before);
   await ok("end", "x");
-}, 60_000);
+});

@@ -22,7 +22,7 @@ beforeAll(async () => {
   const words = ["run", "fetch", "--bind", `${sources}:/sources`, "--", "sh", "-ec", fetch];
   const { status, stderr } = await fallthru(words);
   if (status !== 0) throw new Error(stderr);
-}, 600_000);
+});
 
 const script = `
   chroot=$ROOT

@@ -9,7 +9,7 @@ let said = "";
 
 beforeAll(async () => {
   said = await runGuest(script);
-}, 850_000);
+});
 
 /** Each is a `check` of the script. */
 for (const what of [

@@ -130,7 +130,7 @@ test("killed at any instant, what is known is what it was before the operation o
     expect(differences(reread(file), isBefore ? before : after)).toEqual([]);
   }
   expect(torn).toBeGreaterThan(0);
-}, 60_000);
+});
 
 test("the next server knows the open files, and which of them was opened last of all, and by whom", () => {
   using file = makeMemoryFile("journal");
@@ -201,7 +201,7 @@ test("of an inode with very many names each is removed as fast as another's", ()
   const startOfOthers = performance.now();
   for (let nodeid = 4; nodeid < 4 + count; nodeid++) journal.remove(1, `other-${nodeid}`);
   expect(many / (performance.now() - startOfOthers)).toBeLessThan(20);
-}, 60_000);
+});
 
 test("startRetry() counts servers that died of what they were asked again", () => {
   using file = makeMemoryFile("journal");
