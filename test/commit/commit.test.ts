@@ -138,6 +138,15 @@ test("what others have changed since is a conflict: both sides are shown, nothin
   expect(describeTree(root)).toEqual(before);
 });
 
+test("of a renaming by itself, undo brings the times of both directories back", async () => {
+  const before = describeTree(root);
+  await inside("mv one dir/sub/one");
+  expect(await fallthru(["commit", "@s", "/srv/one"])).toMatchObject({ status: 0, stderr: "" });
+  expect([text("one"), text("dir/sub/one")]).toEqual([undefined, "one\n"]);
+  expect(await fallthru(["undo"])).toMatchObject({ status: 0, stderr: "" });
+  expect(describeTree(root)).toEqual(before);
+});
+
 test.each(["overlay", "fallthru", "overlay, forked"])(
   "what others have deleted, and the session has changed, is a conflict: %s",
   async (kind) => {
@@ -326,6 +335,16 @@ test("what is immutable in the target, and a full disk, are told before anything
   } finally {
     execFileSync("umount", [small]);
   }
+});
+
+test("so is an immutable directory into which something was renamed", async () => {
+  const before = describeTree(root);
+  await inside("mv one dir/sub/one");
+  execFileSync("chattr", ["+i", join(root, "srv/dir/sub")]);
+  const { status, stderr } = await fallthru(["commit", "@s", "/srv/one"]);
+  execFileSync("chattr", ["-i", join(root, "srv/dir/sub")]);
+  expect([status, stderr]).toEqual([1, expect.stringContaining("srv/dir/sub is immutable")]);
+  expect(describeTree(root)).toEqual(before);
 });
 
 test("--interactive asks about each change, on a terminal only", async () => {

@@ -81,10 +81,11 @@ export class Draft {
     this.#arrivals.push({ path: staged.path, name: staged.name, staged, ...(old === undefined ? {} : { old }) });
   }
 
-  /** @param was where it is; @param to where it comes in again */
-  takeOut(was: Name, attr: Attr, to?: Name): void {
+  /** @param was where it is; @param to where it comes in again; @param toWas where that place is */
+  takeOut(was: Name, attr: Attr, to?: Name, toWas?: Name): void {
     const [name, ino] = [this.#next(), String(attr.ino)];
     this.#touch(was);
+    this.#touch(toWas);
     this.#outs.push({ kind: "out", name, path: was, ino, ...(to === undefined ? {} : { to }) });
     if (to !== undefined) this.#bring({ path: to, name, ino, from: was });
   }

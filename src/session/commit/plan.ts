@@ -188,7 +188,7 @@ class Planner implements Planned {
     if (isDirectory(after)) this.moved.push([from, path]);
     else if ((after.mode & S.IFMT) === S.IFREG) this.unsettled.push(path);
     this.#makeParents(path, was);
-    this.draft.takeOut(from, found, path);
+    this.draft.takeOut(from, found, path, was);
     if (aspects.length > 0) this.draft.setAttributes(change, from, found);
   }
 
