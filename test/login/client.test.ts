@@ -11,10 +11,11 @@ import {
   bob,
   describeLogin,
   firstProcesses,
+  loginBy,
   makeMachine,
   type Person,
-  program,
   startService,
+  tellWhere,
   unmakeMachine,
   untilNothingIsLeft,
 } from "../support/logins.ts";
@@ -31,11 +32,8 @@ beforeAll(async () => {
 afterAll(unmakeMachine);
 
 /** A login whose client strace(1) does this to. */
-function login({ uid }: Person, ...options: readonly string[]): Promise<RunResult> {
-  const ids = ["setpriv", `--reuid=${uid}`, `--regid=${uid}`, "--clear-groups", "--"];
-  const script = "if [ -e /run/fallthrud/socket ]; then echo outside; else echo inside; fi; sleep 0.1";
-  const words = ["strace", "-qq", ...options, `${program}-login`, "-c", script];
-  return run([...ids, ...words], { directory: "/", timeoutMs: 60_000 });
+function login(person: Person, ...options: readonly string[]): Promise<RunResult> {
+  return loginBy(person, { inner: ["strace", "-qq", ...options], script: `${tellWhere}; sleep 0.1` });
 }
 
 /** What is waited for and made ready in memory changes nothing that others see. */

@@ -1,22 +1,20 @@
 // deadline: 240
 // What a person gets where a login fails, whatever it is that fails: a message and no shell, or a message and their shell on the
 // machine's own root where the administrator chose that. Never another root than that, and nothing is left.
-import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
+import { beforeAll, expect, test } from "bun:test";
 import { chmodSync, rmSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import { run, type RunResult } from "../support/fallthru.ts";
+import { leaveNothing } from "../support/loginhooks.ts";
 import {
   alice,
   carol,
   describeLogin,
+  loginBy,
   makeMachine,
-  type Person,
-  program,
   servicePid,
   startService,
   stopService,
-  unmakeMachine,
   untilNothingIsLeft,
   workers,
 } from "../support/logins.ts";
@@ -33,21 +31,11 @@ beforeAll(async () => {
   await startService();
 });
 
-afterEach(() => untilNothingIsLeft());
-
-afterAll(unmakeMachine);
-
-/** A login with a command that says where it is. @param before what it is started by */
-function login({ uid }: Person, before: readonly string[] = [], timeoutMs = 60_000): Promise<RunResult> {
-  const ids = ["setpriv", `--reuid=${uid}`, `--regid=${uid}`, "--clear-groups", "--"];
-  // Only the machine has it.
-  const script = `if [ -e ${socket} ]; then echo outside; else echo inside; fi`;
-  return run([...ids, ...before, `${program}-login`, "-c", script], { directory: "/", timeoutMs });
-}
+leaveNothing();
 
 /** Both get what they are to, with a message. */
-async function expectRefusal(what: RegExp, before: readonly string[] = []): Promise<void> {
-  const [strict, spare] = await Promise.all([login(alice, before), login(carol, before)]);
+async function expectRefusal(what: RegExp, inner: readonly string[] = []): Promise<void> {
+  const [strict, spare] = await Promise.all([loginBy(alice, { inner }), loginBy(carol, { inner })]);
   expect(strict).toMatchObject({ status: 1, stdout: "" });
   expect(strict.stderr).toMatch(/^fallthru: you can't log in here: /);
   expect(strict.stderr).toMatch(what);
@@ -57,7 +45,7 @@ async function expectRefusal(what: RegExp, before: readonly string[] = []): Prom
 }
 
 async function expectLogins(): Promise<void> {
-  for (const person of [alice, carol]) expect(await login(person)).toMatchObject({ status: 0, stdout: inside });
+  for (const person of [alice, carol]) expect(await loginBy(person)).toMatchObject({ status: 0, stdout: inside });
 }
 
 test("the service hangs (SIGSTOP): who logs in is told so in time, and in when it goes on", async () => {

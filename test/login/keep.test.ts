@@ -1,6 +1,6 @@
 // deadline: 200
 // `login.keep=ask`: at the last logout from a terminal the person is shown what would be lost, and may save files of their home.
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "bun:test";
+import { beforeAll, beforeEach, expect, test } from "bun:test";
 import { execFileSync } from "node:child_process";
 import {
   chownSync,
@@ -9,32 +9,32 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
-  rmSync,
   statSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
 } from "node:fs";
 import { fallthru, run } from "../support/fallthru.ts";
+import { leaveNothing } from "../support/loginhooks.ts";
 import {
   alice,
-  closeTerminals,
   bob,
   carol,
   describeLogin,
+  emptyHomes,
   loginOn,
   makeMachine,
   type Person,
+  question,
   sessions,
   Sshd,
   startService,
-  unmakeMachine,
+  untilAsked,
   untilNothingIsLeft,
 } from "../support/logins.ts";
 import { tinyRoot } from "../support/roots.ts";
 import { Terminal } from "../support/terminal.ts";
 
-const question = "[d]rop everything? ";
 const home = "/home/alice";
 let sshd: Sshd;
 
@@ -49,36 +49,17 @@ beforeAll(async () => {
 });
 
 beforeEach(() => {
-  for (const person of [alice, bob, carol]) {
-    for (const name of readdirSync(`/home/${person.name}`)) {
-      if (name !== ".ssh") rmSync(`/home/${person.name}/${name}`, { recursive: true });
-    }
-  }
+  emptyHomes(alice, bob, carol);
   write("notes", "old\n");
 });
 
-afterEach(async () => {
-  closeTerminals();
-  await untilNothingIsLeft();
-});
-
-afterAll(async () => {
-  await sshd[Symbol.asyncDispose]();
-  await unmakeMachine();
-});
+leaveNothing();
 
 /** A file of the real home, old enough that a session knows it. */
 function write(name: string, text: string, person: Person = alice): void {
   const path = `/home/${person.name}/${name}`;
   writeFileSync(path, text);
   chownSync(path, person.uid, person.uid);
-}
-
-/** Logs in, does this, and logs out. */
-async function untilAsked(script: string, words?: readonly string[]): Promise<{ terminal: Terminal; screen: string }> {
-  const terminal = await loginOn(words);
-  terminal.type(`${script}; exit 3\n`);
-  return { terminal, screen: await terminal.until(question) };
 }
 
 const read = (name: string): string => readFileSync(`${home}/${name}`, "utf8");

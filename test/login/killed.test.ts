@@ -7,14 +7,13 @@ import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { temporaryDirectory } from "../support/directories.ts";
-import { executable, run, type RunResult } from "../support/fallthru.ts";
+import { executable } from "../support/fallthru.ts";
 import {
   alice,
   carol,
   describeLogin,
+  loginBy,
   makeMachine,
-  type Person,
-  program,
   startService,
   stopService,
   unmakeMachine,
@@ -56,18 +55,12 @@ async function stop(service: ChildProcess): Promise<void> {
   await ended;
 }
 
-function login({ uid }: Person): Promise<RunResult> {
-  const ids = ["setpriv", `--reuid=${uid}`, `--regid=${uid}`, "--clear-groups", "--"];
-  const script = `if [ -e /etc/schroot/chroot.d ]; then echo outside; else echo inside; fi`;
-  return run([...ids, `${program}-login`, "-c", script], { directory: "/", timeoutMs: 60_000 });
-}
-
 /** How often a worker makes each of these calls from when it has its client. */
 async function pointsOf(): Promise<{ syscall: string; nth: number }[]> {
   const directory = temporaryDirectory("trace");
   const filter = `trace=${changing.map((name) => `?${name}`).join(",")}`;
   const service = await traced("-ff", "-o", join(directory, "trace"), "-e", "signal=none", "-e", filter);
-  expect(await login(alice)).toMatchObject({ status: 0, stdout: "inside\n" });
+  expect(await loginBy(alice)).toMatchObject({ status: 0, stdout: "inside\n" });
   await untilNothingIsLeft();
   await stop(service);
   const traces = readdirSync(directory).map((name) => readFileSync(join(directory, name), "utf8"));
@@ -97,7 +90,7 @@ test("killed at every step of a login", async () => {
     const at = `${syscall} ${nth}`;
     const what = ["-e", `trace=${syscall}`, "-e", `inject=${syscall}:signal=KILL:when=${nth}`];
     const service = await traced("-o", "/dev/null", ...what);
-    const [strict, spare] = await Promise.all([login(alice), login(carol)]);
+    const [strict, spare] = await Promise.all([loginBy(alice), loginBy(carol)]);
     await stop(service);
     const said = strict.stderr + spare.stderr;
     expect({ at, said, strict: strict.stdout }).toEqual({
@@ -136,7 +129,7 @@ test("killed at every step of a login", async () => {
     await startService();
     try {
       for (const person of [alice, carol])
-        expect({ at, ...(await login(person)) }).toMatchObject({ at, stdout: "inside\n" });
+        expect({ at, ...(await loginBy(person)) }).toMatchObject({ at, stdout: "inside\n" });
       await untilNothingIsLeft();
     } finally {
       await stopService();

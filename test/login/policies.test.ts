@@ -1,6 +1,6 @@
 // deadline: 240
 // What a login's policy says, each against the real thing: what is kept and shared, limits, time, network, who people are.
-import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
+import { beforeAll, expect, test } from "bun:test";
 import { execFileSync } from "node:child_process";
 import {
   appendFileSync,
@@ -19,6 +19,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { cgroups } from "../support/cgroup.ts";
 import { temporaryDirectory } from "../support/directories.ts";
 import { fallthru, run, type RunResult } from "../support/fallthru.ts";
+import { leaveNothing } from "../support/loginhooks.ts";
 import {
   alice,
   closeTerminals,
@@ -31,7 +32,6 @@ import {
   Sshd,
   startService,
   uncoverDirectory,
-  unmakeMachine,
   untilNothingIsLeft,
 } from "../support/logins.ts";
 import { debianRoot, tinyRoot } from "../support/roots.ts";
@@ -47,12 +47,7 @@ beforeAll(async () => {
   await startService();
 });
 
-afterEach(async () => {
-  closeTerminals();
-  await untilNothingIsLeft();
-});
-
-afterAll(unmakeMachine);
+leaveNothing();
 
 /** Alice's logins are from now on these. */
 function policy(root: string, ...keys: readonly string[]): void {

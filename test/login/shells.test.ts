@@ -1,14 +1,14 @@
 // deadline: 240
 // Without sshd: su(1), login(1), the policy's kinds of sessions, and what a kill at any moment leaves: nothing.
-import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
+import { beforeAll, expect, test } from "bun:test";
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fallthru, run } from "../support/fallthru.ts";
 import { untilRuns } from "../support/leftovers.ts";
+import { leaveNothing } from "../support/loginhooks.ts";
 import {
   alice,
-  closeTerminals,
   bob,
   carol,
   dave,
@@ -20,7 +20,6 @@ import {
   sessions,
   startService,
   stopService,
-  unmakeMachine,
   untilNothingIsLeft,
   workers,
 } from "../support/logins.ts";
@@ -43,12 +42,7 @@ beforeAll(async () => {
   await startService();
 });
 
-afterEach(async () => {
-  closeTerminals();
-  await untilNothingIsLeft();
-});
-
-afterAll(unmakeMachine);
+leaveNothing();
 
 function su({ name }: Person, command: string): ReturnType<typeof run> {
   return run(["su", "-l", name, "-c", command], { directory: "/", timeoutMs: 60_000 });

@@ -4,7 +4,6 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { execFileSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
-import { run, type RunResult } from "../support/fallthru.ts";
 import {
   alice,
   bob,
@@ -12,10 +11,9 @@ import {
   dave,
   describeLogin,
   firstProcesses,
+  loginBy,
   makeMachine,
   ownProcesses,
-  type Person,
-  program,
   startService,
   unmakeMachine,
   untilNothingIsLeft,
@@ -40,7 +38,7 @@ beforeAll(async () => {
     execFileSync("mount", ["-t", "tmpfs", "-o", `size=16m,mode=${mode}`, "tmpfs", path]);
   }
   await startService();
-  for (const person of [alice, bob, carol, dave]) expect(await login(person)).toMatchObject({ stdout: "inside\n" });
+  for (const person of [alice, bob, carol, dave]) expect(await loginBy(person)).toMatchObject({ stdout: "inside\n" });
   await untilNothingIsLeft();
 });
 
@@ -49,19 +47,9 @@ afterAll(async () => {
   for (const path of [state, running]) execFileSync("umount", ["--lazy", path]);
 });
 
-/** @param before what it is started by */
-function login(
-  { uid }: Person,
-  before: readonly string[] = [],
-  script = "if [ -e /run/fallthrud/socket ]; then echo outside; else echo inside; fi",
-): Promise<RunResult> {
-  const ids = ["setpriv", `--reuid=${uid}`, `--regid=${uid}`, "--clear-groups", "--"];
-  return run([...before, ...ids, `${program}-login`, "-c", script], { directory: "/", timeoutMs: 60_000 });
-}
-
-async function expectRefusal(what: RegExp, before: readonly string[] = []): Promise<void> {
+async function expectRefusal(what: RegExp, outer: readonly string[] = []): Promise<void> {
   for (const person of [alice, bob]) {
-    const { status, stdout, stderr } = await login(person, before);
+    const { status, stdout, stderr } = await loginBy(person, { outer });
     expect({ status, stdout, stderr }).toEqual({
       status: 1,
       stdout: "",
@@ -70,7 +58,7 @@ async function expectRefusal(what: RegExp, before: readonly string[] = []): Prom
     expect(stderr).toMatch(/^fallthru: you can't log in here: .*\n(hint: .*\n)?$/);
   }
   for (const person of [carol, dave]) {
-    const { status, stdout, stderr } = await login(person, before);
+    const { status, stdout, stderr } = await loginBy(person, { outer });
     expect({ status, stdout, stderr }).toEqual({
       status: 0,
       stdout: "outside\n",
@@ -82,7 +70,7 @@ async function expectRefusal(what: RegExp, before: readonly string[] = []): Prom
 }
 
 async function expectLogins(): Promise<void> {
-  for (const person of [alice, bob]) expect(await login(person)).toMatchObject({ status: 0, stdout: "inside\n" });
+  for (const person of [alice, bob]) expect(await loginBy(person)).toMatchObject({ status: 0, stdout: "inside\n" });
   await untilNothingIsLeft();
 }
 
@@ -119,7 +107,10 @@ test("the state directory's file system has no space left", async () => {
 });
 
 test("a limit of open files that suffices for a shell does so for one whose root is bound, and is the shell's", async () => {
-  const limited = await login(bob, ["prlimit", "--nofile=10:10", "--"], "ulimit -Hn; ulimit -Sn");
+  const limited = await loginBy(bob, {
+    outer: ["prlimit", "--nofile=10:10", "--"],
+    script: "ulimit -Hn; ulimit -Sn",
+  });
   expect(limited).toMatchObject({ status: 0, stdout: "10\n10\n", stderr: "" });
   await untilNothingIsLeft();
 });

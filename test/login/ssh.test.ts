@@ -1,6 +1,6 @@
 // deadline: 200
 // The real sshd on the loopback, with real keys: our shell in /etc/passwd, sessions that are views of this machine.
-import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
+import { beforeAll, expect, test } from "bun:test";
 import { execFileSync, spawn } from "node:child_process";
 import {
   chownSync,
@@ -18,9 +18,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { temporaryDirectory } from "../support/directories.ts";
 import { run } from "../support/fallthru.ts";
 import { untilRuns } from "../support/leftovers.ts";
+import { leaveNothing } from "../support/loginhooks.ts";
 import {
   alice,
-  closeTerminals,
   bob,
   carol,
   dave,
@@ -31,7 +31,6 @@ import {
   sessions,
   Sshd,
   startService,
-  unmakeMachine,
   untilNothingIsLeft,
 } from "../support/logins.ts";
 import type { Terminal } from "../support/terminal.ts";
@@ -48,15 +47,7 @@ beforeAll(async () => {
   sshd = await Sshd.start();
 });
 
-afterEach(async () => {
-  closeTerminals();
-  await untilNothingIsLeft();
-});
-
-afterAll(async () => {
-  await sshd[Symbol.asyncDispose]();
-  await unmakeMachine();
-});
+leaveNothing();
 
 function shellOf(person: Person, ...more: readonly string[]): Promise<Terminal> {
   return loginOn(sshd.ssh(person, "-t", ...more), { size: { columns: 91, rows: 33 } });

@@ -1,6 +1,6 @@
 // deadline: 300
 // `login.keep=ask` where nobody answers: the person's files are in ~/unsaved, or the session stays, whoever ended it and however.
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "bun:test";
+import { beforeAll, beforeEach, expect, test } from "bun:test";
 import { execFileSync } from "node:child_process";
 import { chownSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -8,21 +8,23 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { restart } from "../crash/session.ts";
 import { temporaryDirectory } from "../support/directories.ts";
 import { fallthru } from "../support/fallthru.ts";
+import { leaveNothing } from "../support/loginhooks.ts";
 import {
   alice,
   bob,
   carol,
-  closeTerminals,
   describeLogin,
+  emptyHomes,
   loginOn,
   makeMachine,
   ownProcesses,
   type Person,
+  question,
   sessions,
   Sshd,
   startService,
   stopService,
-  unmakeMachine,
+  untilAsked,
   untilNothingIsLeft,
   workers,
 } from "../support/logins.ts";
@@ -30,7 +32,6 @@ import { tinyRoot } from "../support/roots.ts";
 import { childrenOf } from "../support/service.ts";
 import type { Terminal } from "../support/terminal.ts";
 
-const question = "[d]rop everything? ";
 const session = "copy-login-7001";
 let sshd: Sshd;
 
@@ -44,23 +45,9 @@ beforeAll(async () => {
   sshd = await Sshd.start();
 });
 
-beforeEach(() => {
-  for (const { name } of [alice, bob, carol]) {
-    for (const each of readdirSync(`/home/${name}`)) {
-      if (each !== ".ssh") rmSync(`/home/${name}/${each}`, { recursive: true });
-    }
-  }
-});
+beforeEach(() => emptyHomes(alice, bob, carol));
 
-afterEach(async () => {
-  closeTerminals();
-  await untilNothingIsLeft();
-});
-
-afterAll(async () => {
-  await sshd[Symbol.asyncDispose]();
-  await unmakeMachine();
-});
+leaveNothing();
 
 /** What is below ~/unsaved, or beside it: paths, without the dates. */
 function unsaved({ name }: Person = alice): Record<string, string> {
@@ -74,14 +61,6 @@ function unsaved({ name }: Person = alice): Record<string, string> {
       return [known, readFileSync(path, "utf8")] as const;
     });
   return Object.fromEntries(pairs);
-}
-
-/** Logs in, does this, and logs out. */
-async function untilAsked(script: string, words?: readonly string[]): Promise<Terminal> {
-  const terminal = await loginOn(words);
-  terminal.type(`${script}; exit 3\n`);
-  await terminal.until(question);
-  return terminal;
 }
 
 /** Our client, which is the person's shell below su(1). */
@@ -113,7 +92,7 @@ const atTheQuestion: Readonly<Record<string, (terminal: Terminal) => unknown>> =
 test.each(Object.entries(atTheQuestion))(
   "%s at the question: the session ends, and the files are saved",
   async (_, way) => {
-    const terminal = await untilAsked(
+    const { terminal } = await untilAsked(
       "mkdir ~/deep; echo new >~/deep/notes; ln -s notes ~/deep/link; echo x >/tmp/other",
     );
     await way(terminal);
@@ -146,7 +125,7 @@ test.each([
 );
 
 test("what was answered isn't saved again, and of commands and histories nothing is", async () => {
-  const terminal = await untilAsked("echo new >~/notes");
+  const { terminal } = await untilAsked("echo new >~/notes");
   terminal.type("d\n");
   await terminal.ended;
   expect(await sshd.run(alice, ["echo new >~/notes"])).toMatchObject({ status: 0 });
@@ -155,7 +134,7 @@ test("what was answered isn't saved again, and of commands and histories nothing
   await quiet.until("done");
   quiet.hangUp();
   await untilNothingIsLeft();
-  const saved = await untilAsked("echo new >~/notes");
+  const { terminal: saved } = await untilAsked("echo new >~/notes");
   saved.type("s\n");
   await saved.ended;
   await untilNothingIsLeft();
@@ -163,7 +142,7 @@ test("what was answered isn't saved again, and of commands and histories nothing
 });
 
 test("an answer isn't meant for who has come meanwhile", async () => {
-  const first = await untilAsked("echo new >~/notes");
+  const { terminal: first } = await untilAsked("echo new >~/notes");
   const second = await loginOn();
   first.type("d\n");
   await first.ended;
@@ -217,7 +196,7 @@ test.each([
   try {
     const script =
       "echo 1 >~/notes; busybox head -c 1048576 /bin/busybox >~/big; mkdir ~/.config; echo 2 >~/.config/file";
-    (await untilAsked(script)).hangUp();
+    (await untilAsked(script)).terminal.hangUp();
     for (let tries = 0; ownProcesses("login-save").length > 0 || asking().asked > 0; tries++) {
       if (tries > 500) throw new Error("it is still being saved");
       await sleep(10);
@@ -290,7 +269,7 @@ test("a session that is kept can be given up", async () => {
 });
 
 test.each(["recover", "the next login"])("a restart of the machine: %s saves what is on the disk", async (by) => {
-  const terminal = await untilAsked("echo new >~/notes");
+  const { terminal } = await untilAsked("echo new >~/notes");
   const { worker } = asking();
   await stopService("leave workers");
   for (const pid of [worker, terminal.processId]) process.kill(pid, "SIGKILL");
@@ -334,7 +313,7 @@ test("no link leads out of the home, and nobody's else files come along", async 
 
 test("login.ttl ends a session that is asked about", async () => {
   describeLogin("brief", tinyRoot(), ["login.users=dave", "login.keep=ask", "login.ttl=2s", "setup.nssdatabases="]);
-  const terminal = await untilAsked("echo new >~/notes", ["su", "-l", "dave"]);
+  const { terminal } = await untilAsked("echo new >~/notes", ["su", "-l", "dave"]);
   await terminal.ended;
   await untilNothingIsLeft();
   expect(unsaved({ name: "dave", uid: 7004 })).toEqual({ "unsaved/DATE/notes": "new\n" });
@@ -354,7 +333,7 @@ test("login.ttl ends a session that is asked about", async () => {
 test("killed at any moment while it saves: the next one goes on with it", async () => {
   for (let round = 0; round < 6; round++) {
     const script = `for n in 1 2 3 4 5 6; do cat /bin/busybox /bin/busybox >~/$n; done`;
-    const terminal = await untilAsked(script);
+    const { terminal } = await untilAsked(script);
     const { worker } = asking();
     terminal.hangUp();
     while (ownProcesses("login-save").length === 0 && sessions().length > 0) await sleep(1);

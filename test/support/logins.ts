@@ -74,6 +74,7 @@ export function makeMachine(shell: string = loginShell): void {
 
 export async function unmakeMachine(): Promise<void> {
   await stopService();
+  for (const sshd of daemons.splice(0)) await sshd[Symbol.asyncDispose]();
   for (const path of covered.toReversed()) await unmount(path);
 }
 
@@ -135,6 +136,19 @@ export async function stopService(whom: "workers too" | "leave workers" = "worke
   while (left.some(isAlive)) await sleep(10);
 }
 
+/** A command that tells whether it runs in a session of a tiny root's: the machine alone has descriptions of chroots. */
+export const tellWhere = "if [ -e /etc/schroot/chroot.d ]; then echo outside; else echo inside; fi";
+
+/** A login by our client alone, without su(1) or sshd. @param outer what starts it as root @param inner as the person */
+export function loginBy(
+  { uid }: Person,
+  { outer = [] as readonly string[], inner = [] as readonly string[], script = tellWhere } = {},
+): Promise<RunResult> {
+  const ids = ["setpriv", `--reuid=${uid}`, `--regid=${uid}`, "--clear-groups", "--"];
+  const words = [...outer, ...ids, ...inner, `${program}-login`, "-c", script];
+  return run(words, { directory: "/", timeoutMs: 60_000 });
+}
+
 const open: Terminal[] = [];
 
 /** A login on a terminal, alice's where nothing else is said, that shows its prompt; closed by closeTerminals(). */
@@ -147,6 +161,28 @@ export async function loginOn(
   open.push(terminal);
   await terminal.until(/[$#] /);
   return terminal;
+}
+
+/** What `login.keep=ask` asks with. */
+export const question = "[d]rop everything? ";
+
+/** A login on a terminal that does this and logs out, up to the question. */
+export async function untilAsked(
+  script: string,
+  words?: readonly string[],
+): Promise<{ terminal: Terminal; screen: string }> {
+  const terminal = await loginOn(words);
+  terminal.type(`${script}; exit 3\n`);
+  return { terminal, screen: await terminal.until(question) };
+}
+
+/** Leaves only their ssh keys in them. */
+export function emptyHomes(...whose: readonly Person[]): void {
+  for (const { name } of whose) {
+    for (const each of readdirSync(`/home/${name}`)) {
+      if (each !== ".ssh") rmSync(`/home/${name}/${each}`, { recursive: true });
+    }
+  }
 }
 
 /** Closes the windows that a test has left open: theirs hang up. */
@@ -222,6 +258,8 @@ export async function untilNothingIsLeft(patienceMs = 30_000): Promise<number> {
   return performance.now() - start;
 }
 
+const daemons: Sshd[] = [];
+
 /** sshd on a port of the loopback, as the machine's own with this in its configuration besides. */
 export class Sshd implements AsyncDisposable {
   /** The private key of all people. */
@@ -264,7 +302,9 @@ export class Sshd implements AsyncDisposable {
       });
       child.on("exit", () => fail(new Error(log)));
     });
-    return new Sshd(port, child);
+    const sshd = new Sshd(port, child);
+    daemons.push(sshd);
+    return sshd;
   }
 
   /** The words of ssh(1) or one of its kind, up to the host. */
@@ -288,7 +328,7 @@ export class Sshd implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#child.exitCode !== null) return;
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     await new Promise((done) => {
       this.#child.on("exit", done);
       this.#child.kill("SIGTERM");
