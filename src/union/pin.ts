@@ -10,13 +10,12 @@ import type { Pin } from "./known.ts";
 import { resolveOrigin } from "./origin.ts";
 
 /**
- * Calls with a descriptor of a file or directory that has no name any more, valid for that long; not of others.
- * @param mayBeOpen of a regular file; of all else nobody knows whether it is
+ * Calls with a descriptor of a file or directory that has no name any more, valid for that long; not of others. Nobody knows
+ * whether it is open: the kernel doesn't tell of O_PATH.
  */
-export function withPin(core: Core, nodeid: number, mayBeOpen: boolean, use: (pin: Pin) => void): void {
+export function withPin(core: Core, nodeid: number, use: (pin: Pin) => void): void {
   const inode = core.table.get(nodeid);
   if (inode === undefined || inode.links.length > 0) return;
-  if (inode.type === S.IFREG && !mayBeOpen) return;
   const content = inode.isMetacopy ? openContentOf(inode) : -1;
   if (inode.isMetacopy && content < 0) return;
   const { pin } = inode;

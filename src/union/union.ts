@@ -360,8 +360,8 @@ export class Union implements Disposable {
   }
 
   /** See withPin(). */
-  withPin(nodeid: number, mayBeOpen: boolean, use: (pin: Pin) => void): void {
-    withPin(this.#now, nodeid, mayBeOpen, use);
+  withPin(nodeid: number, use: (pin: Pin) => void): void {
+    withPin(this.#now, nodeid, use);
   }
 
   /** Where in a lower an inode's file is, if it is there: see lowerFile(). */

@@ -2,6 +2,7 @@
 // A mount of ours outlives its server: what is done in it while the server is killed sees a pause, and nothing else.
 import { expect, test } from "bun:test";
 import {
+  chmodSync,
   closeSync,
   constants,
   fchmodSync,
@@ -18,7 +19,7 @@ import {
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { handleOf, openHandle } from "../../src/conformance/kit/directory.ts";
-import { undo } from "../../src/conformance/kit/kernel.ts";
+import { O_PATH, undo } from "../../src/conformance/kit/kernel.ts";
 import { processesIn } from "../support/cgroup.ts";
 import { temporaryDirectory } from "../support/directories.ts";
 import { executable, fallthru, run, type RunResult } from "../support/fallthru.ts";
@@ -189,6 +190,31 @@ test.each(["on", "off"])(
       closeSync(fd);
     }
     expect(statSync(join(target, "..", "lower/dir/sub")).mode & 0o7777).toBe(0o755);
+    expect(await run(["umount", target])).toMatchObject({ status: 0 });
+  },
+  60_000,
+);
+
+test.each(["on", "off"])(
+  "what was removed while open as O_PATH alone stays in reach: passthrough=%s",
+  async (mode) => {
+    const target = await mount(3, `passthrough=${mode}`);
+    writeFileSync(join(target, "new"), "new\n");
+    chmodSync(join(target, "dir/f1"), 0o640);
+    const paths = ["new", "dir/f0", "dir/f1", "dir/f2"].map((name) => join(target, name));
+    const inos = paths.map((path) => statSync(path).ino);
+    const open = paths.map((path) => openSync(path, O_PATH));
+    writeFileSync(join(target, "other"), "other\n");
+    renameSync(join(target, "other"), join(target, "dir/f2"));
+    expect(await run(["rm", "new", "dir/f0", "dir/f1"], { directory: target })).toMatchObject({ status: 0 });
+    await killServer();
+    writeFileSync("/proc/sys/vm/drop_caches", "2");
+    expect(open.map((fd) => [fstatSync(fd).nlink, fstatSync(fd).ino])).toEqual(inos.map((ino) => [0, ino]));
+    for (const fd of open) chmodSync(`/proc/self/fd/${fd}`, 0o600);
+    await killServer();
+    const text = open.map((fd) => [readFileSync(`/proc/self/fd/${fd}`, "utf8"), fstatSync(fd).mode & 0o7777]);
+    expect(text).toEqual(["new\n", "low 0\n", "low 1\n", "low 2\n"].map((content) => [content, 0o600]));
+    for (const fd of open) closeSync(fd);
     expect(await run(["umount", target])).toMatchObject({ status: 0 });
   },
   60_000,

@@ -29,9 +29,7 @@ export interface Files {
   fallocate(nodeid: number, range: { fh: number; offset: number; length: number; mode: number }): void;
   lseek(nodeid: number, from: { fh: number; offset: number; whence: number }): number;
   copyFileRange(nodeid: number, what: CopyRequest): number;
-  /** @returns whether nobody has it open any more, as far as that is known */
-  release(nodeid: number, what: ReleaseRequest): boolean;
-  mayBeOpen(nodeid: number): boolean;
+  release(nodeid: number, what: ReleaseRequest): void;
   /** Whether it may change without the kernel's knowing that it does. */
   changesUnseen(nodeid: number): boolean;
 }
@@ -111,15 +109,10 @@ export class OpenedFiles implements Files {
     return this.#union.copyFileRange(fh, offset, toFh, toOffset, length);
   }
 
-  release(nodeid: number, { fh }: Pick<ReleaseRequest, "fh">): boolean {
+  release(nodeid: number, { fh }: Pick<ReleaseRequest, "fh">): void {
     this.#modes.release(nodeid, fh);
     this.#union.release(fh);
     this.#journal.close(fh);
-    return !this.#modes.isOpen(nodeid);
-  }
-
-  mayBeOpen(nodeid: number): boolean {
-    return this.#modes.isOpen(nodeid);
   }
 
   changesUnseen(nodeid: number): boolean {
@@ -190,13 +183,7 @@ export class UnopenedFiles implements Files {
   }
 
   /** Some versions of Linux send it for a file that was made. */
-  release(): boolean {
-    return false;
-  }
-
-  mayBeOpen(): boolean {
-    return true;
-  }
+  release(): void {}
 
   changesUnseen(): boolean {
     return false;

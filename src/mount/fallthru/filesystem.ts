@@ -235,7 +235,7 @@ export class UnionFileSystem implements FileSystem {
   }
 
   release(nodeid: number, what: ReleaseRequest): void {
-    if (this.#files.release(nodeid, what)) this.#keeper.drop(nodeid);
+    this.#files.release(nodeid, what);
   }
 
   fsync(nodeid: number, fh: number, what: "all" | "data"): void {
@@ -360,7 +360,7 @@ export class UnionFileSystem implements FileSystem {
   /** What has lost its last name and may be open: the next server won't find it by one. */
   #keepOpen(nodeid: number | undefined): void {
     if (nodeid === undefined) return;
-    this.#union.withPin(nodeid, this.#files.mayBeOpen(nodeid), (pin) => this.#keeper.keep(nodeid, pin));
+    this.#union.withPin(nodeid, (pin) => this.#keeper.keep(nodeid, pin));
   }
 
   /** What the kernel has cached of a directory's entries says where its `..` leads. */

@@ -96,10 +96,6 @@ export class OpenModes {
     return (this.#opens.get(nodeid)?.mapping ?? 0) > 0;
   }
 
-  isOpen(nodeid: number): boolean {
-    return this.#opens.has(nodeid);
-  }
-
   release(nodeid: number, handle: number): void {
     const opens = this.#opens.get(nodeid);
     if (opens === undefined) return;
