@@ -4,7 +4,7 @@ import { closeFd, fail, type KnownTime, must, openName, stat, statFd, unlinkName
 import { readAt, writeAt } from "../kernel/io.ts";
 import type { Core } from "./core.ts";
 import { seeTimes } from "./keeptimes.ts";
-import { type Ledger, type Shown, UNSEEN } from "./known.ts";
+import { CHANGING, type Ledger, type Shown, UNSEEN } from "./known.ts";
 
 /** At the end, for the next mount. */
 export function saveTimes({ upper, accessTimes, changeTimes }: Core): void {
@@ -38,7 +38,7 @@ export class ChangeTimes {
   of(ino: number): KnownTime | undefined {
     const shown = this.#shown.size === 0 ? undefined : this.#shown.get(ino);
     if (shown === undefined) return undefined;
-    if (shown.ctimeNsec === UNSEEN) {
+    if (shown.ctimeNsec < 0) {
       shown.ctime = stat.ctime;
       shown.ctimeNsec = stat.ctimeNsec;
       this.#ledger?.changeTime(ino, shown);
@@ -60,9 +60,13 @@ export class ChangeTimes {
   }
 
   /** As keep(), of a file whose mtime was set just now; which ctime that has given it is seen when it is looked at next. */
-  keepUnseen(ino: number, { seconds, nsec }: KnownTime, mtime: KnownTime): void {
-    const unseen = { ctime: 0, ctimeNsec: UNSEEN, mtime: mtime.seconds, mtimeNsec: mtime.nsec };
-    this.#keep(ino, { seconds, nsec, ...unseen });
+  keepUnseen(ino: number, ctime: KnownTime, mtime: KnownTime): void {
+    this.#keep(ino, unseen(ctime, mtime, UNSEEN));
+  }
+
+  /** As keepUnseen(), of one that is about to get another mtime: killed before that is put back, the next server does so. */
+  keepChanging(ino: number, ctime: KnownTime, mtime: KnownTime): void {
+    this.#keep(ino, unseen(ctime, mtime, CHANGING));
   }
 
   /** Whether a ctime is kept, as far as is known. */
@@ -120,10 +124,14 @@ export class ChangeTimes {
     if (this.#shown.size === 0) return;
     const fields: number[] = [];
     for (const [ino, { seconds, nsec, ctime, ctimeNsec, mtime, mtimeNsec }] of this.#shown)
-      if (ctimeNsec !== UNSEEN) fields.push(ino, seconds, nsec, ctime, ctimeNsec, mtime, mtimeNsec);
+      if (ctimeNsec >= 0) fields.push(ino, seconds, nsec, ctime, ctimeNsec, mtime, mtimeNsec);
     const fd = must("create", file, openName(workfd, file, O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW, 0o600));
     // On a full disk they are lost: the layers' own count again.
     writeAt(fd, new Uint8Array(Float64Array.from(fields).buffer), 0);
     closeFd(fd);
   }
+}
+
+function unseen({ seconds, nsec }: KnownTime, mtime: KnownTime, ctimeNsec: number): Shown {
+  return { seconds, nsec, ctime: 0, ctimeNsec, mtime: mtime.seconds, mtimeNsec: mtime.nsec };
 }

@@ -4,6 +4,7 @@ import { closeFd, openName } from "../kernel/at.ts";
 import { attributeName, getXattr, setXattrOf } from "../kernel/io.ts";
 import { entries, errnoOf, find, mark, name, space, write } from "../../test/support/space.ts";
 import type { UnionAttr } from "./attr.ts";
+import { CHANGING, type KnownInodes, type Shown } from "./known.ts";
 import type { Union } from "./union.ts";
 
 function timesOf({ atime, atimeNsec, mtime, mtimeNsec, ctime, ctimeNsec }: UnionAttr): readonly number[] {
@@ -15,6 +16,19 @@ function isMarked(path: string, attribute: string): boolean {
   const length = getXattr(fd, "", attributeName(attribute), Buffer.alloc(16));
   closeFd(fd);
   return length >= 0;
+}
+
+/** What is told of a directory's times before something is copied into it. */
+function toldBefore(at: ReturnType<typeof space>, path: string): { readonly ino: number; readonly shown: Shown } {
+  const told: { ino: number; shown: Shown }[] = [];
+  const changeTime = (ino: number, shown: Shown | undefined): void => {
+    if (shown?.ctimeNsec === CHANGING) told.push({ ino, shown: { ...shown } });
+  };
+  using union = at.union({ ledger: { origin: () => {}, accessTime: () => {}, changeTime } });
+  union.setattr(find(union, path), { uid: 7 });
+  const [last] = told.slice(-1);
+  if (last === undefined) throw new Error("nothing was told");
+  return last;
 }
 
 function made(union: Union, parent: number, entry: string): void {
@@ -56,6 +70,29 @@ test("copyUp() of one file after the other leaves a directory the times that it 
   }
   using union = at.union();
   expect(timesOf(union.getattr(find(union, "dir")))).toEqual(times);
+});
+
+test.each(["dir", ""])("a directory that a killed server was copying into has its times again: '%s'", (path) => {
+  using at = space();
+  fs.mkdirSync(at.path("lower/dir"));
+  for (const file of ["a", "b", "dir/a", "dir/b"]) fs.writeFileSync(at.path(`lower/${file}`), "low");
+  for (const directory of ["lower/dir", "lower", "upper"]) fs.utimesSync(at.path(directory), 1000.5, 2000.25);
+  toldBefore(at, `${path}/a`.replace(/^\//, ""));
+  const { ino, shown } = toldBefore(at, `${path}/b`.replace(/^\//, ""));
+  const directory = { parent: 1, name: "dir", ino, isDirectory: true };
+  // As it is between the two calls that put a file there and the mtime back.
+  fs.utimesSync(at.path(`upper/${path}`), 1000.5, 3000);
+  const inodes: KnownInodes = {
+    highest: ino,
+    get: (nodeid) => (nodeid === ino ? directory : undefined),
+    has: (nodeid) => nodeid === ino,
+    at: () => undefined,
+    nodeidOf: () => undefined,
+    nameless: () => [],
+  };
+  using union = at.union({ known: { inodes, files: new Map(), changeTimes: new Map([[ino, shown]]) } });
+  const { mtime, mtimeNsec, ctime, ctimeNsec } = union.getattr(path === "" ? 1 : find(union, path));
+  expect([mtime, mtimeNsec, ctime, ctimeNsec]).toEqual([2000, 250_000_000, shown.seconds, shown.nsec]);
 });
 
 test("copyUp() for a change that is refused copies nothing", () => {

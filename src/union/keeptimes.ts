@@ -1,10 +1,11 @@
 import { E } from "../kernel/abi/errno.ts";
 import { fail, type KnownTime, must, stat, statFd, statName, utimesFd, utimesName } from "../kernel/at.ts";
 import { unless } from "../kernel/error.ts";
+import type { Entry } from "../layer/attributes.ts";
 import { LayerDirectory } from "../layer/directory.ts";
 import type { Core } from "./core.ts";
 import type { Inode } from "./inode.ts";
-import { type Known, type KnownInodes, UNSEEN } from "./known.ts";
+import { CHANGING, type Known, type KnownInodes } from "./known.ts";
 
 /** The times of a directory of the upper, as they are to stay. */
 interface Times {
@@ -29,9 +30,13 @@ export function keepTimes(core: Core, directory: Inode, act: (upper: LayerDirect
   if (upperDir === undefined) return fail("copy up", path, -E.STALE);
   const times = isStillSo(last, directory) ? last : readTimes(core, directory, upperDir);
   last = undefined;
-  act(upperDir);
-  putBack(upperDir.fd, times);
-  core.changeTimes.keepUnseen(directory.ino, times.ctime, times.mtime);
+  core.changeTimes.keepChanging(directory.ino, times.ctime, times.mtime);
+  try {
+    act(upperDir);
+  } finally {
+    putBack(upperDir.fd, times);
+    core.changeTimes.keepUnseen(directory.ino, times.ctime, times.mtime);
+  }
   last = times;
 }
 
@@ -89,22 +94,25 @@ export function seeTimes(): void {
  * keep us waiting.
  */
 export function seeKnownTimes(core: Core, { inodes, changeTimes = new Map() }: Known): void {
-  for (const [ino, { ctimeNsec }] of changeTimes) {
-    if (ctimeNsec !== UNSEEN) continue;
+  for (const [ino, { ctimeNsec, mtime: seconds, mtimeNsec: nsec }] of changeTimes) {
+    if (ctimeNsec >= 0) continue;
     const nodeid = ino === core.rootInode.ino ? 1 : (inodes.nodeidOf(ino) ?? ino);
     unless(["ENOENT", "ENOTDIR", "ESTALE", "EIO", "EACCES", "ELOOP"], () => {
-      if (statInUpper(core, inodes, nodeid)) core.changeTimes.of(ino);
+      const { fd, name } = placeInUpper(core, inodes, nodeid) ?? {};
+      if (fd === undefined || name === undefined) return;
+      if (ctimeNsec === CHANGING) utimesName(fd, name, "keep", { seconds, nsec });
+      if ((name === "" ? statFd(fd) : statName(fd, name)) === 0) core.changeTimes.of(ino);
     });
   }
 }
 
-/** @returns whether it is there */
-function statInUpper(core: Core, inodes: KnownInodes, nodeid: number): boolean {
+/** Where it is, if it is there. */
+function placeInUpper(core: Core, inodes: KnownInodes, nodeid: number): Entry | undefined {
   const rootDir = core.upper?.layer.rootDir;
-  if (nodeid === 1) return rootDir !== undefined && statFd(rootDir.fd) === 0;
+  if (nodeid === 1) return rootDir && { fd: rootDir.fd, name: "" };
   const known = inodes.get(nodeid);
   const directory = known && upperDirectory(core, inodes, known.parent);
-  return directory !== undefined && statName(directory.fd, known?.name ?? "") === 0;
+  return directory && { fd: directory.fd, name: known?.name ?? "" };
 }
 
 function upperDirectory(core: Core, inodes: KnownInodes, nodeid: number): LayerDirectory | undefined {

@@ -29,12 +29,13 @@ export interface Ledger {
   changeTime: (ino: number, shown: Shown | undefined) => void;
 }
 
-export const UNSEEN = -1;
+/** In the place of a ctime's nanoseconds: see Shown. */
+export const [UNSEEN, CHANGING] = [-1, -2];
 
 /** The ctime that a file of the upper shows, as long as these are its times. */
 export interface Shown extends KnownTime {
   ctime: number;
-  /** UNSEEN: that which it has when it is looked at next. */
+  /** UNSEEN: that which it has when it is looked at next; CHANGING: the same, after its mtime was put back to this one. */
   ctimeNsec: number;
   readonly mtime: number;
   readonly mtimeNsec: number;

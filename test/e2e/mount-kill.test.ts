@@ -283,7 +283,7 @@ test("a file that is copied up when the server is killed keeps its times", async
   const target = await mount(400, "passthrough=on");
   const [lower, upper] = [join(target, "../lower/dir"), join(target, "dir")];
   const times = async (directory: string): Promise<string[]> => {
-    const { stdout } = await run(["sh", "-c", "stat -c '%n %y %z' f*"], { directory });
+    const { stdout } = await run(["sh", "-c", "stat -c '%n %y %z' . f*"], { directory });
     return stdout.split("\n");
   };
   await sleep(20);
