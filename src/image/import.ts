@@ -3,7 +3,8 @@ import { promisify } from "node:util";
 import { UserError } from "../error.ts";
 import { O } from "../kernel/abi/file.ts";
 import { isErrno } from "../kernel/error.ts";
-import type { Fd } from "../kernel/fd.ts";
+import { duplicateFd } from "../kernel/at.ts";
+import { Fd } from "../kernel/fd.ts";
 import { isDirectory, isRegularFile, openAt, statAt } from "../kernel/file.ts";
 import { decompress } from "./compression.ts";
 import { extractTar } from "./extract.ts";
@@ -13,7 +14,7 @@ import type { Reporting } from "./progress.ts";
 import { readTar } from "./tar/read.ts";
 
 /**
- * Makes a root from a tar archive, which may be compressed with gzip, xz, zstd or bzip2, or be a pipe.
+ * Makes a root from a tar archive, which may be compressed with gzip, xz, zstd or bzip2, or be a pipe; - is standard input.
  * @returns the root's path
  * @throws {UserError} not-found; exists; data: the archive is damaged or an entry would land outside; no-space; unsupported
  */
@@ -43,6 +44,8 @@ export async function extractArchive(file: Fd, root: Fd, reporting: Reporting): 
 const unpackedFraction = 0.95;
 
 function openArchive(archive: string): Fd {
+  // Not /dev/stdin, which can't be opened where it is a socket, as sshd's is.
+  if (archive === "-") return new Fd(duplicateFd(0), "standard input");
   try {
     const file = openAt(null, archive, O.RDONLY);
     if (!isDirectory(statAt(file))) return file;

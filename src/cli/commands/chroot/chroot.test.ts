@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { describeChroot, temporaryDirectory } from "../../../../test/support/directories.ts";
 import { run } from "../../../../test/support/fallthru.ts";
@@ -28,6 +28,16 @@ describe("chroot import", () => {
     expect(made.stderr).not.toContain("\u001b");
     expect(await cli("run", "tiny", "--", "true")).toMatchObject({ status: 0, stderr: "" });
     expect((await cli("info", "tiny")).stdout).toContain(`imported from tiny.tar.gz\n`);
+  });
+
+  test("takes standard input for -", async () => {
+    const input = readFileSync(join(folder, "tiny.tar.gz"));
+    const made = await run([...program, "chroot", "import", "given", "-"], { input });
+    expect(made).toMatchObject({ status: 0, stdout: `imported given, its root is ${chroots}/given\n` });
+    expect((await cli("info", "given")).stdout).toContain("imported from standard input\n");
+    const damaged = await run([...program, "chroot", "import", "none", "-"], { input: input.subarray(0, 9000) });
+    expect(damaged).toMatchObject({ status: 9, stderr: expect.stringContaining("standard input") });
+    expect((await cli("chroot", "remove", "given")).status).toBe(0);
   });
 
   test("refuses a name that is taken", async () => {
