@@ -122,3 +122,21 @@ test("PATHs are bytes: a name that isn't UTF-8 is compared, committed and discar
   sh("$0 discard s $'/srv/caf\\351'");
   expect(execFileSync("find", [merged, "-name", "caf*", "-printf", "%f\\n"], { encoding: "latin1" })).toBe("caf\xea\n");
 });
+
+test.each(["overlay", "fallthru"])(
+  "a directory keeps what it has where another is from the same place, which an undo has brought back: %s",
+  async (union) => {
+    await begin("--union", union);
+    const merged = join(mountPointOf("s"), "srv");
+    const sh = (script: string): string => execFileSync("sh", ["-ec", script], { cwd: merged, encoding: "utf8" });
+    sh("mv dir kept");
+    expect(await fallthru(["commit", "s"])).toMatchObject({ status: 0, stderr: "" });
+    // Nothing in the upper hides it any more.
+    sh("mkdir dir; rmdir dir");
+    expect(await fallthru(["undo"])).toMatchObject({ status: 0, stderr: "" });
+    sh("mv dir moved; rm moved/file");
+    expect(await fallthru(["commit", "s"])).toMatchObject({ status: 0, stderr: "" });
+    expect(sh("cat kept/file; find moved")).toBe("dir/file\nmoved\nmoved/sub\nmoved/sub/deep\n");
+    expect(text("kept/file")).toBe("dir/file\n");
+  },
+);

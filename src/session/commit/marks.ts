@@ -19,10 +19,13 @@ export function findMarks(trees: Pick<UnionTrees, "upper" | "dialect" | "union">
   const marks: Mark[] = [];
   if (prefix === undefined) return { upper: trees.union.upper, marks };
   const attribute = `${prefix}redirect`;
-  const now = (path: Name): Name => {
-    let best: Pair | undefined;
-    for (const pair of moved) if (isWithin(path, pair[0]) && pair[0].length >= (best?.[0].length ?? 0)) best = pair;
-    return best === undefined ? path : joinPath(best[1], path.slice(best[0].length + 1));
+  const nearest = moved.toSorted((a, b) => b[0].length - a[0].length || b[1].length - a[1].length);
+  const now = (path: Name, here: Name): Name => {
+    const first = nearest.find(([from]) => isWithin(path, from));
+    if (first === undefined) return path;
+    // Two may be from one place: an undo has brought it back, and it was moved again.
+    const own = nearest.find(([from, to]) => from === first[0] && isWithin(here, to));
+    return joinPath((own ?? first)[1], path.slice(first[0].length + 1));
   };
   const walk = (directory: UpperDirectory, path: Name, was: Name | undefined): void => {
     for (const child of directory.children) {
@@ -30,10 +33,11 @@ export function findMarks(trees: Pick<UnionTrees, "upper" | "dialect" | "union">
       const here = joinPath(path, child.name);
       const natural = was === undefined || child.isOpaque ? undefined : joinPath(was, child.name);
       const from = child.isOpaque ? undefined : (sourceOf(child.redirect, was) ?? natural);
-      if (from !== undefined && (now(from) !== from || now(was ?? from) !== (was ?? from))) {
+      const isElsewhere = from !== undefined && now(from, here) !== from;
+      if (from !== undefined && (isElsewhere || (was !== undefined && now(was, path) !== was))) {
         const before = child.redirect ?? null;
-        const isNatural = was !== undefined && now(from) === joinPath(now(was), child.name);
-        const after = isNatural ? null : `/${now(from)}`;
+        const isNatural = was !== undefined && now(from, here) === joinPath(now(was, path), child.name);
+        const after = isNatural ? null : `/${now(from, here)}`;
         if (after !== before) marks.push({ path: here, attribute, before, after });
       }
       walk(child, here, from);
