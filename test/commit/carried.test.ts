@@ -140,3 +140,19 @@ test.each(["overlay", "fallthru"])(
     expect(text("kept/file")).toBe("dir/file\n");
   },
 );
+
+test.each(["overlay", "fallthru"])(
+  "what was only renamed out of a directory that an undo moves back has its content: %s",
+  async (union) => {
+    await begin("--union", union);
+    const merged = join(mountPointOf("s"), "srv");
+    const sh = (script: string): string => execFileSync("sh", ["-ec", script], { cwd: merged, encoding: "utf8" });
+    sh("mv dir moved");
+    expect(await fallthru(["commit", "s"])).toMatchObject({ status: 0, stderr: "" });
+    sh("mv moved/file renamed; mv moved/sub/deep moved/sub/deeper");
+    expect(await fallthru(["undo"])).toMatchObject({ status: 0, stderr: "" });
+    expect(sh("cat renamed moved/sub/deeper")).toBe("dir/file\ndir/sub/deep\n");
+    expect(await fallthru(["commit", "s"])).toMatchObject({ status: 0, stderr: "" });
+    expect([text("renamed"), text("moved/sub/deeper")]).toEqual(["dir/file\n", "dir/sub/deep\n"]);
+  },
+);

@@ -29,8 +29,16 @@ export function findMarks(trees: Pick<UnionTrees, "upper" | "dialect" | "union">
   };
   const walk = (directory: UpperDirectory, path: Name, was: Name | undefined): void => {
     for (const child of directory.children) {
-      if (child.kind !== "directory") continue;
+      if (child.kind === "whiteout") continue;
       const here = joinPath(path, child.name);
+      if (child.kind === "file") {
+        // Before a commit its content is copied up; before an undo it isn't.
+        const { redirect } = child;
+        if (redirect?.startsWith("/") !== true) continue;
+        const after = `/${now(redirect.slice(1), here)}`;
+        if (after !== redirect) marks.push({ path: here, attribute, before: redirect, after });
+        continue;
+      }
       const natural = was === undefined || child.isOpaque ? undefined : joinPath(was, child.name);
       const from = child.isOpaque ? undefined : (sourceOf(child.redirect, was) ?? natural);
       const isElsewhere = from !== undefined && now(from, here) !== from;
