@@ -156,3 +156,19 @@ test.each(["overlay", "fallthru"])(
     expect([text("renamed"), text("moved/sub/deeper")]).toEqual(["dir/file\n", "dir/sub/deep\n"]);
   },
 );
+
+test.each(["overlay", "fallthru"])(
+  "a directory that took another's place has its own files, though both were made in the same moment: %s",
+  async (union) => {
+    const make = "mkdir old new; for i in $(seq 200); do echo old$i >old/$i; echo new$i >new/$i; done";
+    execFileSync("sh", ["-ec", make], { cwd: join(root, "srv") });
+    await begin("--union", union);
+    const merged = join(mountPointOf("s"), "srv");
+    execFileSync("sh", ["-ec", "rm -r old; mv new old"], { cwd: merged });
+    const seen = describeTree(merged);
+    expect((await fallthru(["diff", "s", "--name-status", "--", "/srv/old"])).stdout.match(/^M/gm)?.length).toBe(200);
+    expect(await fallthru(["commit", "s"])).toMatchObject({ status: 0, stderr: "" });
+    expect(describeTree(merged)).toEqual(seen);
+    expect([text("old/1"), text("old/200")]).toEqual(["new1\n", "new200\n"]);
+  },
+);

@@ -246,8 +246,8 @@ export class Walk {
   #compareFile(dirs: Dirs, { name, path, was }: Names, before: Attr | undefined, after: Attr): void {
     if (this.#isBegun(path, after)) return;
     const count = this.changes.length;
-    // No program can set this time: it is the same inode.
-    if (before?.ctimeNs !== after.ctimeNs || !isSameType(before, after))
+    // No program can set this time, but files that were made at once share it. Where a union numbers its inodes itself, all is compared.
+    if (before?.ctimeNs !== after.ctimeNs || before.ino !== after.ino || !isSameType(before, after))
       this.#compareEntry(dirs, { name, path, was }, before, after);
     const change = this.changes.length > count ? count : undefined;
     if (after.nlink === 1 && (before?.nlink ?? 1) === 1) return;
