@@ -7,6 +7,7 @@ import { kindAt } from "../changes/below.ts";
 import { sourceOf } from "../changes/moves.ts";
 import type { Change, UnionTrees } from "../changes/types.ts";
 import { readUpper, type UpperDirectory } from "../changes/upper.ts";
+import { namesWithoutContent } from "../fork/aliases.ts";
 import { isWithin, joinPath } from "./tree.ts";
 
 export type Pair = readonly [from: Name, to: Name];
@@ -44,6 +45,7 @@ export function findRelocated(trees: UnionTrees, all: readonly Change[], chosen:
     using layer = openLayerRoot(path, "noatime");
     walk(readUpper(layer, trees.dialect), "", "");
   }
+  files.push(...namesWithoutContent(trees.union, trees.after));
   if (chosen.length === all.length) return { directories, files };
   // Of a fork the caller refuses them whole.
   if (splitLowers(trees.union).own.length > 0)

@@ -2,6 +2,7 @@ import { UserError } from "../../error.ts";
 import type { Name } from "../../kernel/at.ts";
 import { openLayerRoot } from "../../layer/layer.ts";
 import { quotePath } from "../../layer/quote.ts";
+import { splitLowers } from "../../mount/plan.ts";
 import { upperDialect } from "../../mount/lowers.ts";
 import { type Hold, takeHold } from "../hold.ts";
 import { sessionsDir } from "../paths.ts";
@@ -179,6 +180,7 @@ async function withSession(
   }
   using held: Hold = hold;
   try {
+    refuseForked(record, parts);
     await whileUnmounted(record, held, () => perform(marksOf(record, parts)));
   } finally {
     held.release();
@@ -187,6 +189,20 @@ async function withSession(
 
 function isMoving({ moved, relocated }: Part): boolean {
   return moved.length + relocated.length > 0;
+}
+
+/** What was frozen says of no directory that it lies elsewhere below, and can't be told: another session has it, too. */
+function refuseForked({ id, plan }: SessionRecord, parts: Body["parts"]): void {
+  const isForked = plan.steps.some(
+    (step) =>
+      step.kind === "union" &&
+      splitLowers(step.union).own.length > 0 &&
+      parts.some((part) => isMoving(part) && part.target === step.union.lowers.at(-1)),
+  );
+  if (!isForked) return;
+  throw new UserError("unsupported", `the commit renamed directories, and session ${id} was forked since`, {
+    hint: `nothing was undone; end it first: fallthru end ${id}`,
+  });
 }
 
 /** The session itself, not another that has its name by now. */

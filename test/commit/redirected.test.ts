@@ -1,0 +1,54 @@
+// Files and directories of an upper that say by their path where below they are.
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import { existsSync, linkSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { makeCommitRoot } from "../support/commits.ts";
+import { fallthru, type RunResult } from "../support/fallthru.ts";
+
+const { root } = await makeCommitRoot(["one", "dir/file", "dir/sub/deep"]);
+
+beforeEach(async () => {
+  await sleep(30);
+  expect(await fallthru(["begin", "t", "--name", "s"])).toMatchObject({ status: 0, stderr: "" });
+  await sleep(30);
+});
+
+afterEach(async () => {
+  await fallthru(["end", "s", "other"]);
+  rmSync("/var/lib/fallthru/sessions/.commits", { recursive: true, force: true });
+  for (const name of readdirSync(dirname(root)))
+    if (name.startsWith(".fallthru-commit-")) rmSync(join(dirname(root), name), { recursive: true });
+});
+
+function inside(script: string, session = "s"): Promise<RunResult> {
+  return fallthru(["run", `@${session}`, "--", "sh", "-c", `cd /srv; ${script}`], { directory: "/" });
+}
+
+function text(path: string): string | undefined {
+  return existsSync(join(root, "srv", path)) ? readFileSync(join(root, "srv", path), "utf8") : undefined;
+}
+
+test("a file keeps its content of which another name was renamed and deleted, when that is committed and the session forked", async () => {
+  await fallthru(["end", "s"]);
+  linkSync(join(root, "srv/one"), join(root, `srv/dir/again${"-and".repeat(20)}`));
+  await sleep(30);
+  await fallthru(["begin", "t", "--name", "s"]);
+  await inside("cd dir; name=$(echo again*); mv $name gone; rm gone; echo another >$name");
+  expect(await fallthru(["commit", "s"])).toMatchObject({ status: 0, stderr: "" });
+  expect(await fallthru(["fork", "@s", "--name", "other"])).toMatchObject({ status: 0 });
+  for (const id of ["s", "other"])
+    expect(await inside("cat one dir/again*", id)).toMatchObject({ stdout: "one\nanother\n", stderr: "" });
+});
+
+test("undo of a renamed directory is refused where the session was forked since", async () => {
+  await inside("mv dir moved");
+  expect(await fallthru(["commit", "s"])).toMatchObject({ status: 0, stderr: "" });
+  expect(await fallthru(["fork", "@s", "--name", "other"])).toMatchObject({ status: 0 });
+  await fallthru(["end", "other"]);
+  expect(await fallthru(["undo"])).toMatchObject({ status: 7, stderr: expect.stringContaining("forked") });
+  expect((await inside("cat moved/file")).stdout).toBe("dir/file\n");
+  await fallthru(["end", "s"]);
+  expect(await fallthru(["undo"])).toMatchObject({ status: 0, stderr: "" });
+  expect(text("dir/file")).toBe("dir/file\n");
+});
