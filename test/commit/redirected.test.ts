@@ -41,6 +41,24 @@ test("a file keeps its content of which another name was renamed and deleted, wh
     expect(await inside("cat one dir/again*", id)).toMatchObject({ stdout: "one\nanother\n", stderr: "" });
 });
 
+test.each(["overlay", "fallthru"])(
+  "a file keeps its content of which another name was renamed out of a directory that an undo moves back, and deleted: %s",
+  async (union) => {
+    await fallthru(["end", "s"]);
+    linkSync(join(root, "srv/dir/file"), join(root, "srv/linked"));
+    await sleep(30);
+    expect(await fallthru(["begin", "t", "--name", "s", "--union", union])).toMatchObject({ status: 0, stderr: "" });
+    await inside("mv dir moved");
+    expect(await fallthru(["commit", "s"])).toMatchObject({ status: 0, stderr: "" });
+    await inside("mv moved/file gone; rm gone");
+    expect(await fallthru(["undo"])).toMatchObject({ status: 0, stderr: "" });
+    expect(await fallthru(["fork", "@s", "--name", "other"])).toMatchObject({ status: 0 });
+    for (const id of ["s", "other"])
+      expect(await inside("cat linked; ls moved", id)).toMatchObject({ stdout: "dir/file\nsub\n", stderr: "" });
+    rmSync(join(root, "srv/linked"));
+  },
+);
+
 test("undo of a renamed directory is refused where the session was forked since", async () => {
   await inside("mv dir moved");
   expect(await fallthru(["commit", "s"])).toMatchObject({ status: 0, stderr: "" });

@@ -303,7 +303,7 @@ class Commit {
   }
 
   #marks(parts: readonly PlannedPart[]): Marks[] {
-    return parts.flatMap((part) => (isMoving(part) ? [findMarks(part.tree, pairsOf(part))] : []));
+    return parts.flatMap((part) => (isMoving(part) ? findMarks(part.tree, pairsOf(part)) : []));
   }
 }
 

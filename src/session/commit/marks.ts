@@ -1,23 +1,27 @@
 import { E } from "../../kernel/abi/errno.ts";
 import { fail, must, type Name, bytesOf } from "../../kernel/at.ts";
 import { unless } from "../../kernel/error.ts";
+import { openDirectory } from "../../kernel/file.ts";
 import { attributeName, removeXattr, setXattrOf } from "../../kernel/io.ts";
 import { openLayerRoot } from "../../layer/layer.ts";
+import { namesIn } from "../changes/below.ts";
 import { sourceOf } from "../changes/moves.ts";
 import type { UnionTrees } from "../changes/types.ts";
-import { readUpper, type UpperDirectory } from "../changes/upper.ts";
+import { readIndexed, readUpper, type UpperDirectory, type UpperFile } from "../changes/upper.ts";
 import type { Mark, Marks } from "./journal.ts";
 import type { Pair } from "./relocated.ts";
 import { isWithin, joinPath, Tree } from "./tree.ts";
+
+type Sides = Pick<UnionTrees, "upper" | "dialect" | "union">;
 
 /**
  * What the redirects of an upper must say once directories below it have moved. A union that is mounted remembers what they
  * said, so it has to be mounted anew.
  */
-export function findMarks(trees: Pick<UnionTrees, "upper" | "dialect" | "union">, moved: readonly Pair[]): Marks {
-  const { prefix } = trees.dialect;
+export function findMarks({ upper, dialect, union }: Sides, moved: readonly Pair[]): Marks[] {
+  const { prefix } = dialect;
   const marks: Mark[] = [];
-  if (prefix === undefined) return { upper: trees.union.upper, marks };
+  if (prefix === undefined) return [{ upper: union.upper, marks }];
   const attribute = `${prefix}redirect`;
   const nearest = moved.toSorted((a, b) => b[0].length - a[0].length || b[1].length - a[1].length);
   const now = (path: Name, here: Name): Name => {
@@ -27,16 +31,18 @@ export function findMarks(trees: Pick<UnionTrees, "upper" | "dialect" | "union">
     const own = nearest.find(([from, to]) => from === first[0] && isWithin(here, to));
     return joinPath((own ?? first)[1], path.slice(first[0].length + 1));
   };
+  // Before a commit its content is copied up; before an undo it isn't.
+  const markFile = (list: Mark[], { redirect }: UpperFile, path: Name, here: Name): void => {
+    if (redirect?.startsWith("/") !== true) return;
+    const after = `/${now(redirect.slice(1), here)}`;
+    if (after !== redirect) list.push({ path, attribute, before: redirect, after });
+  };
   const walk = (directory: UpperDirectory, path: Name, was: Name | undefined): void => {
     for (const child of directory.children) {
       if (child.kind === "whiteout") continue;
       const here = joinPath(path, child.name);
       if (child.kind === "file") {
-        // Before a commit its content is copied up; before an undo it isn't.
-        const { redirect } = child;
-        if (redirect?.startsWith("/") !== true) continue;
-        const after = `/${now(redirect.slice(1), here)}`;
-        if (after !== redirect) marks.push({ path: here, attribute, before: redirect, after });
+        markFile(marks, child, here, here);
         continue;
       }
       const natural = was === undefined || child.isOpaque ? undefined : joinPath(was, child.name);
@@ -51,8 +57,17 @@ export function findMarks(trees: Pick<UnionTrees, "upper" | "dialect" | "union">
       walk(child, here, from);
     }
   };
-  walk(readUpper(trees.upper, trees.dialect), "", "");
-  return { upper: trees.union.upper, marks };
+  walk(readUpper(upper, dialect), "", "");
+  const found: Marks[] = [{ upper: union.upper, marks }];
+  using index = unless(["ENOENT"], () => openDirectory(`${union.work}/index`));
+  if (index === undefined) return found;
+  // Files with several names: the one that was renamed may be in the upper no more.
+  const indexed: Mark[] = [];
+  for (const name of namesIn(index.number, "index")) {
+    const file = readIndexed(dialect, index.number, name);
+    if (file !== undefined) markFile(indexed, file, name, "");
+  }
+  return [...found, { upper: index.path, marks: indexed }];
 }
 
 /** Sets marks as they are to be, or takes them back. An upper that is gone needs none. */

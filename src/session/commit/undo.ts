@@ -220,6 +220,6 @@ function marksOf(record: SessionRecord, parts: Body["parts"]): Marks[] {
     using upper = openLayerRoot(step.union.upper, "noatime");
     const dialect = upperDialect(step.union, upper);
     const back = [...part.moved, ...part.relocated].map(([from, to]) => [to, from] as const);
-    return [findMarks({ upper, dialect, union: step.union }, back)];
+    return findMarks({ upper, dialect, union: step.union }, back);
   });
 }
