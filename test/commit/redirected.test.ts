@@ -70,3 +70,21 @@ test("undo of a renamed directory is refused where the session was forked since"
   expect(await fallthru(["undo"])).toMatchObject({ status: 0, stderr: "" });
   expect(text("dir/file")).toBe("dir/file\n");
 });
+
+test("undo of a renamed directory is refused while other sessions are over it, a fork or one that has the session's name by now", async () => {
+  await inside("mv dir moved");
+  expect(await fallthru(["commit", "s"])).toMatchObject({ status: 0, stderr: "" });
+  expect(await fallthru(["fork", "@s", "--name", "other"])).toMatchObject({ status: 0 });
+  await fallthru(["end", "s"]);
+  expect(await fallthru(["undo"])).toMatchObject({
+    status: 4,
+    stderr: expect.stringContaining("end them first (fallthru end @other)"),
+  });
+  expect((await inside("cat moved/file", "other")).stdout).toBe("dir/file\n");
+  await fallthru(["end", "other"]);
+  expect(await fallthru(["begin", "t", "--name", "s"])).toMatchObject({ status: 0 });
+  expect(await fallthru(["undo"])).toMatchObject({ status: 4, stderr: expect.stringContaining("@s") });
+  expect(text("moved/file")).toBe("dir/file\n");
+  expect(await fallthru(["undo", "--force"])).toMatchObject({ status: 0, stderr: expect.stringContaining("@s") });
+  expect(text("dir/file")).toBe("dir/file\n");
+});

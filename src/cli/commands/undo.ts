@@ -17,14 +17,22 @@ export const undo = command({
       summary: "the commit's id, or its beginning; without it the last one that isn't undone",
     },
   },
-  options: {},
+  options: {
+    force: {
+      type: "boolean",
+      short: "f",
+      summary: "though other sessions may then miss what is in a directory that the commit has renamed",
+    },
+  },
   examples: [
     { line: "fallthru undo", does: "the last commit" },
     { line: "fallthru undo 4f1d", does: "that one: see fallthru log" },
   ],
   exits: {
     3: "no such commit",
+    4: "it has renamed directories, and a process of the session, or another session over them, is in the way",
     5: "it is undone already",
+    7: "it has renamed directories, and its session was forked since",
     11: "something of it was changed since: nothing was undone",
   },
   json: [
@@ -33,8 +41,8 @@ export const undo = command({
     { name: "targets", type: "string[]", summary: "the directories that were changed" },
     ...changesJson("changes"),
   ],
-  run: async ({ commit }, _, common) => {
-    const { result, interrupted } = await uninterrupted(() => undoCommit(commit));
+  run: async ({ commit }, { force }, common) => {
+    const { result, interrupted } = await uninterrupted(() => undoCommit(commit, { force }));
     const { warnings, changes, ...rest } = result;
     warn(warnings, common);
     const data = { ...rest, changes: changes.map(shownChange) };

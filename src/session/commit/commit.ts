@@ -30,7 +30,15 @@ import { selectPaths, withNeeded } from "./select.ts";
 import { discard, finishOrRollBack, now, takeCommits } from "./settle.ts";
 import { stageAll } from "./stage.ts";
 import { whileUnmounted, type WholeRecord } from "./still.ts";
-import { openTarget, reservedIn, sessionsOver, type Target, targetOf } from "./targets.ts";
+import {
+  openTarget,
+  refuseOthersOver,
+  reservedIn,
+  sessionsOver,
+  type Target,
+  targetOf,
+  warnOfOthersOver,
+} from "./targets.ts";
 import { settleContents } from "./unsettled.ts";
 import { findRelocated, type Pair, type Relocated } from "./relocated.ts";
 import { Tree } from "./tree.ts";
@@ -243,26 +251,12 @@ class Commit {
   }
 
   #warnOfOthers(target: Target): string[] {
-    const others = sessionsOver(target, this.#record.id);
-    if (others.length === 0) return [];
-    return [`other sessions see ${target.path} change below them: ${others.map((id) => `@${id}`).join(" ")}`];
+    return warnOfOthersOver(target.path, sessionsOver(target, this.#record.id));
   }
 
-  /** Their uppers may say that a directory is where it then isn't any more. */
   #refuseOthers(parts: readonly PlannedPart[]): void {
-    for (const part of parts) {
-      const { target } = part;
-      const others = !isMoving(part) ? [] : sessionsOver(target, this.#record.id);
-      if (others.length === 0) continue;
-      const ids = others.map((id) => `@${id}`).join(" ");
-      throw new UserError(
-        "busy",
-        `directories were renamed, which other sessions over ${target.path} may have changed: ${ids}`,
-        {
-          hint: `end them first (fallthru end ${ids}), or --force`,
-        },
-      );
-    }
+    for (const part of parts)
+      if (isMoving(part)) refuseOthersOver(part.target.path, sessionsOver(part.target, this.#record.id));
   }
 
   async #write(parts: readonly PlannedPart[], changes: readonly Logged[], letGo: () => void): Promise<string> {

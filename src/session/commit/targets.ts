@@ -101,6 +101,22 @@ export function sessionsOver(target: Target, own: string): string[] {
   });
 }
 
+/**
+ * Where directories are renamed, other sessions' uppers may say that they are where they then aren't any more.
+ * @throws {UserError} busy
+ */
+export function refuseOthersOver(path: string, others: readonly string[]): void {
+  if (others.length === 0) return;
+  const ids = others.map((id) => `@${id}`).join(" ");
+  const message = `directories are renamed, which other sessions over ${path} may have changed: ${ids}`;
+  throw new UserError("busy", message, { hint: `end them first (fallthru end ${ids}), or --force` });
+}
+
+export function warnOfOthersOver(path: string, others: readonly string[]): string[] {
+  if (others.length === 0) return [];
+  return [`other sessions see ${path} change below them: ${others.map((id) => `@${id}`).join(" ")}`];
+}
+
 function isReally(lower: string, path: string): boolean {
   return unless(["ENOENT", "ENOTDIR"], () => realpathSync(lower)) === path;
 }

@@ -25,7 +25,7 @@ import { findMarks } from "./marks.ts";
 import { openPlace } from "./place.ts";
 import { finishUndo, now, rollUndoBack, takeCommits } from "./settle.ts";
 import { whileUnmounted, type WholeRecord } from "./still.ts";
-import { sessionsOver } from "./targets.ts";
+import { refuseOthersOver, sessionsOver, warnOfOthersOver } from "./targets.ts";
 import { verify } from "./verify.ts";
 import { undoneSince } from "./windows.ts";
 
@@ -37,12 +37,17 @@ export interface UndoReport {
   readonly warnings: readonly string[];
 }
 
+export interface UndoOptions {
+  /** Also where other sessions may lose sight of what is in a directory that gets its old name back. */
+  readonly force?: boolean;
+}
+
 /**
  * Takes a commit back: all of it or nothing.
  * @param asked a commit's id, or the beginning of one; without it the last that isn't undone
- * @throws {UserError} not-found; conflict, where something that it would overwrite has changed since
+ * @throws {UserError} not-found; conflict, where something that it would overwrite has changed since; busy
  */
-export async function undoCommit(asked?: string): Promise<UndoReport> {
+export async function undoCommit(asked?: string, { force = false }: UndoOptions = {}): Promise<UndoReport> {
   prepareState();
   await clearLeftovers();
   using commits = await takeCommits();
@@ -50,7 +55,7 @@ export async function undoCommit(asked?: string): Promise<UndoReport> {
     const journal = asked === undefined ? lastCommit() : findCommit(asked);
     refuseState(journal);
     commits.checkFree(journal.header().targets);
-    return await explainFullLater(journal.path, () => undoHeld(journal), doItAgain);
+    return await explainFullLater(journal.path, () => undoHeld(journal, force), doItAgain);
   } finally {
     commits.release();
   }
@@ -113,14 +118,15 @@ function refuseState(journal: Journal): void {
   }
 }
 
-async function undoHeld(journal: Journal): Promise<UndoReport> {
+async function undoHeld(journal: Journal, force: boolean): Promise<UndoReport> {
   const [header, body] = [journal.header(), journal.body()];
   const keepTimes = verifyAll(journal, header, body);
+  // Another session may have its name by now.
+  const own = sessionOf(header)?.id ?? "";
   const warnings = header.targets.flatMap((path) => {
-    const others = sessionsOver({ path, isOwn: true }, header.session);
-    return others.length === 0
-      ? []
-      : [`other sessions see ${path} change below them: ${others.map((id) => `@${id}`).join(" ")}`];
+    const others = sessionsOver({ path, isOwn: true }, own);
+    if (!force && body.parts.some((part) => isMoving(part) && part.target === path)) refuseOthersOver(path, others);
+    return warnOfOthersOver(path, others);
   });
   const perform = async (marks: readonly Marks[]): Promise<void> => {
     const plan: UndoPlan = { begun: now(journal), createdMs: Date.now(), user: callerName(), keepTimes, marks };
