@@ -1,7 +1,7 @@
 // What a commit carries that is easily lost: capabilities, contents that a union has left below, what lies deep.
 import { afterEach, expect, test } from "bun:test";
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { mountPointOf } from "../../src/session/paths.ts";
@@ -170,5 +170,21 @@ test.each(["overlay", "fallthru"])(
     expect(await fallthru(["commit", "s"])).toMatchObject({ status: 0, stderr: "" });
     expect(describeTree(merged)).toEqual(seen);
     expect([text("old/1"), text("old/200")]).toEqual(["new1\n", "new200\n"]);
+  },
+);
+
+test.each(["overlay", "fallthru"])(
+  "of two files that change places the one with another name is that file then: %s",
+  async (union) => {
+    await begin("--union", union);
+    const merged = join(mountPointOf("s"), "srv");
+    const sh = (script: string): string => execFileSync("sh", ["-ec", script], { cwd: merged, encoding: "utf8" });
+    sh("echo linked >a; ln a c; echo single >b");
+    expect(await fallthru(["commit", "s"])).toMatchObject({ status: 0, stderr: "" });
+    sh("mv a t; mv b a; mv t b");
+    expect(await fallthru(["commit", "s"])).toMatchObject({ status: 0, stderr: "" });
+    expect([text("a"), text("b"), text("c")]).toEqual(["single\n", "linked\n", "linked\n"]);
+    expect(statSync(join(root, "srv/b")).ino).toBe(statSync(join(root, "srv/c")).ino);
+    expect((await fallthru(["diff", "s"])).stdout).toContain("nothing changed");
   },
 );

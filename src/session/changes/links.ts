@@ -11,8 +11,13 @@ type Changes = (Change | undefined)[];
  * @param indexed inodes that all names lead to which the original had, and the upper lacks
  */
 export function nameLinks(changes: Changes, met: readonly Met[], union: number, indexed: ReadonlySet<string>): void {
+  // First: what is changed by that isn't what others are named after.
+  nameParted(changes, met, union, indexed);
   const groups = Map.groupBy(met, ({ file }) => identityOf(file.attr));
   for (const group of groups.values()) if (group.length > 1) nameGroup(changes, group, union);
+}
+
+function nameParted(changes: Changes, met: readonly Met[], union: number, indexed: ReadonlySet<string>): void {
   const linked = met.filter(({ before }) => before !== undefined && before.nlink > 1);
   if (linked.length === 0) return;
   const origins = Map.groupBy(linked, ({ before }) => (before === undefined ? "" : identityOf(before)));
