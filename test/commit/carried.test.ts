@@ -1,7 +1,7 @@
 // What a commit carries that is easily lost: capabilities, contents that a union has left below, what lies deep.
 import { afterEach, expect, test } from "bun:test";
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, linkSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { mountPointOf } from "../../src/session/paths.ts";
@@ -186,5 +186,19 @@ test.each(["overlay", "fallthru"])(
     expect([text("a"), text("b"), text("c")]).toEqual(["single\n", "linked\n", "linked\n"]);
     expect(statSync(join(root, "srv/b")).ino).toBe(statSync(join(root, "srv/c")).ino);
     expect((await fallthru(["diff", "s"])).stdout).toContain("nothing changed");
+  },
+);
+
+test.each(["overlay", "fallthru"])(
+  "names of one file stay that in the session when one of them is committed, also mounted anew: %s",
+  async (union) => {
+    linkSync(join(root, "srv/two"), join(root, "srv/linked"));
+    await begin("--union", union);
+    const merged = join(mountPointOf("s"), "srv");
+    const sh = (script: string): string => execFileSync("sh", ["-ec", script], { cwd: merged, encoding: "utf8" });
+    sh("echo more >>two; mv dir moved");
+    expect(await fallthru(["commit", "s", "/srv/linked", "/srv/moved"])).toMatchObject({ status: 0, stderr: "" });
+    expect(sh("echo again >>two; cat linked")).toBe("two\nmore\nagain\n");
+    expect(text("linked")).toBe("two\nmore\n");
   },
 );

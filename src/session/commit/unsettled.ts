@@ -1,7 +1,7 @@
 import { UserError } from "../../error.ts";
 import { E } from "../../kernel/abi/errno.ts";
 import { FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, O, S } from "../../kernel/abi/file.ts";
-import { closeFd, fail, must, type Name, openName, stat, statName, utimesName } from "../../kernel/at.ts";
+import { chmodName, closeFd, fail, must, type Name, openName, stat, statName, utimesName } from "../../kernel/at.ts";
 import { fileSystemOf } from "../../kernel/file.ts";
 import { attributeName, control, getXattr, setXattrOf, truncateFd } from "../../kernel/io.ts";
 import type { Entry } from "../../layer/attributes.ts";
@@ -26,6 +26,8 @@ export function settleContents(after: Tree, paths: readonly Name[]): void {
     if (fd === -E.NOENT) continue;
     if (fd < 0) fail("open", path, fd);
     try {
+      // Of a file with several names that was copied under another one it gives the upper this one too.
+      if (isDeaf && stat.nlink > 1) must("chmod", path, chmodName(entry.fd, entry.name, stat.mode));
       if (isDeaf && !setFlagsAgain(fd)) truncateToItself(entry, fd, stat.size);
       // The copying sets it, though nothing was written.
       must("stat", path, statName(entry.fd, entry.name));
