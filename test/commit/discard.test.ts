@@ -2,7 +2,7 @@
 // Random trees, random changes: a discard of everything must show the session as it began, hard links and all.
 // FALLTHRU_DISCARD_CASES=300 for more than the usual, FALLTHRU_DISCARD_SEED for another start.
 import { afterAll, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, linkSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beginSession } from "../../src/session/begin.ts";
 import { discardChanges } from "../../src/session/changes/discard.ts";
@@ -52,3 +52,25 @@ test("a discard of everything shows the session as it began", async () => {
     }
   }
 });
+
+test.each(["overlay", "fallthru"] as const)(
+  "a deleted name comes back as one of the file whose mode was changed, and comes back with it: %s",
+  async (union) => {
+    const root = join(mkdtempSync(join(base, "case-")), "root");
+    for (const name of ["etc", "dir"]) mkdirSync(join(root, name), { recursive: true });
+    writeFileSync(join(root, "one"), "one\n");
+    linkSync(join(root, "one"), join(root, "dir/linked"));
+    describeChroot("t", root, ["profile=bare"]);
+    await beginSession("t", { name: "s", union });
+    try {
+      const merged = mountPointOf("s");
+      const seen = describeWithoutHoles(merged);
+      rmSync(join(merged, "dir"), { recursive: true });
+      chmodSync(join(merged, "one"), 0o600);
+      discardChanges("s", { paths: ["/"] });
+      expect(describeWithoutHoles(merged)).toEqual(seen);
+    } finally {
+      await endSession("s", { force: true });
+    }
+  },
+);

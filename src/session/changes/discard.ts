@@ -15,7 +15,7 @@ import { attrAt, openDirectoryAt } from "./below.ts";
 import type { Entry } from "./content.ts";
 import { absolutePath, isTimesOnly, isWanted, type ShownChange, show, wantedPaths } from "./diff.ts";
 import { directoryOf, nameOf } from "./names.ts";
-import { Originals } from "./originals.ts";
+import { isOtherFile, Originals } from "./originals.ts";
 import { readChanges } from "./read.ts";
 import { openTrees } from "./trees.ts";
 import type { Change, UnionTrees } from "./types.ts";
@@ -225,10 +225,8 @@ function restore(
   path: Name,
   originals: Originals,
 ): void {
-  const { aspects } = change;
-  if (aspects.length === 0) return;
-  const isOtherFile = aspects.some((aspect) => ["content", "target", "device", "links"].includes(aspect));
-  if (!isOtherFile) return restoreAttributes(tree, change, path);
+  if (change.aspects.length === 0) return;
+  if (!isOtherFile(change)) return restoreAttributes(tree, change, path);
   const was = change.kind === "renamed" ? change.from : (change.was ?? change.path);
   bringWhole(tree, was, change.before, path, originals);
 }

@@ -25,6 +25,9 @@ export class Originals {
       if (change.kind === "added" || !isLinked(change.before)) continue;
       const identity = identityOf(change.before);
       this.#count.set(identity, (this.#count.get(identity) ?? 0) + 1);
+      const there = change.kind === "modified" && !isOtherFile(change) ? attrAt(tree.after, change.path) : undefined;
+      // It stays, and gets its attributes back.
+      if (there !== undefined) this.#known.set(identity, { path: change.path, identity: identityOf(there) });
     }
   }
 
@@ -91,6 +94,11 @@ export class Originals {
     withDirectory(this.#tree.before.number, ".", (fd) => descend(fd, ""));
     return found;
   }
+}
+
+/** Whether a change is taken back by another file in its place. */
+export function isOtherFile({ aspects }: Change & { kind: "modified" | "renamed" }): boolean {
+  return aspects.some((aspect) => ["content", "target", "device", "links"].includes(aspect));
 }
 
 const DT_UNKNOWN = 0;
