@@ -146,7 +146,7 @@ export function loginBy(
 ): Promise<RunResult> {
   const ids = ["setpriv", `--reuid=${uid}`, `--regid=${uid}`, "--clear-groups", "--"];
   const words = [...outer, ...ids, ...inner, `${program}-login`, "-c", script];
-  return run(words, { directory: "/", timeoutMs: 60_000 });
+  return run(words, { directory: "/", timeoutMs: 120_000 });
 }
 
 const open: Terminal[] = [];
@@ -324,7 +324,7 @@ export class Sshd implements AsyncDisposable {
     { forward = false, ...options }: RunOptions & { readonly forward?: boolean } = {},
   ): Promise<RunResult> {
     const command = ["ssh", ...this.options(), ...(forward ? ["-A"] : []), `${name}@127.0.0.1`, ...words];
-    return run(command, { timeoutMs: 60_000, ...options });
+    return run(command, { timeoutMs: 120_000, ...options });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
