@@ -123,7 +123,7 @@ function isWritable(path: string): boolean {
     accessSync(path, constants.R_OK | constants.W_OK);
     return true;
   } catch (error) {
-    if (isErrno(error, "EACCES") || isErrno(error, "EROFS")) return false;
+    if (isErrno(error, "EACCES", "EROFS")) return false;
     throw error;
   }
 }

@@ -1,45 +1,15 @@
-import { afterEach, beforeEach, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { execFileSync } from "node:child_process";
-import {
-  existsSync,
-  lstatSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
-import { dirname, join } from "node:path";
+import { existsSync, lstatSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { makeCommitRoot } from "../support/commits.ts";
+import { makeCommitSessions } from "../support/commits.ts";
 import { temporaryDirectory } from "../support/directories.ts";
-import { executable, fallthru, type RunResult, startFallthru } from "../support/fallthru.ts";
+import { executable, fallthru, startFallthru } from "../support/fallthru.ts";
 import { Terminal } from "../support/terminal.ts";
 import { describeTree } from "../support/tree.ts";
 
-const { root } = await makeCommitRoot(["one", "two", "dir/file", "dir/sub/deep"]);
-
-beforeEach(async () => {
-  await sleep(30);
-  expect(await fallthru(["begin", "t", "--name", "s"])).toMatchObject({ status: 0, stderr: "" });
-  await sleep(30);
-});
-
-afterEach(async () => {
-  await fallthru(["end", "s", "other"]);
-  rmSync("/var/lib/fallthru/sessions/.commits", { recursive: true, force: true });
-  for (const name of readdirSync(dirname(root)))
-    if (name.startsWith(".fallthru-commit-")) rmSync(join(dirname(root), name), { recursive: true });
-});
-
-function inside(script: string, session = "s"): Promise<RunResult> {
-  return fallthru(["run", `@${session}`, "--", "sh", "-c", `cd /srv; ${script}`], { directory: "/" });
-}
-
-function text(path: string): string | undefined {
-  return existsSync(join(root, "srv", path)) ? readFileSync(join(root, "srv", path), "utf8") : undefined;
-}
+const { root, inside, text } = await makeCommitSessions(["one", "two", "dir/file", "dir/sub/deep"]);
 
 test("commit writes what was changed, diff shows nothing any more, undo takes it back", async () => {
   const before = describeTree(root);

@@ -1,33 +1,12 @@
 // Files and directories of an upper that say by their path where below they are.
-import { afterEach, beforeEach, expect, test } from "bun:test";
-import { existsSync, linkSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { expect, test } from "bun:test";
+import { linkSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { makeCommitRoot } from "../support/commits.ts";
-import { fallthru, type RunResult } from "../support/fallthru.ts";
+import { makeCommitSessions } from "../support/commits.ts";
+import { fallthru } from "../support/fallthru.ts";
 
-const { root } = await makeCommitRoot(["one", "dir/file", "dir/sub/deep"]);
-
-beforeEach(async () => {
-  await sleep(30);
-  expect(await fallthru(["begin", "t", "--name", "s"])).toMatchObject({ status: 0, stderr: "" });
-  await sleep(30);
-});
-
-afterEach(async () => {
-  await fallthru(["end", "s", "other"]);
-  rmSync("/var/lib/fallthru/sessions/.commits", { recursive: true, force: true });
-  for (const name of readdirSync(dirname(root)))
-    if (name.startsWith(".fallthru-commit-")) rmSync(join(dirname(root), name), { recursive: true });
-});
-
-function inside(script: string, session = "s"): Promise<RunResult> {
-  return fallthru(["run", `@${session}`, "--", "sh", "-c", `cd /srv; ${script}`], { directory: "/" });
-}
-
-function text(path: string): string | undefined {
-  return existsSync(join(root, "srv", path)) ? readFileSync(join(root, "srv", path), "utf8") : undefined;
-}
+const { root, inside, text } = await makeCommitSessions(["one", "dir/file", "dir/sub/deep"]);
 
 test("a file keeps its content of which another name was renamed and deleted, when that is committed and the session forked", async () => {
   await fallthru(["end", "s"]);
